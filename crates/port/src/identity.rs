@@ -1,0 +1,73 @@
+//! Who acts, proven. An `Identity` carries the tenant and the project, so no adapter can name
+//! another's topic. Only `identity` and `testkit` may call `Identity::mint` (tidy checks it);
+//! everybody else receives one from `Hub::authenticate`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use types::{Grant, KeyId, PrincipalId, ProjectId, Scopes, TenantId, TimestampMs};
+
+/// What a verified credential says.
+#[derive(Debug, Clone)]
+pub struct Claims {
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub principal: PrincipalId,
+    pub scopes: Scopes,
+    /// `None`: bounded by scopes alone.
+    pub grants: Option<Arc<[Grant]>>,
+    /// The API key behind it, if one is.
+    pub key: Option<KeyId>,
+    /// When the credential stops to count; sessions end or refresh before.
+    pub expires_at: Option<TimestampMs>,
+    /// Sustained requests per second of this credential, if bounded.
+    pub rate_per_second: Option<u32>,
+}
+
+/// Shared by all sessions of one credential: switched off once when it is revoked.
+#[derive(Debug, Default)]
+pub struct Liveness(AtomicBool);
+
+impl Liveness {
+    pub fn revoke(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_revoked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Clone)]
+pub struct Identity(Arc<(Claims, Arc<Liveness>)>);
+
+impl Identity {
+    pub fn mint(claims: Claims, liveness: Arc<Liveness>) -> Identity {
+        Identity(Arc::new((claims, liveness)))
+    }
+
+    pub fn claims(&self) -> &Claims {
+        &self.0.0
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.0.0.tenant
+    }
+
+    pub fn project(&self) -> ProjectId {
+        self.0.0.project
+    }
+
+    pub fn principal(&self) -> &PrincipalId {
+        &self.0.0.principal
+    }
+
+    pub fn is_revoked(&self) -> bool {
+        self.0.1.is_revoked()
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.0.0.principal, self.0.0.project)
+    }
+}

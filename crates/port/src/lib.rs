@@ -1,0 +1,32 @@
+//! The seam. Protocols and the engine meet here and nowhere else: a protocol sees the platform as
+//! `Hub`, the edge sees a protocol as `Protocol` and `Session`, and every failure that crosses is
+//! a `Refusal`. Nothing in this crate runs by itself, and no protocol's own word occurs in it.
+#![forbid(unsafe_code)]
+
+pub mod delivery;
+pub mod feed;
+pub mod hub;
+pub mod identity;
+pub mod live;
+pub mod metric;
+pub mod mounts;
+pub mod outbox;
+pub mod peer;
+pub mod refusal;
+pub mod session;
+pub mod sink;
+
+pub use delivery::{CursorMint, Delivery, Form, Origin};
+pub use feed::Feed;
+pub use hub::{
+    Answer, Follow, Hub, Keys, Lease, Placed, PresenceCall, PresenceMember, ReadAnswer,
+    ReadRequest, Subscription, TopicInfo,
+};
+pub use identity::{Claims, Identity, Liveness};
+pub use live::{Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Usage};
+pub use mounts::{Claim, HttpState, Mounts, Protocol};
+pub use outbox::{Outbox, Then, Wait};
+pub use peer::{Credential, Peer, RequestId, ShardId};
+pub use refusal::{Code, Kind, RateState, Refusal};
+pub use session::{Codec, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
+pub use sink::{Closer, Event, Room, Shard, Sink};

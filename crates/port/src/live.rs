@@ -1,0 +1,80 @@
+//! What operators see and change of a running node: connections, usage, and the news that the
+//! control plane changed something. Implemented by the hub, used by the admin API.
+
+use serde::Serialize;
+use std::net::SocketAddr;
+use types::{KeyId, PrincipalId, ProjectId, TenantId, TimestampMs};
+
+/// Names a connection for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ConnectionId(pub u64);
+
+/// Which quota of the project a connection counts against, beside the common one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quota {
+    WebSocket,
+    ServerSentEvents,
+    Other,
+}
+
+/// What an adapter says of a connection it opens.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The protocol's `NAME`.
+    pub protocol: &'static str,
+    pub quota: Quota,
+    pub address: SocketAddr,
+}
+
+/// A connection as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConnectionState {
+    pub id: ConnectionId,
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub principal: PrincipalId,
+    pub protocol: &'static str,
+    pub address: SocketAddr,
+    pub opened_at: TimestampMs,
+    pub subscriptions: u32,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionFilter {
+    pub tenant: Option<TenantId>,
+    pub project: Option<ProjectId>,
+    pub protocol: Option<String>,
+    /// Only those with a greater id, for paging.
+    pub after: Option<ConnectionId>,
+}
+
+/// Something the control plane changed and the node must act on within a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A key was created, changed, rotated or revoked.
+    Key(KeyId),
+    /// Plan or status: a suspended tenant's connections end.
+    Tenant(TenantId),
+    /// Limits or signing keys.
+    Project(ProjectId),
+}
+
+/// Counts since the last time they were taken, to be added to the usage windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub events_published: u64,
+    pub events_delivered: u64,
+    pub connection_seconds: u64,
+    pub api_requests: u64,
+}
+
+pub trait Live: Send + Sync + 'static {
+    /// At most `limit`, in order of id.
+    fn connections(&self, filter: &ConnectionFilter, limit: usize) -> Vec<ConnectionState>;
+    /// `false` when there is no such connection.
+    fn close(&self, connection: ConnectionId) -> bool;
+    fn changed(&self, change: Change);
+    fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)>;
+    /// Ends every connection with a jittered advice to come back; new ones are refused.
+    fn drain(&self);
+}

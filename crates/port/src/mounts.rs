@@ -1,0 +1,125 @@
+//! What a protocol offers to the edge, as data: paths and subprotocols are claimed here, so that
+//! clashes are found before anything is bound.
+
+use crate::session::{Driven, SessionStart};
+use crate::{Code, Hub, Refusal};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub trait Protocol: 'static {
+    /// Folder name = config key = metric label = docs slug.
+    const NAME: &'static str;
+    type Config: DeserializeOwned + Serialize + Default;
+    fn mount(config: Self::Config, at: &mut Mounts) -> Result<(), Refusal>;
+}
+
+/// What the HTTP routes of every protocol get as their axum state.
+#[derive(Clone)]
+pub struct HttpState {
+    pub hub: Arc<dyn Hub>,
+}
+
+pub type HttpRoutes = axum::Router<HttpState>;
+
+/// A method and a path in axum's notation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    pub method: http_method::Method,
+    pub path: &'static str,
+}
+
+/// Methods that can be claimed, ordered so that claims can be compared.
+pub mod http_method {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Method {
+        Get,
+        Put,
+        Post,
+        Delete,
+        Patch,
+    }
+}
+
+/// How the frames of a subprotocol travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    Text,
+    Binary,
+}
+
+pub type SessionFactory =
+    Arc<dyn Fn(SessionStart) -> Result<Box<dyn Driven>, Refusal> + Send + Sync>;
+
+/// A WebSocket endpoint of a protocol.
+#[derive(Clone)]
+pub struct WebSocketMount {
+    pub protocol: &'static str,
+    pub path: &'static str,
+    /// `None` serves clients that offer no subprotocol.
+    pub subprotocol: Option<&'static str>,
+    pub kind: MessageKind,
+    pub factory: SessionFactory,
+}
+
+#[derive(Default)]
+pub struct Mounts {
+    pub http: Vec<(&'static str, HttpRoutes)>,
+    pub web_sockets: Vec<WebSocketMount>,
+    /// OpenAPI fragments (`paths`, `components`), merged by the edge into one document.
+    pub openapi: Vec<serde_json::Value>,
+    claims: BTreeMap<Claim, &'static str>,
+}
+
+impl Mounts {
+    /// Routes with everything they claim and what they say of themselves.
+    pub fn http(
+        &mut self,
+        protocol: &'static str,
+        claims: &[(http_method::Method, &'static str)],
+        routes: HttpRoutes,
+        openapi: serde_json::Value,
+    ) -> Result<(), Refusal> {
+        for &(method, path) in claims {
+            self.claim(protocol, Claim { method, path })?;
+        }
+        self.http.push((protocol, routes));
+        self.openapi.push(openapi);
+        Ok(())
+    }
+
+    pub fn web_socket(&mut self, mount: WebSocketMount) -> Result<(), Refusal> {
+        let taken = |other: &&WebSocketMount| {
+            other.path == mount.path && other.subprotocol == mount.subprotocol
+        };
+        if let Some(other) = self.web_sockets.iter().find(taken) {
+            return Err(clash(mount.protocol, other.protocol, mount.path));
+        }
+        if !self.web_sockets.iter().any(|other| other.path == mount.path) {
+            self.claim(
+                mount.protocol,
+                Claim { method: http_method::Method::Get, path: mount.path },
+            )?;
+        }
+        self.web_sockets.push(mount);
+        Ok(())
+    }
+
+    pub fn claims(&self) -> impl Iterator<Item = (&Claim, &'static str)> {
+        self.claims.iter().map(|(claim, &protocol)| (claim, protocol))
+    }
+
+    fn claim(&mut self, protocol: &'static str, claim: Claim) -> Result<(), Refusal> {
+        let path = claim.path;
+        match self.claims.insert(claim, protocol) {
+            None => Ok(()),
+            Some(other) => Err(clash(protocol, other, path)),
+        }
+    }
+}
+
+fn clash(protocol: &str, other: &str, path: &str) -> Refusal {
+    Refusal::new(Code::Conflict, format!("`{protocol}` and `{other}` both claim {path}"))
+        .hint("switch one of them off, or move it")
+}

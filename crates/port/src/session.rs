@@ -1,0 +1,231 @@
+//! One connection of a framed protocol. The edge owns the socket, TLS, timers, limits, metrics and
+//! the one loop; a session is a state machine it calls. No callback waits: long work is deferred
+//! through the outbox, so a delivery never finds its session busy.
+
+use crate::outbox::{Deferred, FrameOf, Outbox, Wait};
+use crate::sink::{Closer, Event, Sink};
+use crate::{Hub, Peer, Refusal};
+use bytes::{Buf, BytesMut};
+use futures_util::stream::{FuturesOrdered, Stream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use types::SubscriptionTag;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    Continue,
+    /// Send what is in the outbox, then close in the protocol's polite way.
+    Close,
+}
+
+pub trait Session: Send + Sized + 'static {
+    type Codec: Codec;
+    fn on_frame(&mut self, out: &mut Outbox<Self>, frame: FrameOf<Self>) -> Result<Flow, Refusal>;
+    fn on_event(
+        &mut self,
+        out: &mut Outbox<Self>,
+        tag: SubscriptionTag,
+        event: Event<'_>,
+    ) -> Result<Flow, Refusal>;
+    /// A callback or the codec refused, or the connection must end; tell the client.
+    fn on_refusal(&mut self, out: &mut Outbox<Self>, refusal: Refusal) -> Flow;
+    /// Nothing came in for the keep-alive interval; the edge closes after a second silent one.
+    fn on_idle(&mut self, _out: &mut Outbox<Self>) -> Flow {
+        Flow::Continue
+    }
+    /// The node is going down: advise the client to come back after `wait`, then it is closed.
+    fn on_drain(&mut self, _out: &mut Outbox<Self>, _wait: Duration) {}
+}
+
+/// Bytes to frames and back: pure, and no byte of input makes it panic.
+pub trait Codec: Send + 'static {
+    type Frame: Send + 'static;
+    /// `None` when more bytes are needed. On a message transport the input is one whole message.
+    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Self::Frame>, Refusal>;
+    fn encode(&mut self, frame: Self::Frame, output: &mut BytesMut);
+}
+
+/// What the edge hands to a new session.
+pub struct SessionStart {
+    pub hub: Arc<dyn Hub>,
+    pub peer: Peer,
+    /// The connection as the hub feeds it; pass it to `Hub::follow`.
+    pub sink: Arc<dyn Sink>,
+    /// Pass it to `Hub::open`.
+    pub closer: Arc<dyn Closer>,
+    /// The HTTP request that opened it, on a transport that has one.
+    pub head: Option<http::request::Parts>,
+}
+
+/// Encoded frames in sending order, each frame's end kept for transports with messages.
+#[derive(Debug, Default)]
+pub struct Lane {
+    pub bytes: BytesMut,
+    pub ends: Vec<usize>,
+}
+
+impl Lane {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+    }
+
+    fn push<C: Codec>(&mut self, codec: &mut C, frame: C::Frame) {
+        codec.encode(frame, &mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+}
+
+/// What callbacks sent since the edge last took it. Control frames overtake waiting data.
+#[derive(Debug, Default)]
+pub struct Wire {
+    pub control: Lane,
+    pub data: Lane,
+}
+
+/// Work in flight of one connection at most; beyond it no further frame is decoded.
+pub const DEFERRED_MAX: usize = 64;
+
+/// A session with its codec, as the edge drives it: bytes in, bytes out, the types erased.
+pub trait Driven: Send {
+    /// Handles the frames in `input` while it may; what remains is an incomplete frame, or waits
+    /// for work in flight (`is_blocked`).
+    fn on_input(&mut self, cx: &mut Context<'_>, input: &mut BytesMut, wire: &mut Wire) -> Flow;
+    fn on_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        tag: SubscriptionTag,
+        event: Event<'_>,
+        wire: &mut Wire,
+    ) -> Flow;
+    /// Finished work in flight. Must be polled after each call that may have begun some.
+    fn poll_deferred(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow;
+    fn on_refusal(&mut self, refusal: Refusal, wire: &mut Wire) -> Flow;
+    fn on_idle(&mut self, wire: &mut Wire) -> Flow;
+    fn on_drain(&mut self, wait: Duration, wire: &mut Wire);
+    /// Work in flight keeps further frames from being handled.
+    fn is_blocked(&self) -> bool;
+    fn has_deferred(&self) -> bool;
+}
+
+pub struct Driver<S: Session> {
+    session: S,
+    codec: S::Codec,
+    out: Outbox<S>,
+    /// Boxed, because most connections have nothing in flight most of the time.
+    deferred: Option<Box<FuturesOrdered<Deferred<S>>>>,
+    is_barred: bool,
+}
+
+impl<S: Session> Driver<S> {
+    pub fn new(session: S, codec: S::Codec) -> Driver<S> {
+        Driver { session, codec, out: Outbox::default(), deferred: None, is_barred: false }
+    }
+
+    /// Turns a refusal into the protocol's words, and moves frames to bytes and work to its queue.
+    fn settle(
+        &mut self,
+        cx: Option<&mut Context<'_>>,
+        outcome: Result<Flow, Refusal>,
+        wire: &mut Wire,
+    ) -> Flow {
+        let flow = match outcome {
+            Ok(flow) => flow,
+            Err(refusal) => self.session.on_refusal(&mut self.out, refusal),
+        };
+        while let Some(frame) = self.out.control.pop_front() {
+            wire.control.push(&mut self.codec, frame);
+        }
+        while let Some(frame) = self.out.data.pop_front() {
+            wire.data.push(&mut self.codec, frame);
+        }
+        for (work, wait) in self.out.deferred.drain(..) {
+            self.deferred.get_or_insert_default().push_back(work);
+            self.is_barred |= wait == Wait::Barrier;
+        }
+        if let (Some(cx), Flow::Continue) = (cx, flow) {
+            return self.poll_deferred(cx, wire);
+        }
+        flow
+    }
+}
+
+impl<S: Session> Driven for Driver<S> {
+    fn on_input(&mut self, cx: &mut Context<'_>, input: &mut BytesMut, wire: &mut Wire) -> Flow {
+        while input.has_remaining() && !self.is_blocked() {
+            let outcome = match self.codec.decode(input) {
+                Ok(None) => break,
+                Ok(Some(frame)) => self.session.on_frame(&mut self.out, frame),
+                Err(refusal) => Err(refusal),
+            };
+            if self.settle(Some(cx), outcome, wire) == Flow::Close {
+                return Flow::Close;
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        tag: SubscriptionTag,
+        event: Event<'_>,
+        wire: &mut Wire,
+    ) -> Flow {
+        let outcome = self.session.on_event(&mut self.out, tag, event);
+        self.settle(Some(cx), outcome, wire)
+    }
+
+    fn poll_deferred(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow {
+        while let Some(deferred) = &mut self.deferred {
+            match Pin::new(deferred.as_mut()).poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(None) => {
+                    self.deferred = None;
+                    self.is_barred = false;
+                }
+                Poll::Ready(Some(then)) => {
+                    let outcome = then(&mut self.session, &mut self.out);
+                    if self.settle(None, outcome, wire) == Flow::Close {
+                        return Flow::Close;
+                    }
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_refusal(&mut self, refusal: Refusal, wire: &mut Wire) -> Flow {
+        self.settle(None, Err(refusal), wire)
+    }
+
+    fn on_idle(&mut self, wire: &mut Wire) -> Flow {
+        let flow = self.session.on_idle(&mut self.out);
+        self.settle(None, Ok(flow), wire)
+    }
+
+    fn on_drain(&mut self, wait: Duration, wire: &mut Wire) {
+        self.session.on_drain(&mut self.out, wait);
+        let _ = self.settle(None, Ok(Flow::Continue), wire);
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.is_barred || self.deferred.as_ref().is_some_and(|work| work.len() >= DEFERRED_MAX)
+    }
+
+    fn has_deferred(&self) -> bool {
+        self.deferred.is_some()
+    }
+}

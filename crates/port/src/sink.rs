@@ -1,0 +1,54 @@
+//! How the engine hands events to a connection. A sink belongs to one shard (edge thread): the hub
+//! calls it only there, in order, and never blocks in it.
+
+use crate::{Delivery, Refusal};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use types::{Offset, Partition, SubscriptionTag, TopicId};
+
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    Delivery(&'a Arc<Delivery>),
+    /// Everything stored when the subscription began has been delivered; what follows is live.
+    /// Sent once per subscription.
+    CaughtUp,
+    /// Records of this partition were removed by retention before this reader came to them.
+    Gap {
+        topic: TopicId,
+        partition: Partition,
+        from: Offset,
+        to: Offset,
+    },
+    /// The subscription is over (topic deleted, access lost, range damaged). Nothing follows.
+    Ended(&'a Refusal),
+}
+
+/// Whether the connection has room for more. `Full` takes the event all the same; it asks the hub
+/// to stop feeding live and to go on from the log when `poll_room` is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Room {
+    Free,
+    Full,
+}
+
+pub trait Sink: Send + Sync + 'static {
+    fn push(&self, tag: SubscriptionTag, event: Event<'_>) -> Room;
+    /// Ready when the connection took enough of its backlog. A connection that is gone is ready
+    /// for ever: its subscriptions are dropped by their owner.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Ends a connection from outside: revoked, suspended, closed by an operator, draining. May be
+/// called from any thread and more than once; the first reason counts.
+pub trait Closer: Send + Sync + 'static {
+    fn close(&self, why: Refusal);
+}
+
+/// The hub's part of one edge thread: it owns the subscriptions of the connections there. The edge
+/// polls it in its loop and flushes the connections it touched after each turn.
+pub trait Shard {
+    /// Works until about `budget` events have been pushed, then answers `Ready` to be polled again
+    /// after a flush. `Pending` when there is nothing to do; the waker is kept.
+    fn poll_turn(&mut self, cx: &mut Context<'_>, budget: usize) -> Poll<()>;
+}

@@ -1,0 +1,93 @@
+//! Where a record lives: a topic, which one configures, and optionally a key, which is light.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// 1-249 of `[A-Za-z0-9._-]`, not `.` or `..`: Kafka's rule.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct TopicName(Arc<str>);
+
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+/// Presence changes travel on this topic of each project, which no client can name: `$` is not a
+/// topic character.
+pub const PRESENCE_TOPIC: &str = "$presence";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    #[error("a topic name has 1 to 249 characters")]
+    TopicLength,
+    #[error("a topic name holds only letters, digits, `.`, `_` and `-`")]
+    TopicCharacter,
+    #[error("`.` and `..` are not topic names")]
+    TopicDots,
+    #[error("a key has at most 65535 bytes")]
+    KeyLength,
+}
+
+impl TopicName {
+    pub fn parse(text: &str) -> Result<TopicName, BadAddress> {
+        if text.is_empty() || text.len() > TOPIC_NAME_BYTES_MAX {
+            return Err(BadAddress::TopicLength);
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return Err(BadAddress::TopicCharacter);
+        }
+        if text == "." || text == ".." {
+            return Err(BadAddress::TopicDots);
+        }
+        Ok(TopicName(text.into()))
+    }
+
+    /// The project's presence topic; see `PRESENCE_TOPIC`.
+    pub fn presence() -> TopicName {
+        TopicName(PRESENCE_TOPIC.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+impl std::borrow::Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+impl<'de> Deserialize<'de> for TopicName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        TopicName::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Any bytes up to `KEY_BYTES_MAX`; the text form (levels, filters) applies where they are UTF-8.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Key(Bytes);
+
+pub const KEY_BYTES_MAX: usize = 65_535;
+
+impl Key {
+    pub fn new(bytes: impl Into<Bytes>) -> Result<Key, BadAddress> {
+        let bytes = bytes.into();
+        if bytes.len() > KEY_BYTES_MAX { Err(BadAddress::KeyLength) } else { Ok(Key(bytes)) }
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}

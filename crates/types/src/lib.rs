@@ -1,0 +1,29 @@
+//! The words everybody uses, as plain data: who (tenant, project, principal), where (topic, key,
+//! filter, partition, offset, cursor) and what (record, batch). Nothing here does IO, and nothing
+//! here knows a protocol, a database or the log's layout on disk.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod cursor;
+pub mod filter;
+pub mod id;
+pub mod limits;
+pub mod record;
+pub mod scope;
+pub mod topic;
+
+pub use address::{Key, TopicName};
+pub use cursor::{From, Position, Positions};
+pub use filter::Filter;
+pub use id::{KeyId, PrincipalId, ProjectId, SubscriptionTag, TenantId, TopicId};
+pub use limits::Limits;
+pub use record::{Header, Headers, Record};
+pub use scope::{Access, Effect, Grant, Scope, Scopes};
+pub use topic::{Durability, Retention, TopicConfig};
+
+/// The number of a record in its partition; the first is 0 and no number is ever used twice.
+pub type Offset = u64;
+/// The number of a partition in its topic; the first is 0.
+pub type Partition = u32;
+/// Milliseconds since the Unix epoch.
+pub type TimestampMs = i64;
