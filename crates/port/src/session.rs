@@ -4,7 +4,7 @@
 
 use crate::outbox::{Deferred, FrameOf, Outbox, Wait};
 use crate::sink::{Closer, Event, Sink};
-use crate::{Hub, Peer, Refusal};
+use crate::{Hub, Identity, Peer, Refusal};
 use bytes::{Buf, BytesMut};
 use futures_util::stream::{FuturesOrdered, Stream};
 use std::pin::Pin;
@@ -56,6 +56,8 @@ pub struct SessionStart {
     pub sink: Arc<dyn Sink>,
     /// Pass it to `Hub::open`.
     pub closer: Arc<dyn Closer>,
+    /// Proven before the session began, when the opening request carried a credential.
+    pub identity: Option<Identity>,
     /// The HTTP request that opened it, on a transport that has one.
     pub head: Option<http::request::Parts>,
 }

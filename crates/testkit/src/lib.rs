@@ -1,1 +1,10 @@
-//! testkit
+//! What tests share: a fake clock, disk and random source, a hub in memory, and the contract suite
+//! that every protocol passes. Only ever a dev-dependency.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod conformance;
+pub mod disk;
+pub mod memory_hub;
+pub mod postgres;
+pub mod rng;
