@@ -3,7 +3,7 @@
 
 use crate::live::Connection;
 use crate::sink::{Closer, Shard, Sink};
-use crate::{Credential, Delivery, Identity, Peer, RateState, Refusal, ShardId};
+use crate::{Code, Credential, Delivery, Identity, Peer, RateState, Refusal, ShardId};
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
@@ -35,6 +35,13 @@ pub trait Hub: Send + Sync + 'static {
         connection: Connection,
         closer: Arc<dyn Closer>,
     ) -> Result<Lease, Refusal>;
+
+    /// The connection goes on under another credential of the same tenant and project: from now on
+    /// the new one's end is the connection's end. The caller has checked tenant and project.
+    fn renew(&self, _who: &Identity, _lease: &Lease) -> Result<(), Refusal> {
+        Err(Refusal::new(Code::Unsupported, "credentials cannot be renewed on open connections")
+            .hint("connect again"))
+    }
 
     /// All or none: one place per record, in order. Records without a timestamp get the log's.
     /// The work enters the log when the future is first polled, so callers that poll in order

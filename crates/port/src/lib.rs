@@ -28,5 +28,5 @@ pub use mounts::{Claim, HttpState, Mounts, Protocol};
 pub use outbox::{Outbox, Then, Wait};
 pub use peer::{Credential, Peer, RequestId, ShardId};
 pub use refusal::{Code, Kind, RateState, Refusal};
-pub use session::{Codec, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
+pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
 pub use sink::{Closer, Event, Room, Shard, Sink};

@@ -16,6 +16,7 @@ pub struct Outbox<S: Session> {
     pub(crate) data: VecDeque<FrameOf<S>>,
     pub(crate) control: VecDeque<FrameOf<S>>,
     pub(crate) deferred: Vec<(Deferred<S>, Wait)>,
+    pub(crate) close_code: Option<u16>,
 }
 
 /// Whether frames that follow are handled before deferred work is done.
@@ -29,7 +30,12 @@ pub enum Wait {
 
 impl<S: Session> Default for Outbox<S> {
     fn default() -> Self {
-        Outbox { data: VecDeque::new(), control: VecDeque::new(), deferred: Vec::new() }
+        Outbox {
+            data: VecDeque::new(),
+            control: VecDeque::new(),
+            deferred: Vec::new(),
+            close_code: None,
+        }
     }
 }
 
@@ -42,6 +48,12 @@ impl<S: Session> Outbox<S> {
     /// Before waiting data, between frames: liveness answers and closing words.
     pub fn control(&mut self, frame: FrameOf<S>) {
         self.control.push_back(frame);
+    }
+
+    /// The number of the transport's closing word, should this callback end in `Flow::Close`; see
+    /// `Wire::close_code`.
+    pub fn close_code(&mut self, code: u16) {
+        self.close_code = Some(code);
     }
 
     /// Starts work at once (it is polled before the next frame is handled, so appends enter the

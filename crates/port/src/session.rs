@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use types::SubscriptionTag;
+use types::{SubscriptionTag, TimestampMs};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -21,8 +21,22 @@ pub enum Flow {
     Close,
 }
 
+/// When a session wants `on_deadline`. The edge keeps the clock and the one timing wheel, so a
+/// session needs neither; it may call a moment late, never early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// So long after the session began.
+    After(Duration),
+    /// At this wall time.
+    At(TimestampMs),
+}
+
 pub trait Session: Send + Sized + 'static {
     type Codec: Codec;
+    /// The transport is ready: what a protocol says before it is asked.
+    fn on_open(&mut self, _out: &mut Outbox<Self>) -> Result<Flow, Refusal> {
+        Ok(Flow::Continue)
+    }
     fn on_frame(&mut self, out: &mut Outbox<Self>, frame: FrameOf<Self>) -> Result<Flow, Refusal>;
     fn on_event(
         &mut self,
@@ -38,6 +52,15 @@ pub trait Session: Send + Sized + 'static {
     }
     /// The node is going down: advise the client to come back after `wait`, then it is closed.
     fn on_drain(&mut self, _out: &mut Outbox<Self>, _wait: Duration) {}
+    /// Asked after each callback; the newest answer replaces the one before. A login that must
+    /// come in time, a credential that runs out.
+    fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+    /// The deadline has passed.
+    fn on_deadline(&mut self, _out: &mut Outbox<Self>) -> Flow {
+        Flow::Continue
+    }
 }
 
 /// Bytes to frames and back: pure, and no byte of input makes it panic.
@@ -95,6 +118,9 @@ impl Lane {
 pub struct Wire {
     pub control: Lane,
     pub data: Lane,
+    /// The number that the transport's closing word carries after `Flow::Close` (RFC 6455 section
+    /// 7.4 where there are messages); `None` is a normal end.
+    pub close_code: Option<u16>,
 }
 
 /// Work in flight of one connection at most; beyond it no further frame is decoded.
@@ -102,6 +128,8 @@ pub const DEFERRED_MAX: usize = 64;
 
 /// A session with its codec, as the edge drives it: bytes in, bytes out, the types erased.
 pub trait Driven: Send {
+    /// Must be called once, before anything else.
+    fn on_open(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow;
     /// Handles the frames in `input` while it may; what remains is an incomplete frame, or waits
     /// for work in flight (`is_blocked`).
     fn on_input(&mut self, cx: &mut Context<'_>, input: &mut BytesMut, wire: &mut Wire) -> Flow;
@@ -117,6 +145,9 @@ pub trait Driven: Send {
     fn on_refusal(&mut self, refusal: Refusal, wire: &mut Wire) -> Flow;
     fn on_idle(&mut self, wire: &mut Wire) -> Flow;
     fn on_drain(&mut self, wait: Duration, wire: &mut Wire);
+    /// When `on_deadline` is wanted; ask again after each call.
+    fn deadline(&self) -> Option<Deadline>;
+    fn on_deadline(&mut self, wire: &mut Wire) -> Flow;
     /// Work in flight keeps further frames from being handled.
     fn is_blocked(&self) -> bool;
     fn has_deferred(&self) -> bool;
@@ -153,6 +184,7 @@ impl<S: Session> Driver<S> {
         while let Some(frame) = self.out.data.pop_front() {
             wire.data.push(&mut self.codec, frame);
         }
+        wire.close_code = self.out.close_code.take().or(wire.close_code);
         for (work, wait) in self.out.deferred.drain(..) {
             self.deferred.get_or_insert_default().push_back(work);
             self.is_barred |= wait == Wait::Barrier;
@@ -165,6 +197,11 @@ impl<S: Session> Driver<S> {
 }
 
 impl<S: Session> Driven for Driver<S> {
+    fn on_open(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow {
+        let outcome = self.session.on_open(&mut self.out);
+        self.settle(Some(cx), outcome, wire)
+    }
+
     fn on_input(&mut self, cx: &mut Context<'_>, input: &mut BytesMut, wire: &mut Wire) -> Flow {
         while input.has_remaining() && !self.is_blocked() {
             let outcome = match self.codec.decode(input) {
@@ -221,6 +258,15 @@ impl<S: Session> Driven for Driver<S> {
     fn on_drain(&mut self, wait: Duration, wire: &mut Wire) {
         self.session.on_drain(&mut self.out, wait);
         let _ = self.settle(None, Ok(Flow::Continue), wire);
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.session.deadline()
+    }
+
+    fn on_deadline(&mut self, wire: &mut Wire) -> Flow {
+        let flow = self.session.on_deadline(&mut self.out);
+        self.settle(None, Ok(flow), wire)
     }
 
     fn is_blocked(&self) -> bool {
