@@ -1,1 +1,19 @@
-//! rules
+//! Decisions: may this be done, is there room for it, is it too fast, does it fit its schema. Pure
+//! functions and plain data: the caller brings the facts and the time. Nothing here does IO, waits,
+//! reads a clock, or knows a protocol or a database.
+#![forbid(unsafe_code)]
+
+pub mod grants;
+pub mod quota;
+pub mod rate;
+pub mod rate_table;
+pub mod schema;
+pub mod schema_shape;
+pub mod scopes;
+
+pub use rate::{Gcra, Rate};
+pub use rate_table::{Bound, RateTable};
+pub use schema::Schema;
+
+#[cfg(test)]
+mod tests;
