@@ -1,0 +1,63 @@
+//! What one commit gathers, and the source it gathers from. Knows sizes only, nothing of bytes on
+//! disk.
+
+use crate::{Entry, Frame, StoreError};
+
+/// A group is closed when it would pass this many bytes, headers included.
+pub const GROUP_BYTES_MAX: usize = 512 << 10;
+/// A frame of at least this many bytes is a commit of its own: its transfer takes longer than the
+/// flush, so that nobody gains by waiting with it.
+pub const LONE_FRAME_BYTES_MIN: usize = 256 << 10;
+
+/// The frames of the next commit, in the order in which they will lie on disk.
+#[derive(Debug, Default)]
+pub struct Group {
+    frames: Vec<Frame>,
+    bytes: usize,
+}
+
+impl Group {
+    /// Takes the frame, or gives it back when the group is full: then it and all that follow wait
+    /// for the next call of `gather`. An empty group takes any frame.
+    pub fn push(&mut self, frame: Frame) -> Result<(), Frame> {
+        let bytes = frame_bytes(&frame);
+        let is_full = match self.frames.len() {
+            0 => false,
+            _ => {
+                bytes >= LONE_FRAME_BYTES_MIN
+                    || self.is_lone()
+                    || self.bytes + bytes > GROUP_BYTES_MAX
+            }
+        };
+        if is_full {
+            return Err(frame);
+        }
+        self.bytes += bytes;
+        self.frames.push(frame);
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    fn is_lone(&self) -> bool {
+        self.bytes >= LONE_FRAME_BYTES_MIN && self.frames.len() == 1
+    }
+}
+
+fn frame_bytes(frame: &Frame) -> usize {
+    96 + 8 * frame.keys.len() + frame.body.len()
+}
+
+/// Where the writer gets its work. Implemented by the event log; called on the writer thread only,
+/// strictly in turn: gather, write and flush, settled, gather ...
+pub trait Source: Send + Sync + 'static {
+    /// Pushes what waits until `Group::push` gives a frame back or nothing waits. Pushing nothing
+    /// lets the writer sleep until `Store::wake`. Must not block for long: everybody waits.
+    fn gather(&self, group: &mut Group);
+    /// The frames of the last `gather` are durable (`Ok`: their entries, in push order) or not.
+    /// After `Full` nothing of them was written and later groups may succeed; after `TooLarge` the
+    /// one frame of the group was refused; after `Failed` every later group fails the same way.
+    fn settled(&self, outcome: Result<&[Entry], &StoreError>);
+}
