@@ -1,1 +1,23 @@
-//! edge
+//! The edge: sockets, TLS, HTTP, WebSocket framing, limits, timers, and the loop that drives every
+//! session. It must not know what a protocol says or what the platform does with it: protocols
+//! come as `port::Mounts`, the platform as `port::Hub`, and their words pass through as bytes.
+//!
+//! ```text
+//!  acceptor (one per listener: token bucket, connection limit, socket options)
+//!     | sockets, round robin
+//!     v
+//!  shard (one thread and one current-thread runtime per core; owns a connection for life)
+//!     |- HTTP/1.1 and HTTP/2 by hyper -> router: routes of the mounts, fallback, /openapi.json
+//!     |- WebSocket: taken out of hyper after the 101; slot + small task + own codec
+//!     `- turn: poll the hub's shard -> outboxes -> one write per touched connection
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod edge;
+mod error;
+pub mod openapi;
+
+pub use config::Config;
+pub use edge::{Edge, Faces, World};
+pub use error::EdgeError;
