@@ -1,1 +1,16 @@
-//! eventlog
+//! The durable log: topics with partitions, on an engine behind one trait. Records go in, offsets
+//! come out; batches are read back by offset, time or key, and followed live through an observer.
+//! This crate must not know any protocol, who may do what, or what a value means.
+#![forbid(unsafe_code)]
+
+mod embedded;
+mod engine;
+mod error;
+mod options;
+mod partitioner;
+
+pub use embedded::{EmbeddedLog, OpenReport};
+pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, TopicSpec};
+pub use error::LogError;
+pub use options::{MAINTAIN_INTERVAL, Options};
+pub use partitioner::{murmur2, partition_of};

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod batch;
 pub mod cursor;
 pub mod filter;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod scope;
 pub mod topic;
 
 pub use address::{Key, TopicName};
+pub use batch::{BadBatch, Batch, BatchBuilder};
 pub use cursor::{From, Position, Positions};
 pub use filter::Filter;
 pub use id::{KeyId, PrincipalId, ProjectId, SubscriptionTag, TenantId, TopicId};

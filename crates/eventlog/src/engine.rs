@@ -1,0 +1,140 @@
+//! What every engine of the log promises: the one embedded here, and others behind the same trait.
+//! Calls do no IO on the caller; what may take long is a future that owns all it needs.
+
+use crate::LogError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use types::{
+    Batch, Key, Offset, Partition, ProjectId, Record, TenantId, TimestampMs, TopicConfig, TopicId,
+};
+
+/// A topic as the log needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicSpec {
+    pub id: TopicId,
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub config: TopicConfig,
+}
+
+/// Where an append came to lie: its records have `base_offset` and the following offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// What records without a timestamp of their own got.
+    pub timestamp: TimestampMs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest offset still kept.
+    pub start: Offset,
+    /// The offset after the newest acknowledged record.
+    pub end: Offset,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub offset: Offset,
+    pub timestamp: TimestampMs,
+    pub record: Record,
+}
+
+/// What operators and readiness probes ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// The last append that ended was stored, or none has ended yet.
+    pub is_writable: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Groups written since opening, one flush each.
+    pub commits: u64,
+    pub flushes: u64,
+    /// Bytes written since opening, padding included.
+    pub written_bytes: u64,
+    /// Appends waiting for the device.
+    pub pending_bytes: u64,
+    /// Recent batches kept in memory.
+    pub tail_bytes: u64,
+    /// Free space of the device.
+    pub free_bytes: u64,
+}
+
+/// The answer of a call that may take long.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send>>;
+
+/// Told of every batch, in offset order per partition, when it becomes visible: durable topics
+/// after the flush, others at the append. Must be quick. It may ask the engine anything but must
+/// not append from within. A batch may be told whose offsets leave a gap to the one before.
+pub trait Observer: Send + Sync + 'static {
+    fn committed(&self, topic: TopicId, partition: Partition, batch: &Arc<Batch>);
+}
+
+pub trait Engine: Send + Sync + 'static {
+    /// Creates the topic or changes its configuration. The number of partitions may grow, never
+    /// shrink (the old number stays in force then).
+    fn put_topic(&self, spec: TopicSpec) -> Result<(), LogError>;
+
+    /// Forgets the topic and its records. Waiting appends and long polls answer `TopicUnknown`.
+    fn drop_topic(&self, topic: TopicId) -> Result<(), LogError>;
+
+    /// The records enter their partition, in call order and as a whole, before this returns; the
+    /// future answers when they are acknowledged. Dropping it does not undo.
+    fn append(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        records: Vec<Record>,
+    ) -> Pending<Appended>;
+
+    /// Whole batches in order, from the one that holds `from` (its earlier records included) or
+    /// the first one after it: at least one if any, up to about `bytes_max` together. Empty at
+    /// the end. `OffsetGone` when `from` is before the start.
+    fn read(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        from: Offset,
+        bytes_max: usize,
+    ) -> Pending<Vec<Arc<Batch>>>;
+
+    fn bounds(&self, topic: TopicId, partition: Partition) -> Result<Bounds, LogError>;
+
+    /// The first record kept whose timestamp is `time` or later; the end when there is none.
+    fn offset_at(&self, topic: TopicId, partition: Partition, time: TimestampMs)
+    -> Pending<Offset>;
+
+    /// The newest record of the key; `None` when there is none or it is a tombstone.
+    fn latest(&self, topic: TopicId, partition: Partition, key: Key) -> Pending<Option<Found>>;
+
+    /// The newest `count` records of the key, tombstones included, oldest first.
+    fn last_of_key(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        key: Key,
+        count: usize,
+    ) -> Pending<Vec<Found>>;
+
+    /// Keys whose newest record is not a tombstone, of all partitions, in byte order, after
+    /// `after`; and whether there are more.
+    fn keys(&self, topic: TopicId, after: Option<Key>, limit: usize) -> Pending<(Vec<Key>, bool)>;
+
+    /// Resolves when a partition has a visible end beyond the offset given with it. The caller
+    /// adds its own timeout.
+    fn wait(&self, topic: TopicId, beyond: Vec<(Partition, Offset)>) -> Pending<()>;
+
+    /// Once, before traffic; a second observer is refused.
+    fn observe(&self, observer: Arc<dyn Observer>);
+
+    /// Bytes the topic's records take on the device; 0 for an unknown topic.
+    fn stored_bytes(&self, topic: TopicId) -> u64;
+
+    fn tenant_bytes(&self, tenant: TenantId) -> u64;
+
+    /// The oldest records of the tenant's topics go when together they take more.
+    fn set_tenant_retention(&self, tenant: TenantId, bytes_max: Option<u64>);
+
+    fn health(&self) -> Health;
+}

@@ -1,0 +1,41 @@
+//! The closed set of what an engine answers instead of what was asked. The hub maps each kind to
+//! a refusal; nothing here knows how it is shown.
+
+use types::Offset;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Never created, or dropped.
+    #[error("the log has no such topic")]
+    TopicUnknown,
+    #[error("the topic has no such partition")]
+    PartitionUnknown,
+    /// Retention removed it.
+    #[error("the records before offset {start} are gone")]
+    OffsetGone {
+        /// The oldest offset still kept.
+        start: Offset,
+    },
+    /// The device has no space. Reads go on, and appends too once space returns.
+    #[error("the log has no space left")]
+    Full,
+    /// More is waiting for the device than may wait. Nothing was appended; try again soon.
+    #[error("too much is waiting to be written")]
+    Busy,
+    /// A write or a read failed. After a failed write nothing more is acknowledged until restart.
+    #[error("the log failed: {0}")]
+    Failed(String),
+    /// Acknowledged records that cannot be read any more. Never skipped silently: a reader that
+    /// accepts the loss goes on at `to`.
+    #[error("the records from offset {from} up to {to} are damaged")]
+    Damaged {
+        from: Offset,
+        /// The first offset after the damage.
+        to: Offset,
+    },
+    /// The append has more records or bytes than the log takes at once.
+    #[error("the append is larger than the log takes at once")]
+    TooLarge,
+    #[error("the log is closed")]
+    Closed,
+}

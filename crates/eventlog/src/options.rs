@@ -1,0 +1,42 @@
+//! The embedded engine's sizes, each with a default that suits a small machine. It must not read
+//! any configuration itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often retention is enforced by default.
+pub const MAINTAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The log's own directory; created when missing.
+    pub dir: PathBuf,
+    /// The store below. Its directory is inside `dir`.
+    pub store: storage::Options,
+    /// Memory for recent batches of all partitions together.
+    pub tail_bytes_max: usize,
+    /// Appends waiting for the device, all partitions together; beyond it they answer `Busy`.
+    pub pending_bytes_max: usize,
+    /// Memory for the key listings of all topics together.
+    pub key_directory_bytes_max: usize,
+    /// Reads from the device at the same time; further ones wait.
+    pub disk_reads_max: usize,
+    /// Runs `EmbeddedLog::maintain` on a thread of its own this often; `None` leaves it to the
+    /// owner.
+    pub maintain_interval: Option<Duration>,
+}
+
+impl Options {
+    pub fn new(dir: impl Into<PathBuf>) -> Options {
+        let dir = dir.into();
+        Options {
+            store: storage::Options::new(dir.join("extents")),
+            dir,
+            tail_bytes_max: 32 << 20,
+            pending_bytes_max: 64 << 20,
+            key_directory_bytes_max: 32 << 20,
+            disk_reads_max: 16,
+            maintain_interval: Some(MAINTAIN_INTERVAL),
+        }
+    }
+}

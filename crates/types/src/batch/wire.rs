@@ -1,0 +1,339 @@
+//! The bytes of a batch: header, records, zigzag varints. Pure, and total on any input: bytes come
+//! from clients and from disks, so no length is believed before it is checked.
+
+use super::{BATCH_HEADER_BYTES, BadBatch};
+use crate::address::KEY_BYTES_MAX;
+use crate::record::Header as RecordHeader;
+use crate::{Headers, Key, Offset, Record, TimestampMs};
+use bytes::{Buf, BufMut, Bytes};
+
+/// Length, attributes, two deltas, two lengths and the header count of one record.
+pub const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
+/// Two lengths of one header.
+pub const HEADER_OVERHEAD_MAX: usize = 5 + 5;
+
+const MAGIC: i8 = 2;
+const CHECKED_FROM: usize = 21;
+const CODEC_MASK: i16 = 0b111;
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+const LOG_APPEND_TIME: i16 = 1 << 3;
+
+/// What the fixed part of a batch says.
+pub struct Header {
+    pub base_offset: Offset,
+    pub last_delta: u32,
+    pub count: u32,
+    pub base_timestamp: TimestampMs,
+}
+
+impl Header {
+    pub fn parse(bytes: &[u8]) -> Result<Header, BadBatch> {
+        let mut at = bytes.get(..BATCH_HEADER_BYTES).ok_or(BadBatch::Length)?;
+        let base_offset = at.get_i64();
+        let rest = at.get_i32();
+        let _leader_epoch = at.get_i32();
+        let magic = at.get_i8();
+        if magic != MAGIC {
+            return Err(BadBatch::Magic(magic));
+        }
+        // All the magic numbers share the place of the length, so this one is right by now.
+        if usize::try_from(rest) != Ok(bytes.len() - 12) {
+            return Err(BadBatch::Length);
+        }
+        let checksum = at.get_u32();
+        if checksum != crc_fast::crc32_iscsi(&bytes[CHECKED_FROM..]) {
+            return Err(BadBatch::Checksum);
+        }
+        check_attributes(at.get_i16())?;
+        let last_delta = at.get_i32();
+        let base_timestamp = at.get_i64();
+        let _max_timestamp = at.get_i64();
+        let (_producer_id, _producer_epoch, _sequence) = (at.get_i64(), at.get_i16(), at.get_i32());
+        let count = at.get_i32();
+        let last_delta =
+            u32::try_from(last_delta).map_err(|_| BadBatch::Header("last offset delta"))?;
+        let count = u32::try_from(count).map_err(|_| BadBatch::Header("record count"))?;
+        if count == 0 || count > last_delta.saturating_add(1) {
+            return Err(BadBatch::Header("record count"));
+        }
+        let base_offset =
+            Offset::try_from(base_offset).map_err(|_| BadBatch::Header("base offset"))?;
+        check_offsets(base_offset, last_delta)?;
+        Ok(Header { base_offset, last_delta, count, base_timestamp })
+    }
+}
+
+fn check_attributes(attributes: i16) -> Result<(), BadBatch> {
+    match attributes & CODEC_MASK {
+        0 => {}
+        1 => return Err(BadBatch::Compression("gzip")),
+        2 => return Err(BadBatch::Compression("snappy")),
+        3 => return Err(BadBatch::Compression("lz4")),
+        4 => return Err(BadBatch::Compression("zstd")),
+        _ => return Err(BadBatch::Compression("unknown")),
+    }
+    match attributes {
+        a if a & CONTROL != 0 => Err(BadBatch::Unsupported("control")),
+        a if a & TRANSACTIONAL != 0 => Err(BadBatch::Unsupported("transactional")),
+        a if a & LOG_APPEND_TIME != 0 => Err(BadBatch::Unsupported("log append time")),
+        _ => Ok(()),
+    }
+}
+
+/// Offsets stay within a signed 64-bit number, as the format has them.
+pub fn check_offsets(base_offset: Offset, last_delta: u32) -> Result<(), BadBatch> {
+    match base_offset.checked_add(u64::from(last_delta) + 1) {
+        Some(next) if i64::try_from(next).is_ok() => Ok(()),
+        _ => Err(BadBatch::Header("base offset")),
+    }
+}
+
+/// `bytes` holds the records behind room for the header.
+pub fn write_header(bytes: &mut [u8], header: &Header, max_timestamp: TimestampMs) {
+    let rest = (bytes.len() - 12) as i32;
+    let mut at = &mut bytes[..BATCH_HEADER_BYTES];
+    at.put_u64(header.base_offset);
+    at.put_i32(rest);
+    at.put_i32(-1);
+    at.put_i8(MAGIC);
+    at.put_u32(0);
+    at.put_i16(0);
+    at.put_u32(header.last_delta);
+    at.put_i64(header.base_timestamp);
+    at.put_i64(max_timestamp);
+    at.put_i64(-1);
+    at.put_i16(-1);
+    at.put_i32(-1);
+    at.put_u32(header.count);
+    let checksum = crc_fast::crc32_iscsi(&bytes[CHECKED_FROM..]);
+    (&mut bytes[17..CHECKED_FROM]).put_u32(checksum);
+}
+
+pub fn write_record(out: &mut Vec<u8>, record: &Record, timestamp_delta: i64, offset_delta: u32) {
+    let key = record.key.as_ref().map(Key::bytes);
+    let value = record.value.as_ref();
+    let body_bytes = 1
+        + varint_bytes(timestamp_delta)
+        + varint_bytes(i64::from(offset_delta))
+        + field_bytes(key)
+        + field_bytes(value)
+        + varint_bytes(record.headers.len() as i64)
+        + record
+            .headers
+            .iter()
+            .map(|header| field_bytes(Some(&header.name)) + field_bytes(Some(&header.value)))
+            .sum::<usize>();
+    write_varint(out, body_bytes as i64);
+    out.push(0);
+    write_varint(out, timestamp_delta);
+    write_varint(out, i64::from(offset_delta));
+    write_field(out, key);
+    write_field(out, value);
+    write_varint(out, record.headers.len() as i64);
+    for header in &record.headers {
+        write_field(out, Some(&header.name));
+        write_field(out, Some(&header.value));
+    }
+}
+
+fn field_bytes(field: Option<&Bytes>) -> usize {
+    field.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
+}
+
+fn write_field(out: &mut Vec<u8>, field: Option<&Bytes>) {
+    match field {
+        None => write_varint(out, -1),
+        Some(bytes) => {
+            write_varint(out, bytes.len() as i64);
+            out.extend_from_slice(bytes);
+        }
+    }
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn varint_bytes(value: i64) -> usize {
+    let bits = 64 - zigzag(value).leading_zeros() as usize;
+    bits.div_ceil(7).max(1)
+}
+
+fn write_varint(out: &mut Vec<u8>, value: i64) {
+    let mut rest = zigzag(value);
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn read_varint(at: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = at.split_first()?;
+        *at = rest;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            return None;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+        }
+    }
+    None
+}
+
+/// A length-prefixed field; the inner `None` is a length of -1.
+fn read_field<'a>(at: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let len = read_varint(at)?;
+    if len == -1 {
+        return Some(None);
+    }
+    let (field, rest) = at.split_at_checked(usize::try_from(len).ok()?)?;
+    *at = rest;
+    Some(Some(field))
+}
+
+/// A record inside a batch, borrowed: what filters and key searches look at.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordView<'a> {
+    pub offset: Offset,
+    pub timestamp: TimestampMs,
+    pub key: Option<&'a [u8]>,
+    /// `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    headers: &'a [u8],
+    headers_count: usize,
+}
+
+impl<'a> RecordView<'a> {
+    /// Names and values in the order they were sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut at = self.headers;
+        (0..self.headers_count).map_while(move |_| {
+            let name = read_field(&mut at)??;
+            // Other writers may send a header without a value; ours always has one.
+            let value = read_field(&mut at)?.unwrap_or_default();
+            Some((name, value))
+        })
+    }
+
+    /// `whole` is the batch the view borrows from.
+    pub fn to_record(self, whole: &Bytes) -> Record {
+        let headers = self
+            .headers()
+            .map(|(name, value)| RecordHeader {
+                name: whole.slice_ref(name),
+                value: whole.slice_ref(value),
+            })
+            .collect::<Headers>();
+        Record {
+            // A parsed batch holds no key above the limit.
+            key: self.key.and_then(|key| Key::new(whole.slice_ref(key)).ok()),
+            value: self.value.map(|value| whole.slice_ref(value)),
+            headers,
+            timestamp: Some(self.timestamp),
+        }
+    }
+}
+
+/// One record's body after its length.
+struct Body<'a> {
+    timestamp_delta: i64,
+    offset_delta: i64,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: &'a [u8],
+    headers_count: usize,
+}
+
+fn read_record<'a>(at: &mut &'a [u8]) -> Result<Body<'a>, &'static str> {
+    let len = read_varint(at).ok_or("length")?;
+    let len = usize::try_from(len).map_err(|_| "length")?;
+    let (body, rest) = at.split_at_checked(len).ok_or("length")?;
+    *at = rest;
+    let (_attributes, mut body) = body.split_first().ok_or("attributes")?;
+    let timestamp_delta = read_varint(&mut body).ok_or("timestamp")?;
+    let offset_delta = read_varint(&mut body).ok_or("offset")?;
+    let key = read_field(&mut body).ok_or("key")?;
+    let value = read_field(&mut body).ok_or("value")?;
+    let headers_count = read_varint(&mut body).ok_or("header count")?;
+    let headers_count = usize::try_from(headers_count).map_err(|_| "header count")?;
+    Ok(Body { timestamp_delta, offset_delta, key, value, headers: body, headers_count })
+}
+
+/// Every record, its fields and its headers; answers the greatest timestamp. After this,
+/// `Views` finds all of them.
+pub fn check_records(bytes: &[u8], header: &Header) -> Result<TimestampMs, BadBatch> {
+    let mut at = &bytes[BATCH_HEADER_BYTES..];
+    let mut max_timestamp = TimestampMs::MIN;
+    let mut delta_min = 0;
+    for index in 0..header.count {
+        let bad = |reason| BadBatch::Record { index, reason };
+        let body = read_record(&mut at).map_err(bad)?;
+        if body.offset_delta < delta_min || body.offset_delta > i64::from(header.last_delta) {
+            return Err(bad("offset"));
+        }
+        delta_min = body.offset_delta + 1;
+        if body.key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
+            return Err(bad("key length"));
+        }
+        check_headers(&body).map_err(bad)?;
+        max_timestamp = max_timestamp.max(header.base_timestamp.wrapping_add(body.timestamp_delta));
+    }
+    if at.is_empty() { Ok(max_timestamp) } else { Err(BadBatch::Length) }
+}
+
+fn check_headers(body: &Body<'_>) -> Result<(), &'static str> {
+    let mut at = body.headers;
+    for _ in 0..body.headers_count {
+        let name = read_field(&mut at).flatten().ok_or("header name")?;
+        std::str::from_utf8(name).map_err(|_| "header name")?;
+        read_field(&mut at).ok_or("header value")?;
+    }
+    if at.is_empty() { Ok(()) } else { Err("length") }
+}
+
+/// The records of a checked batch. Stops at bytes it does not understand, of which there are none.
+pub struct Views<'a> {
+    at: &'a [u8],
+    base_offset: Offset,
+    base_timestamp: TimestampMs,
+    left: u32,
+}
+
+impl<'a> Views<'a> {
+    pub fn new(
+        bytes: &'a [u8],
+        base_offset: Offset,
+        base_timestamp: TimestampMs,
+        count: u32,
+    ) -> Views<'a> {
+        let at = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+        Views { at, base_offset, base_timestamp, left: count }
+    }
+}
+
+impl<'a> Iterator for Views<'a> {
+    type Item = RecordView<'a>;
+
+    fn next(&mut self) -> Option<RecordView<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let body = read_record(&mut self.at).ok()?;
+        Some(RecordView {
+            offset: self.base_offset + u64::try_from(body.offset_delta).ok()?,
+            timestamp: self.base_timestamp.wrapping_add(body.timestamp_delta),
+            key: body.key,
+            value: body.value,
+            headers: body.headers,
+            headers_count: body.headers_count,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
