@@ -56,4 +56,9 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes the file at least `len` long and takes the space for it now, so that writing there
+    /// cannot run out of space later. What is read there is zero.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if self.len()? < len { self.set_len(len) } else { Ok(()) }
+    }
 }

@@ -1,0 +1,87 @@
+//! Which call fails, and how: a list of faults that each strike once, and the crash that is due.
+
+use std::io;
+
+/// The kinds of calls a fault can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Create,
+    Read,
+    Write,
+    Flush,
+    FlushDir,
+    Rename,
+    Remove,
+    /// `set_len` and `allocate`.
+    Resize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// An input/output error; nothing was done, but a flush has dropped what it should have kept.
+    Io,
+    /// No space; nothing was done.
+    Full,
+    /// Only a part of the write arrived, then an input/output error. Of a write only.
+    Short,
+}
+
+/// Strikes the `nth` call of `operation` after it was injected; 1 is the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    pub operation: Operation,
+    pub nth: u64,
+    pub failure: Failure,
+}
+
+#[derive(Default)]
+pub(super) struct Faults {
+    pub(super) changes: u64,
+    pub(super) crash_at: Option<u64>,
+    waiting: Vec<Fault>,
+}
+
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Pass,
+    Short,
+    Crash,
+    Fail(io::Error),
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.waiting.push(fault);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.crash_at = None;
+    }
+
+    pub(super) fn judge(&mut self, operation: Operation) -> Verdict {
+        if operation != Operation::Read {
+            self.changes += 1;
+            if self.crash_at.is_some_and(|at| self.changes >= at) {
+                return Verdict::Crash;
+            }
+        }
+        let mut struck = None;
+        self.waiting.retain_mut(|fault| {
+            if fault.operation == operation {
+                fault.nth = fault.nth.saturating_sub(1);
+                if fault.nth == 0 {
+                    struck = Some(fault.failure);
+                }
+            }
+            fault.nth > 0
+        });
+        match struck {
+            None => Verdict::Pass,
+            Some(Failure::Short) if operation == Operation::Write => Verdict::Short,
+            Some(Failure::Full) => Verdict::Fail(io::ErrorKind::StorageFull.into()),
+            // EIO, the same number on every Linux.
+            Some(Failure::Io | Failure::Short) => Verdict::Fail(io::Error::from_raw_os_error(5)),
+        }
+    }
+}
