@@ -1,0 +1,1 @@
+//! Tests of this crate; nothing here opens a socket.
