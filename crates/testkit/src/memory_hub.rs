@@ -3,16 +3,21 @@
 //! caught up). It must know no protocol, and it is exact rather than fast.
 
 mod access;
+mod append;
+mod catalogue;
 mod follow;
 mod hub;
 mod knobs;
 mod live;
 mod mint;
+mod presence;
+mod read;
 mod state;
+mod subscribe;
 mod topics;
 
 pub use follow::{Driving, MemoryShard};
-pub use knobs::{Call, KeySpec, Place, Storage};
+pub use knobs::{Call, KeySpec, Place, SecretKind, Storage};
 
 use parking_lot::{Mutex, MutexGuard};
 use port::{Identity, Refusal};

@@ -13,7 +13,7 @@ use types::record::header;
 use types::{Filter, Offset, Partition, SubscriptionTag, TopicId};
 
 /// Events prepared at once under the lock.
-const BATCH: usize = 64;
+const BATCH_STEPS_MAX: usize = 64;
 
 pub(super) struct Follower {
     pub shard: u16,
@@ -52,6 +52,14 @@ enum Step {
     },
     CaughtUp,
     Ended(Refusal),
+}
+
+/// What one follower is to be pushed, taken out of the lock.
+struct Batch {
+    tag: SubscriptionTag,
+    sink: Arc<dyn Sink>,
+    is_alive: Arc<AtomicBool>,
+    steps: Vec<Step>,
 }
 
 /// Dropping it ends the subscription.
@@ -135,7 +143,7 @@ impl MemoryShard {
         if !self.has_room(cx, id) {
             return Turn::Rests;
         }
-        let Some((tag, sink, is_alive, steps)) = self.prepare(id) else {
+        let Some(Batch { tag, sink, is_alive, steps }) = self.prepare(id) else {
             return Turn::Rests;
         };
         // No lock is held here: a push may run the session, which calls the hub again.
@@ -184,11 +192,7 @@ impl MemoryShard {
         true
     }
 
-    #[allow(clippy::type_complexity)]
-    fn prepare(
-        &self,
-        id: u64,
-    ) -> Option<(SubscriptionTag, Arc<dyn Sink>, Arc<AtomicBool>, Vec<Step>)> {
+    fn prepare(&self, id: u64) -> Option<Batch> {
         let mut state = self.hub.state();
         let follower = state.followers.get(&id)?;
         if !follower.is_dirty {
@@ -201,11 +205,11 @@ impl MemoryShard {
             return None;
         }
         let (sink, is_alive) = (Arc::clone(&follower.sink), Arc::clone(&follower.is_alive));
-        Some((follower.tag, sink, is_alive, steps))
+        Some(Batch { tag: follower.tag, sink, is_alive, steps })
     }
 }
 
-/// The next steps of a follower, at most `BATCH`.
+/// The next steps of a follower, at most `BATCH_STEPS_MAX`.
 fn gather(state: &State, follower: &Follower) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(why) = &follower.ended {
@@ -228,7 +232,7 @@ fn gather(state: &State, follower: &Follower) -> Vec<Step> {
                 steps.push(Step::Gap { topic, partition, from, to: floor });
             }
             for found in topic.records(partition, from.max(floor)) {
-                if steps.len() >= BATCH {
+                if steps.len() >= BATCH_STEPS_MAX {
                     return steps;
                 }
                 if found.offset < from {
@@ -280,7 +284,7 @@ impl Follower {
 }
 
 /// Whether a filter may take records of a topic at all.
-trait TakesTopic {
+pub(super) trait TakesTopic {
     fn takes_topic(&self, name: &types::TopicName) -> bool;
 }
 
