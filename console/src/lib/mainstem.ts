@@ -93,7 +93,9 @@ type SubscriptionPhase = 'active' | 'paused' | 'over';
 
 /** One followed filter. It outlives connections; `cancel` ends it. */
 export class Subscription {
-  readonly sub: number;
+  /** The number on the wire. New at every subscribe, so that records still under way for an
+   * earlier one cannot be taken for its successor's. For the client only; 0 before the first. */
+  sub = 0;
   readonly options: SubscribeOptions;
   readonly events: SubscriptionEvents;
   phase: SubscriptionPhase = 'active';
@@ -101,14 +103,8 @@ export class Subscription {
   private start: string | undefined;
   private readonly reached = new Map<string, Reached>();
 
-  constructor(
-    client: MainstemClient,
-    sub: number,
-    options: SubscribeOptions,
-    events: SubscriptionEvents,
-  ) {
+  constructor(client: MainstemClient, options: SubscribeOptions, events: SubscriptionEvents) {
     this.client = client;
-    this.sub = sub;
     this.options = options;
     this.events = events;
   }
@@ -137,13 +133,17 @@ export class Subscription {
     if (this.phase === 'over') return;
     const wasActive = this.phase === 'active';
     this.phase = 'over';
-    this.client.forget(this);
     if (wasActive) this.client.sendUnsubscribe(this);
+    this.client.forget(this);
   }
 
   /** For the client only. */
   started(cursor: string): void {
     this.start ??= cursor;
+  }
+
+  hasStarted(): boolean {
+    return this.start !== undefined;
   }
 
   /** For the client only: what was seen may come again, until something newer arrives. */
@@ -197,7 +197,8 @@ export class MainstemClient {
   private connectTimer: unknown;
   private retryTimer: unknown;
   private keepaliveTimer: unknown;
-  private readonly subscriptions = new Map<number, Subscription>();
+  private readonly subscriptions = new Set<Subscription>();
+  private readonly bySub = new Map<number, Subscription>();
   private readonly subscribing = new Map<number, Subscription>();
   private readonly publishing = new Set<PendingPublish>();
   private readonly watchers = new Set<(state: State) => void>();
@@ -237,8 +238,8 @@ export class MainstemClient {
   }
 
   subscribe(options: SubscribeOptions, events: SubscriptionEvents): Subscription {
-    const subscription = new Subscription(this, this.subNext++, options, events);
-    this.subscriptions.set(subscription.sub, subscription);
+    const subscription = new Subscription(this, options, events);
+    this.subscriptions.add(subscription);
     this.sendSubscribe(subscription);
     return subscription;
   }
@@ -262,7 +263,7 @@ export class MainstemClient {
 
   /** For subscriptions only. */
   forget(subscription: Subscription): void {
-    this.subscriptions.delete(subscription.sub);
+    this.subscriptions.delete(subscription);
   }
 
   /** For subscriptions only. */
@@ -270,6 +271,8 @@ export class MainstemClient {
     if (this.state.kind !== 'connected') return;
     const { filter, latest, excludeOwn } = subscription.options;
     subscription.resubscribing();
+    subscription.sub = this.subNext++;
+    this.bySub.set(subscription.sub, subscription);
     const id = this.requestNext++;
     this.subscribing.set(id, subscription);
     const from = subscription.resumeFrom();
@@ -279,13 +282,14 @@ export class MainstemClient {
       sub: subscription.sub,
       filter,
       from,
-      ...(latest ? { latest } : {}),
+      ...(latest && !subscription.hasStarted() ? { latest } : {}),
       ...(excludeOwn ? { exclude_own: true } : {}),
     });
   }
 
   /** For subscriptions only. */
   sendUnsubscribe(subscription: Subscription): void {
+    this.bySub.delete(subscription.sub);
     if (this.state.kind !== 'connected') return;
     this.send({ type: 'unsubscribe', id: this.requestNext++, sub: subscription.sub });
   }
@@ -329,16 +333,16 @@ export class MainstemClient {
       case 'connected':
         return this.onConnected(frame);
       case 'record':
-        return this.subscriptions.get(frame.sub)?.take(frame);
+        return this.bySub.get(frame.sub)?.take(frame);
       case 'subscribed':
         this.subscribing.delete(frame.id);
-        return this.subscriptions.get(frame.sub)?.started(frame.cursor);
+        return this.bySub.get(frame.sub)?.started(frame.cursor);
       case 'caught_up':
-        return this.subscriptions.get(frame.sub)?.events.onLive?.();
+        return this.bySub.get(frame.sub)?.events.onLive?.();
       case 'gap':
-        return this.subscriptions.get(frame.sub)?.events.onGap?.(frame);
+        return this.bySub.get(frame.sub)?.events.onGap?.(frame);
       case 'ended':
-        return this.endSubscription(this.subscriptions.get(frame.sub), frame.error);
+        return this.endSubscription(this.bySub.get(frame.sub), frame.error);
       case 'published':
         return this.settle(frame.id, (pending) => pending.resolve(frame.records));
       case 'error':
@@ -356,7 +360,7 @@ export class MainstemClient {
     this.attempt = 0;
     if (frame.keepalive_ms > 0) this.keepaliveMs = frame.keepalive_ms;
     this.become({ kind: 'connected', project: frame.project, principal: frame.principal });
-    for (const subscription of this.subscriptions.values()) {
+    for (const subscription of this.subscriptions) {
       if (subscription.phase === 'active') this.sendSubscribe(subscription);
     }
     for (const pending of this.publishing) this.sendPublish(pending);
@@ -385,7 +389,8 @@ export class MainstemClient {
   private endSubscription(subscription: Subscription | undefined, error: ErrorView): void {
     if (subscription === undefined || subscription.phase === 'over') return;
     subscription.phase = 'over';
-    this.subscriptions.delete(subscription.sub);
+    this.subscriptions.delete(subscription);
+    this.bySub.delete(subscription.sub);
     subscription.events.onEnded?.(error);
   }
 
@@ -433,6 +438,7 @@ export class MainstemClient {
     const socket = this.socket;
     this.socket = undefined;
     this.subscribing.clear();
+    this.bySub.clear();
     for (const pending of this.publishing) pending.request = undefined;
     socket?.close(code);
   }

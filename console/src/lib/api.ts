@@ -1,0 +1,166 @@
+// The tenant's HTTP API as the console needs it: one function per call, one error type. The key
+// travels in the Authorization header only, never in an address.
+
+import type {
+  ConnectionView,
+  Durability,
+  ErrorView,
+  PublishedView,
+  PublishView,
+  TopicConfig,
+} from './wire';
+
+const ANSWER_WAIT_MS_MAX = 15_000;
+/** Pages the console asks for before it says that there is more. */
+const PAGES_MAX = 20;
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly view: ErrorView,
+  ) {
+    super(view.message);
+    this.name = 'ApiError';
+  }
+}
+
+export interface Topic {
+  name: string;
+  config: TopicConfig;
+}
+
+export interface Stats {
+  published_per_second?: number;
+  delivered_per_second?: number;
+  [name: string]: unknown;
+}
+
+export class Api {
+  constructor(
+    readonly base: string,
+    private readonly key: () => string,
+  ) {}
+
+  /** Succeeds when the server knows the key, whatever the key may do. */
+  async checkKey(): Promise<void> {
+    try {
+      await this.call('GET', '/v1/topics?limit=1');
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 403) {
+        if (error.view.code !== 'TENANT_SUSPENDED') return;
+      }
+      throw error;
+    }
+  }
+
+  async topics(): Promise<{ topics: Topic[]; more: boolean }> {
+    const topics: Topic[] = [];
+    let after = '';
+    for (let page = 0; page < PAGES_MAX; page += 1) {
+      const query = after === '' ? '' : `?after=${encodeURIComponent(after)}`;
+      const answer = await this.call('GET', `/v1/topics${query}`);
+      const listed = (answer.topics as object[]).map(readTopic);
+      topics.push(...listed);
+      if (!answer.next) return { topics, more: false };
+      after = String(answer.next);
+    }
+    return { topics, more: true };
+  }
+
+  async topic(name: string): Promise<Topic> {
+    return readTopic(await this.call('GET', `/v1/topics/${encodeURIComponent(name)}`));
+  }
+
+  async putTopic(name: string, config: TopicConfig): Promise<Topic> {
+    const path = `/v1/topics/${encodeURIComponent(name)}`;
+    return readTopic(await this.call('PUT', path, config));
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    await this.call('DELETE', `/v1/topics/${encodeURIComponent(name)}`);
+  }
+
+  async publish(record: PublishView): Promise<PublishedView> {
+    const answer = await this.call('POST', '/v1/events', record);
+    return (answer.records?.[0] ?? answer) as PublishedView;
+  }
+
+  /** `undefined` when this server lists no connections. */
+  async connections(): Promise<ConnectionView[] | undefined> {
+    const answer = await this.optional('/v1/connections');
+    return answer?.connections as ConnectionView[] | undefined;
+  }
+
+  async closeConnection(id: string): Promise<void> {
+    await this.call('DELETE', `/v1/connections/${encodeURIComponent(id)}`);
+  }
+
+  /** `undefined` when this server offers no statistics. */
+  async stats(): Promise<Stats | undefined> {
+    return (await this.optional('/v1/stats')) as Stats | undefined;
+  }
+
+  async openapi(): Promise<any> {
+    return this.call('GET', '/openapi.json');
+  }
+
+  private async optional(path: string): Promise<any> {
+    try {
+      return await this.call('GET', path);
+    } catch (error) {
+      const missing = error instanceof ApiError && [404, 405, 501].includes(error.status);
+      if (missing) return undefined;
+      throw error;
+    }
+  }
+
+  private async call(method: string, path: string, body?: unknown): Promise<any> {
+    const headers: Record<string, string> = { accept: 'application/json' };
+    const key = this.key();
+    if (key !== '') headers['authorization'] = `Bearer ${key}`;
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const signal = AbortSignal.timeout(ANSWER_WAIT_MS_MAX);
+    let response: Response;
+    try {
+      const request = { method, headers, signal, cache: 'no-store' as const };
+      response = await fetch(this.base + path, {
+        ...request,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch {
+      throw new ApiError(0, { code: 'UNREACHABLE', message: 'The server did not answer.' });
+    }
+    const text = await response.text();
+    const answer = text === '' ? {} : parse(text);
+    if (response.ok && answer !== undefined) return answer;
+    throw new ApiError(response.status, readError(response.status, answer));
+  }
+}
+
+function parse(text: string): any {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function readError(status: number, answer: any): ErrorView {
+  const error = answer?.error;
+  if (typeof error?.message === 'string') return error as ErrorView;
+  return { code: `HTTP_${status}`, message: `The server answered with status ${status}.` };
+}
+
+/** The configuration may stand beside the name or in `config`. */
+function readTopic(answer: any): Topic {
+  const config = answer.config ?? answer;
+  return {
+    name: String(answer.name ?? answer.topic),
+    config: {
+      partitions: Number(config.partitions ?? 1),
+      durability: (config.durability ?? 'durable') as Durability,
+      retention: config.retention ?? {},
+      ...(config.schema == null ? {} : { schema: config.schema }),
+    },
+  };
+}
