@@ -1,1 +1,50 @@
-//! tenancy
+//! The control plane's records: tenants, projects, API keys, signing keys, users, topic
+//! definitions, usage, audit and configuration, on SQLite or PostgreSQL with one code path.
+//!
+//! Every query takes a `TenantId`; the few that cannot are listed, with the reason, in
+//! `tests/scoping.rs`, and a test refuses any other. Every administrative write and its audit
+//! record are one transaction. This crate must not know protocols, credentials' secrets (it stores
+//! hashes and sealed bytes it cannot read) or the log.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod bootstrap;
+mod connect;
+mod entity;
+mod error;
+mod ids;
+mod keys;
+mod migration;
+mod page;
+mod projects;
+mod requests;
+mod revisions;
+mod signing;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod usage;
+mod users;
+
+pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
+pub use bootstrap::Bootstrapped;
+pub use connect::{Options, Tenancy};
+pub use error::TenancyError;
+pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};
+pub use page::{PAGE_ITEMS_MAX, Page};
+pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
+pub use requests::{RequestClaim, StoredAnswer};
+pub use revisions::ConfigRevision;
+pub use signing::{
+    NewSigningKey, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings, Verification,
+};
+pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
+pub use topics::{SchemaVersion, Topic};
+pub use usage::{
+    USAGE_WINDOW_MS, UsageFilter, UsageMetric, UsageTotal, UsageWindow, UsageWindowKey,
+};
+pub use users::{NewUser, User, UserId};
+
+/// What the methods of `Tenancy` answer.
+pub type Result<T> = std::result::Result<T, TenancyError>;

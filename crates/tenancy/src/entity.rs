@@ -1,0 +1,155 @@
+//! The tables as the database layer sees them. Private to the crate: outside, rows exist only as
+//! the records that scoped methods answer.
+
+macro_rules! table {
+    ($module:ident, $table:literal, { $($fields:tt)* }) => {
+        pub(crate) mod $module {
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+            #[sea_orm(table_name = $table)]
+            pub struct Model { $($fields)* }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+
+table!(tenant, "tenants", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub name: String,
+    pub plan: String,
+    pub status: String,
+    pub status_reason: Option<String>,
+    /// What `resume` goes back to.
+    pub status_before: Option<String>,
+    pub stripe_customer_id: Option<String>,
+    pub created_at: i64,
+});
+
+table!(project, "projects", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub name: String,
+    pub limits: Json,
+    pub token_settings: Json,
+    pub created_at: i64,
+});
+
+table!(api_key, "api_keys", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub name: String,
+    pub mode: String,
+    pub prefix: String,
+    pub hash: Vec<u8>,
+    pub scopes: Json,
+    pub grants: Option<Json>,
+    pub rate_per_second: Option<i64>,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+    pub revoked_at: Option<i64>,
+    pub rotated_from: Option<Uuid>,
+    pub grace_until: Option<i64>,
+});
+
+table!(signing_key, "signing_keys", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub kid: String,
+    pub algorithm: String,
+    pub material: Vec<u8>,
+    pub created_at: i64,
+});
+
+table!(user, "users", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub email: String,
+    pub name: String,
+    pub created_at: i64,
+});
+
+table!(topic, "topics", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub name: String,
+    pub config: Json,
+    pub schema_version: i64,
+    pub created_at: i64,
+    pub deleted_at: Option<i64>,
+});
+
+table!(topic_schema, "topic_schemas", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub topic_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub schema: Json,
+    pub created_at: i64,
+});
+
+table!(usage_window, "usage_windows", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub project_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub metric: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub window_start: i64,
+    pub quantity: i64,
+});
+
+table!(audit, "audit_records", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Option<Uuid>,
+    pub project_id: Option<Uuid>,
+    pub actor: String,
+    pub action: String,
+    pub target: String,
+    pub details: Json,
+    pub at: i64,
+});
+
+table!(config_revision, "config_revisions", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub revision: i64,
+    pub config: Json,
+    pub actor: String,
+    pub note: String,
+    pub at: i64,
+});
+
+table!(bootstrap, "bootstraps", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+});
+
+table!(request, "admin_requests", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub actor: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub idempotency_key: String,
+    pub fingerprint: Vec<u8>,
+    pub claimed_at: i64,
+    pub status: Option<i64>,
+    pub answer: Option<Json>,
+});

@@ -1,0 +1,14 @@
+//! The schema's history. A migration that was released is never edited: a new one follows it.
+
+mod m0001_records;
+
+use sea_orm_migration::prelude::*;
+
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_records::Migration)]
+    }
+}
