@@ -2,6 +2,10 @@
 //! simulated disk can tear, delay, reorder, flip and refuse each of them. Callers keep blocking
 //! calls off asynchronous threads themselves.
 
+mod system;
+
+pub use system::SystemDisk;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

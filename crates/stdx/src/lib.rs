@@ -9,5 +9,5 @@ pub mod disk;
 pub mod rng;
 
 pub use clock::{Clock, SystemClock};
-pub use disk::{Disk, File};
+pub use disk::{Disk, File, SystemDisk};
 pub use rng::{Rng, SystemRng};

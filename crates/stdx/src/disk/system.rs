@@ -1,0 +1,227 @@
+//! The machine's own disk, through plain system calls. It decides nothing: which way of writing is
+//! safe and fast is probed here and chosen by the caller.
+
+use super::{Disk, File, Lock, Open, Space};
+use rustix::fd::OwnedFd;
+use rustix::fs::{self, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, StatxFlags};
+use rustix::io::{Errno, pread, pwrite};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Direct writes are made in units of at least this many bytes, whatever the device would allow:
+/// a smaller unit makes the device read the rest of its block first.
+const DIRECT_ALIGN_MIN: usize = 4096;
+/// A device that wants more than this is written through the page cache.
+const DIRECT_ALIGN_MAX: usize = 4096;
+
+#[derive(Debug, Default)]
+pub struct SystemDisk;
+
+impl SystemDisk {
+    pub fn shared() -> Arc<dyn Disk> {
+        Arc::new(SystemDisk)
+    }
+}
+
+impl Disk for SystemDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let flags = match how {
+            Open::Read => OFlags::RDONLY,
+            Open::Write => OFlags::RDWR | OFlags::CREATE,
+            Open::Direct => OFlags::RDWR | OFlags::CREATE | OFlags::DIRECT | OFlags::DSYNC,
+        };
+        let fd = fs::open(path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+        Ok(Arc::new(SystemFile { fd }))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                names.push(PathBuf::from(entry.file_name()));
+            }
+        }
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(fs::fsync(fs::open(dir, flags, Mode::empty())?)?)
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let answer = fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
+        Ok(Space { total_bytes: bytes(answer.f_blocks), free_bytes: bytes(answer.f_bavail) })
+    }
+
+    fn direct_align(&self, dir: &Path) -> Option<usize> {
+        let path = dir.join(format!(".probe-{}", std::process::id()));
+        let answer = probe(&path).unwrap_or(None);
+        // A probe that could not even be created leaves nothing to remove.
+        let _ = std::fs::remove_file(&path);
+        answer
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let fd = fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        match fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(SystemLock { _fd: fd })),
+            Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Asks the file system, then really writes: some accept the flag and refuse the write.
+fn probe(path: &Path) -> io::Result<Option<usize>> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::DIRECT | OFlags::DSYNC | OFlags::CLOEXEC;
+    let fd = fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+    let answer = fs::statx(&fd, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+    if StatxFlags::from_bits_retain(answer.stx_mask).contains(StatxFlags::DIOALIGN) {
+        let wanted = answer.stx_dio_mem_align.max(answer.stx_dio_offset_align) as usize;
+        if wanted == 0 || wanted > DIRECT_ALIGN_MAX {
+            return Ok(None);
+        }
+    }
+    let buffer = vec![0u8; 2 * DIRECT_ALIGN_MIN];
+    let start = buffer.as_ptr().align_offset(DIRECT_ALIGN_MIN);
+    let Some(block) = buffer.get(start..start.saturating_add(DIRECT_ALIGN_MIN)) else {
+        return Ok(None);
+    };
+    let written = pwrite(&fd, block, 0)?;
+    Ok((written == DIRECT_ALIGN_MIN).then_some(DIRECT_ALIGN_MIN))
+}
+
+struct SystemLock {
+    /// The kernel gives the lock up when the descriptor closes, also when the process is killed.
+    _fd: OwnedFd,
+}
+
+impl Lock for SystemLock {}
+
+struct SystemFile {
+    fd: OwnedFd,
+}
+
+impl File for SystemFile {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match pread(&self.fd, &mut buffer[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match pwrite(&self.fd, &buffer[done..], at + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(fs::fdatasync(&self.fd)?)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(u64::try_from(fs::fstat(&self.fd)?.st_size).unwrap_or(0))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Ok(fs::ftruncate(&self.fd, len)?)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match fs::fallocate(&self.fd, FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            // The file system cannot promise space; the writes will tell.
+            Err(Errno::OPNOTSUPP) if self.len()? < len => self.set_len(len),
+            Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("stdx-disk-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a scratch directory can be made");
+        dir
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = scratch("write");
+        let path = dir.join("file");
+        let file = SystemDisk.open(&path, Open::Write).expect("opens");
+        file.allocate(8192).expect("allocates");
+        file.write_at(b"hello", 4096).expect("writes");
+        file.flush().expect("flushes");
+        SystemDisk.flush_dir(&dir).expect("flushes");
+        let reader = SystemDisk.open(&path, Open::Read).expect("opens");
+        let mut buffer = [9; 6];
+        assert_eq!(reader.read_at(&mut buffer, 4096).expect("reads"), 6);
+        assert_eq!(&buffer, b"hello\0");
+        assert_eq!(reader.read_at(&mut buffer, 8190).expect("reads"), 2);
+        assert_eq!(reader.len().expect("answers"), 8192);
+        assert_eq!(SystemDisk.list(&dir).expect("lists"), [PathBuf::from("file")]);
+        assert!(SystemDisk.space(&dir).expect("answers").total_bytes > 0);
+        std::fs::remove_dir_all(dir).expect("removes");
+    }
+
+    #[test]
+    fn direct_writes_work_where_the_probe_says_so() {
+        let dir = scratch("direct");
+        if let Some(align) = SystemDisk.direct_align(&dir) {
+            let file = SystemDisk.open(&dir.join("file"), Open::Direct).expect("opens");
+            let buffer = vec![7; 2 * align];
+            let start = buffer.as_ptr().align_offset(align);
+            file.write_at(&buffer[start..start + align], 0).expect("writes");
+            assert_eq!(file.len().expect("answers"), align as u64);
+        }
+        assert!(SystemDisk.open(&dir.join("absent"), Open::Read).is_err());
+        std::fs::remove_dir_all(dir).expect("removes");
+    }
+
+    #[test]
+    fn a_lock_excludes_until_dropped() {
+        let dir = scratch("lock");
+        let path = dir.join("lock");
+        let held = SystemDisk.lock(&path).expect("free");
+        let refused = SystemDisk.lock(&path).err().map(|error| error.kind());
+        assert_eq!(refused, Some(io::ErrorKind::WouldBlock));
+        drop(held);
+        SystemDisk.lock(&path).map(drop).expect("free");
+        std::fs::remove_dir_all(dir).expect("removes");
+    }
+}
