@@ -20,6 +20,7 @@ pub const SIGNING_KEYS_MAX: u64 = 32;
 const KID_BYTES_MAX: usize = 128;
 const MATERIAL_BYTES_MAX: usize = 16 * 1024;
 const SETTING_BYTES_MAX: usize = 2_048;
+const SETTING_VALUES_MAX: usize = 16;
 
 /// RFC 7518 section 3.1 and RFC 8037 section 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,10 +111,10 @@ pub struct NewSigningKey {
 pub struct TokenSettings {
     /// Where the tenant publishes its key set (RFC 7517).
     pub jwks_url: Option<String>,
-    /// What `aud` must hold.
-    pub audience: Option<String>,
-    /// What `iss` must be.
-    pub issuer: Option<String>,
+    /// Values of `aud` that mean this project, besides its own id.
+    pub audiences: Vec<String>,
+    /// Values of `iss` that tokens of the published key set must have; empty for any.
+    pub issuers: Vec<String>,
 }
 
 /// All that is needed to check a token of one project.
@@ -154,14 +155,13 @@ fn check_key(new: &NewSigningKey) -> Result<()> {
 }
 
 fn check_settings(settings: &TokenSettings) -> Result<()> {
-    let fields = [
-        ("jwks_url", &settings.jwks_url),
-        ("audience", &settings.audience),
-        ("issuer", &settings.issuer),
-    ];
-    for (field, value) in fields {
-        if value.as_ref().is_some_and(|text| text.is_empty() || text.len() > SETTING_BYTES_MAX) {
-            return Err(TenancyError::invalid(field, "a value has 1 to 2048 bytes; null is none"));
+    let fits = |text: &String| !text.is_empty() && text.len() <= SETTING_BYTES_MAX;
+    if !settings.jwks_url.iter().all(fits) {
+        return Err(TenancyError::invalid("jwks_url", "a URL has 1 to 2048 bytes; null is none"));
+    }
+    for (field, values) in [("audiences", &settings.audiences), ("issuers", &settings.issuers)] {
+        if values.len() > SETTING_VALUES_MAX || !values.iter().all(fits) {
+            return Err(TenancyError::invalid(field, "at most 16 values of 1 to 2048 bytes"));
         }
     }
     Ok(())
