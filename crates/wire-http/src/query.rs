@@ -237,3 +237,8 @@ impl<'de> Deserializer<'de> for Value {
         tuple_struct map struct identifier ignored_any
     }
 }
+
+/// For routes that take no parameter at all.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
