@@ -1,1 +1,58 @@
-fn main() {}
+//! Every chore of the project, as `cargo xtask NAME`. It knows the tree and the tools it calls,
+//! and nothing of what they build.
+
+mod bench;
+mod dev;
+mod generate;
+mod new_protocol;
+mod packages;
+mod run;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Builds everything and runs it on embedded defaults.
+    Dev(dev::Dev),
+    /// Installs what tests need, then formats, lints and tests everything.
+    Test(test::Test),
+    /// What CI runs: the same as `test`.
+    Ci,
+    /// Checks the rules of the tree: arrows, sizes, headers, names.
+    Tidy,
+    /// Runs the benches and records their results.
+    Bench(bench::Bench),
+    /// Writes the generated reference pages; with `--check` only compares.
+    Gen(generate::Gen),
+    /// Makes the folder of a new protocol that compiles and passes the conformance skeleton.
+    NewProtocol(new_protocol::NewProtocol),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Dev(dev) => dev.run(),
+        Chore::Test(test) => test.run(),
+        Chore::Ci => test::Test::default().run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Bench(bench) => bench.run(),
+        Chore::Gen(generate) => generate.run(),
+        Chore::NewProtocol(new) => new.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\n{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

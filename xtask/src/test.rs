@@ -1,0 +1,41 @@
+//! Everything that must hold before a change lands, in the order in which it fails fastest.
+
+use crate::run::{Outcome, cargo, exists, root, step};
+use crate::{dev, generate, packages, tidy};
+use std::process::Command;
+
+#[derive(clap::Args, Default)]
+pub struct Test {
+    /// Leaves the console out: no Node needed, and no browser test.
+    #[arg(long)]
+    no_console: bool,
+}
+
+impl Test {
+    pub fn run(&self) -> Outcome {
+        packages::install()?;
+        step(cargo().args(["fmt", "--all", "--check"]))?;
+        tidy::run()?;
+        if !self.no_console {
+            if !exists("npm") {
+                return Err("the console's tests need Node; or run with --no-console".to_owned());
+            }
+            dev::build_console()?;
+            step(npm().args(["run", "check"]))?;
+            step(npm().args(["run", "test"]))?;
+        }
+        // Clippy shares nothing with the build it precedes, so it goes over the tests' own code
+        // paths only once; warnings are errors here and nowhere else.
+        let lint = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+        step(cargo().args(lint))?;
+        step(cargo().args(["build", "--package", "server", "--package", "replay"]))?;
+        generate::Gen { check: true }.run()?;
+        step(cargo().args(["test", "--workspace", "--no-fail-fast"]))
+    }
+}
+
+pub fn npm() -> Command {
+    let mut command = Command::new("npm");
+    command.current_dir(root().join("console"));
+    command
+}
