@@ -1,0 +1,1 @@
+//! Tests of reading with requests, against a hub in memory and without a socket.

@@ -1,0 +1,1 @@
+//! Tests of Server-Sent Events, against a hub in memory and without a socket.
