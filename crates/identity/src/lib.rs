@@ -1,1 +1,36 @@
-//! identity
+//! Who are you: API keys, tokens and operators, proven once and turned into `port::Identity`. The
+//! only crate of the engine that may mint one. It must not know a protocol, a topic or the log;
+//! what a proven identity may do is decided by `rules`, who is known is kept by `tenancy`.
+#![forbid(unsafe_code)]
+
+pub mod api_key;
+pub mod authenticator;
+mod cache;
+pub mod directory;
+mod gate;
+pub mod grant_text;
+pub mod jwks;
+pub mod jwks_target;
+mod key_check;
+mod liveness;
+pub mod operator;
+mod projects;
+pub mod refusal;
+pub mod secrets;
+pub mod settings;
+pub mod signing;
+mod snapshot;
+pub mod token;
+pub mod token_check;
+
+pub use api_key::{ApiKeyText, Environment, NewApiKey};
+pub use authenticator::Authenticator;
+pub use directory::Directory;
+pub use operator::OperatorTokens;
+pub use secrets::{Sealer, Secrets};
+pub use settings::Settings;
+pub use signing::{Algorithm, NewToken, SigningKey};
+pub use snapshot::ProjectSnapshot;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The front door: a credential in, an `Identity` or a refusal out; and the news of changes, which
+//! end what no longer counts. Whoever owns it calls `changed` for each change it hears of, and
+//! `refresh` about every half second, so that changes it does not hear of count as well.
+
+use crate::api_key::{Environment, KeyHasher, NewApiKey};
+use crate::directory::Directory;
+use crate::gate::{Epoch, Gate};
+use crate::jwks::KeySets;
+use crate::key_check::{KeyCheck, Shared};
+use crate::liveness::{Holder, HolderKind, LivenessTable};
+use crate::projects::Projects;
+use crate::refusal;
+use crate::secrets::Secrets;
+use crate::settings::Settings;
+use crate::snapshot::ProjectSnapshot;
+use crate::token::{self, Unproven};
+use crate::token_check::{self, Issuer};
+use futures_util::StreamExt;
+use futures_util::stream;
+use parking_lot::Mutex;
+use port::{Change, Claims, Credential, Identity, Liveness, Peer, Refusal, metric};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use stdx::{Clock, Rng};
+use types::{PrincipalId, ProjectId, Scopes};
+
+/// Records looked at again at the same time.
+const REVIEWS_AT_ONCE: usize = 4;
+/// Changes whose records could not be read yet; beyond it the age of what is remembered decides.
+const PENDING_MAX: usize = 10_000;
+
+pub struct Authenticator {
+    keys: KeyCheck,
+    projects: Projects,
+    key_sets: KeySets,
+    shared: Shared,
+    settings: Settings,
+    rng: Arc<dyn Rng>,
+    pending: Mutex<Vec<Change>>,
+}
+
+impl Authenticator {
+    /// Fails only when the client for key sets cannot be made.
+    pub fn new(
+        directory: Arc<dyn Directory>,
+        secrets: &Secrets,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Authenticator, Refusal> {
+        let shared = Shared {
+            directory,
+            clock: Arc::clone(&clock),
+            gate: Arc::new(Gate::new(settings.loads_max, settings.load_waiters_max)),
+            epoch: Arc::new(Epoch::default()),
+            livenesses: Arc::new(LivenessTable::default()),
+        };
+        Ok(Authenticator {
+            keys: KeyCheck::new(KeyHasher::new(secrets.pepper()), &shared, &settings),
+            projects: Projects::new(secrets.sealer(Arc::clone(&rng)), &shared, &settings),
+            key_sets: KeySets::new(settings.jwks.clone(), clock, Arc::clone(&rng))?,
+            shared,
+            settings,
+            rng,
+            pending: Mutex::default(),
+        })
+    }
+
+    /// Proves a credential. Refuses with `INVALID_API_KEY`, `EXPIRED_API_KEY`, `INVALID_TOKEN`,
+    /// `EXPIRED_TOKEN`, `TENANT_SUSPENDED`, or, when it cannot be checked now,
+    /// `DATABASE_CONNECTION_ERROR`, `NETWORK_ERROR` or `OVERLOADED`.
+    pub async fn authenticate(
+        &self,
+        peer: &Peer,
+        credential: &Credential,
+    ) -> Result<Identity, Refusal> {
+        let outcome = match credential {
+            Credential::ApiKey(text) => self.prove_key(text).await,
+            Credential::Token(text) => self.prove_token(text).await,
+        };
+        outcome.inspect_err(|refusal| {
+            let code = refusal.code().name();
+            metrics::counter!(metric::AUTH_FAILURES, "code" => code).increment(1);
+            tracing::debug!(request = %peer.request_id, code, "a credential is refused");
+        })
+    }
+
+    async fn prove_key(&self, text: &str) -> Result<Identity, Refusal> {
+        let (claims, liveness) = self.keys.check(text).await?;
+        let project = self.projects.get(claims.project).await?;
+        let project = project.ok_or_else(refusal::invalid_key)?;
+        admit(&project, claims, liveness)
+    }
+
+    async fn prove_token(&self, text: &str) -> Result<Identity, Refusal> {
+        let token = token::parse(text, self.settings.token_bytes_max);
+        let token = token.map_err(refusal::invalid_token)?;
+        let named = token.project().map_err(refusal::invalid_token)?;
+        let project = self.projects.get(named).await?.ok_or_else(|| {
+            refusal::invalid_token("the token is not signed by a key of the project")
+        })?;
+        let (claims, kind) = self.check_token(&token, &project).await?;
+        let holder = Holder { project: named, kind };
+        let liveness = self.shared.livenesses.get(holder.clone());
+        // The key may have been removed between reading the project and taking the switch.
+        if !self.projects.still_trusts(&holder, &project) {
+            return Err(refusal::invalid_token("the token's key has just been changed"));
+        }
+        admit(&project, claims, liveness)
+    }
+
+    async fn check_token(
+        &self,
+        token: &Unproven<'_>,
+        project: &ProjectSnapshot,
+    ) -> Result<(Claims, HolderKind), Refusal> {
+        let now_ms = self.shared.clock.now_ms();
+        let name = token.kid.as_deref().and_then(token::split_kid).map(|(_, name)| name);
+        if let Some((name, key)) = name.and_then(|name| project.tokens.key(name)) {
+            let issuer = Issuer::Project;
+            let claims = token_check::check(token, key, issuer, project, &self.settings, now_ms)?;
+            return Ok((claims, HolderKind::SigningKey(Arc::clone(name))));
+        }
+        let Some(url) = project.tokens.settings.jwks_url.as_deref().filter(|_| name.is_none())
+        else {
+            let why = "the token is not signed by a key of the project";
+            return Err(refusal::invalid_token(why));
+        };
+        let key = self.key_sets.find(url, token.kid.as_deref(), token.algorithm).await?;
+        let issuer = Issuer::KeySet;
+        let claims = token_check::check(token, &key, issuer, project, &self.settings, now_ms)?;
+        Ok((claims, HolderKind::KeySet(url.into())))
+    }
+
+    /// Whoever operates the installation, acting in a project: every scope, no rate, also when the
+    /// tenant is suspended. Only for callers that have checked an operator token.
+    pub async fn operator(&self, project: ProjectId) -> Result<Identity, Refusal> {
+        let found = self.projects.get(project).await?.ok_or_else(refusal::project_not_found)?;
+        let claims = Claims {
+            tenant: found.tenant,
+            project,
+            principal: PrincipalId("operator".into()),
+            scopes: Scopes::all(),
+            grants: None,
+            key: None,
+            expires_at: None,
+            rate_per_second: None,
+        };
+        let holder = Holder { project, kind: HolderKind::Operator };
+        Ok(Identity::mint(claims, self.shared.livenesses.get(holder)))
+    }
+
+    /// The project as last read, without waiting: there is one for every identity just proven.
+    pub fn snapshot(&self, project: ProjectId) -> Option<Arc<ProjectSnapshot>> {
+        self.projects.remembered(project)
+    }
+
+    /// The project, read again when what is remembered is too old.
+    pub async fn fresh_snapshot(
+        &self,
+        project: ProjectId,
+    ) -> Result<Arc<ProjectSnapshot>, Refusal> {
+        self.projects.get(project).await?.ok_or_else(refusal::project_not_found)
+    }
+
+    /// A new API key to be stored by the control plane and shown once.
+    pub fn new_api_key(&self, environment: Environment) -> NewApiKey {
+        self.keys.hasher.generate(environment, self.rng.as_ref())
+    }
+
+    /// The control plane changed something. When this has answered, nothing old counts any more:
+    /// sessions that lost their right say so (`Identity::is_revoked`), and snapshots are new. A
+    /// record that cannot be read now is tried again by `refresh`; until then its sessions go on
+    /// and new requests for it are refused.
+    pub async fn changed(&self, change: &Change) {
+        self.shared.epoch.advance();
+        self.forget(change);
+        if self.review(change).await.is_err() {
+            let mut pending = self.pending.lock();
+            if pending.len() < PENDING_MAX && !pending.contains(change) {
+                pending.push(change.clone());
+            }
+        }
+    }
+
+    fn forget(&self, change: &Change) {
+        match change {
+            Change::Key(key) => self.keys.forget(|record| record.id == *key),
+            Change::Project(project) => {
+                self.keys.forget(|record| record.project == *project);
+                self.projects.expire(*project);
+            }
+            Change::Tenant(tenant) => {
+                self.keys.forget(|record| record.tenant == *tenant);
+                for project in self.projects.of_tenant(*tenant) {
+                    self.projects.expire(project);
+                }
+            }
+        }
+    }
+
+    async fn review(&self, change: &Change) -> Result<(), Refusal> {
+        let projects = match change {
+            Change::Key(_) => Vec::new(),
+            Change::Project(project) => vec![*project],
+            Change::Tenant(tenant) => self.projects.of_tenant(*tenant),
+        };
+        for project in &projects {
+            self.projects.review(*project).await?;
+        }
+        for (holder, _) in self.shared.livenesses.in_use() {
+            let HolderKind::ApiKey { id, lookup } = &holder.kind else { continue };
+            if projects.contains(&holder.project) || *change == Change::Key(*id) {
+                self.keys.review(&holder, lookup).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at what open sessions rest on, as far as it is older than the configured time,
+    /// and answers what turned out to be different, so that the owner acts on it. With records
+    /// younger than that it asks the database nothing.
+    pub async fn refresh(&self) -> Vec<Change> {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        let mut changes = Vec::new();
+        for change in pending {
+            self.changed(&change).await;
+            changes.push(change);
+        }
+        let in_use = self.shared.livenesses.in_use();
+        let projects: BTreeSet<ProjectId> =
+            in_use.iter().map(|(holder, _)| holder.project).collect();
+        let mut reviews = stream::iter(projects)
+            .map(|project| self.projects.review(project))
+            .buffer_unordered(REVIEWS_AT_ONCE);
+        while let Some(found) = reviews.next().await {
+            changes.extend(found.unwrap_or_default());
+        }
+        drop(reviews);
+        let mut reviews = stream::iter(&in_use)
+            .map(|(holder, switch)| self.refresh_key(holder, switch))
+            .buffer_unordered(REVIEWS_AT_ONCE);
+        while let Some(found) = reviews.next().await {
+            changes.extend(found);
+        }
+        changes
+    }
+
+    async fn refresh_key(&self, holder: &Holder, switch: &Arc<Liveness>) -> Option<Change> {
+        let HolderKind::ApiKey { id, lookup } = &holder.kind else { return None };
+        if !self.keys.is_in_use(lookup, switch) {
+            return None;
+        }
+        let ended = self.keys.review(holder, lookup).await;
+        ended.unwrap_or(false).then_some(Change::Key(*id))
+    }
+}
+
+fn admit(
+    project: &ProjectSnapshot,
+    claims: Claims,
+    liveness: Arc<Liveness>,
+) -> Result<Identity, Refusal> {
+    if project.is_suspended() {
+        return Err(refusal::tenant_suspended());
+    }
+    Ok(Identity::mint(claims, liveness))
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").finish_non_exhaustive()
+    }
+}

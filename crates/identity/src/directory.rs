@@ -1,0 +1,27 @@
+//! What authentication asks of the control plane's records, and nothing more. A trait, because
+//! tests count the questions and let them fail; the answers come from `tenancy`.
+
+use std::future::Future;
+use std::pin::Pin;
+use tenancy::{FoundKey, Tenancy, TenancyError, Verification};
+use types::ProjectId;
+
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TenancyError>> + Send + 'a>>;
+
+pub trait Directory: Send + Sync + 'static {
+    /// The key with this lookup id, whatever its state; `None` when there is none.
+    fn key<'a>(&'a self, lookup: &'a str) -> Answer<'a, Option<FoundKey>>;
+
+    /// A project, its tenant, and what its tokens are checked with; `None` when there is none.
+    fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>>;
+}
+
+impl Directory for Tenancy {
+    fn key<'a>(&'a self, lookup: &'a str) -> Answer<'a, Option<FoundKey>> {
+        Box::pin(self.find_key_by_prefix(lookup))
+    }
+
+    fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {
+        Box::pin(self.find_verification(project))
+    }
+}

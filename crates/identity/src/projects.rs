@@ -1,0 +1,199 @@
+//! Projects as they were last read, and what to do when they changed. Tokens name a project before
+//! anything is proven, so made-up ones are remembered and their number per second is bounded.
+
+use crate::cache::Cache;
+use crate::key_check::Shared;
+use crate::liveness::{Holder, HolderKind};
+use crate::refusal;
+use crate::secrets::Sealer;
+use crate::settings::Settings;
+use crate::snapshot::ProjectSnapshot;
+use parking_lot::Mutex;
+use port::{Change, Refusal};
+use rules::{Gcra, Rate};
+use std::sync::Arc;
+use std::time::Duration;
+use types::{ProjectId, TenantId};
+
+/// Attempts to read a project that keeps being changed meanwhile.
+const READS_MAX: usize = 4;
+
+pub(crate) struct Projects {
+    shared: Shared,
+    sealer: Sealer,
+    known: Mutex<Cache<ProjectId, Arc<ProjectSnapshot>>>,
+    unknown: Mutex<Cache<ProjectId, ()>>,
+    misses: Mutex<Gcra>,
+    misses_rate: Rate,
+    fresh_max: Duration,
+    stale_max: Duration,
+    unknown_max: Duration,
+}
+
+type Found = Option<Arc<ProjectSnapshot>>;
+
+impl Projects {
+    pub fn new(sealer: Sealer, shared: &Shared, settings: &Settings) -> Projects {
+        Projects {
+            shared: shared.clone(),
+            sealer,
+            known: Mutex::new(Cache::new(settings.projects_max)),
+            unknown: Mutex::new(Cache::new(settings.projects_max)),
+            misses: Mutex::default(),
+            misses_rate: Rate::per_second(settings.unknown_projects_per_second_max),
+            fresh_max: Duration::from_millis(settings.fresh_ms_max),
+            stale_max: Duration::from_millis(settings.stale_ms_max),
+            unknown_max: Duration::from_millis(settings.unknown_ms_max),
+        }
+    }
+
+    /// What is remembered, however old, without asking anybody.
+    pub fn remembered(&self, project: ProjectId) -> Found {
+        self.known.lock().get(&project).map(|entry| Arc::clone(&entry.value))
+    }
+
+    /// The project as it was at most the configured time ago; `None` when there is none.
+    pub async fn get(&self, project: ProjectId) -> Result<Found, Refusal> {
+        if let Some(answer) = self.fresh(project) {
+            return Ok(answer);
+        }
+        let _place = self.shared.gate.enter().await?;
+        // Somebody may have read it while this one waited.
+        if let Some(answer) = self.fresh(project) {
+            return Ok(answer);
+        }
+        let is_unknown = self.remembered(project).is_none();
+        let misses = *self.misses.lock();
+        if is_unknown && misses.admits(self.misses_rate, 1, self.shared.clock.monotonic()).is_err()
+        {
+            return Err(refusal::too_many_waiting());
+        }
+        for _ in 0..READS_MAX {
+            let epoch = self.shared.epoch.get();
+            let now = self.shared.clock.monotonic();
+            let found = match self.shared.directory.project(project).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%project, %error, "a project cannot be looked up");
+                    let known = self.known.lock();
+                    let stale = known.get(&project).filter(|e| e.age(now) < self.stale_max);
+                    let stale = stale.map(|entry| Arc::clone(&entry.value));
+                    return stale.map(Some).ok_or_else(refusal::database_silent);
+                }
+            };
+            let found = found.map(|found| Arc::new(ProjectSnapshot::new(found, &self.sealer)));
+            if self.keep(project, found.as_ref(), epoch, now) {
+                return Ok(found);
+            }
+        }
+        Err(refusal::too_many_waiting())
+    }
+
+    fn fresh(&self, project: ProjectId) -> Option<Found> {
+        let now = self.shared.clock.monotonic();
+        let known = self.known.lock();
+        if let Some(entry) = known.get(&project).filter(|entry| entry.age(now) < self.fresh_max) {
+            return Some(Some(Arc::clone(&entry.value)));
+        }
+        drop(known);
+        let unknown = self.unknown.lock();
+        let missing = unknown.get(&project).filter(|entry| entry.age(now) < self.unknown_max);
+        missing.map(|_| None)
+    }
+
+    /// `false` when something was changed since `epoch`; then nothing is kept.
+    fn keep(
+        &self,
+        project: ProjectId,
+        found: Option<&Arc<ProjectSnapshot>>,
+        epoch: u64,
+        now: Duration,
+    ) -> bool {
+        // Both locks, always in this order: a change that comes later expires what is put here.
+        let (mut known, mut unknown) = (self.known.lock(), self.unknown.lock());
+        if self.shared.epoch.get() != epoch {
+            return false;
+        }
+        match found {
+            Some(found) => {
+                known.insert(project, Arc::clone(found), now);
+                unknown.remove(&project);
+            }
+            None => {
+                known.remove(&project);
+                unknown.insert(project, (), now);
+                // Refused only before asking; here the question has been asked already.
+                let _ = self.misses.lock().take(self.misses_rate, 1, now);
+            }
+        }
+        true
+    }
+
+    /// What is remembered of these projects no longer counts. The epoch must have been advanced.
+    pub fn expire(&self, project: ProjectId) {
+        self.known.lock().expire(&project);
+        self.unknown.lock().clear();
+    }
+
+    /// The remembered projects of a tenant.
+    pub fn of_tenant(&self, tenant: TenantId) -> Vec<ProjectId> {
+        let known = self.known.lock();
+        let of_tenant = known.iter().filter(|(_, entry)| entry.value.tenant == tenant);
+        of_tenant.map(|(project, _)| *project).collect()
+    }
+
+    /// Reads the project again if it is due, ends the sessions of tokens whose key it no longer
+    /// trusts, and tells what became different.
+    pub async fn review(&self, project: ProjectId) -> Result<Vec<Change>, Refusal> {
+        let before = self.remembered(project);
+        let after = self.get(project).await?;
+        let mut changes = Vec::new();
+        if self.revoke_untrusted(project, after.as_deref()) {
+            changes.push(Change::Project(project));
+        }
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                if before.status != after.status || before.plan != after.plan {
+                    changes.push(Change::Tenant(after.tenant));
+                }
+                if before.limits != after.limits {
+                    changes.push(Change::Project(project));
+                }
+            }
+            (Some(_), None) => changes.push(Change::Project(project)),
+            (None, _) => {}
+        }
+        Ok(changes)
+    }
+
+    fn revoke_untrusted(&self, project: ProjectId, now: Option<&ProjectSnapshot>) -> bool {
+        let livenesses = &self.shared.livenesses;
+        let ended = livenesses
+            .in_use()
+            .into_iter()
+            .map(|(holder, _)| holder)
+            .filter(|holder| holder.project == project && !is_trusted(&holder.kind, now))
+            .filter(|holder| livenesses.revoke(holder))
+            .count();
+        ended > 0
+    }
+
+    /// Called after the holder's switch was taken: either the project remembered now still trusts
+    /// it, or the change that ended this trust will find the switch.
+    pub fn still_trusts(&self, holder: &Holder, proven: &ProjectSnapshot) -> bool {
+        let remembered = self.remembered(holder.project);
+        is_trusted(&holder.kind, Some(remembered.as_deref().unwrap_or(proven)))
+    }
+}
+
+fn is_trusted(kind: &HolderKind, now: Option<&ProjectSnapshot>) -> bool {
+    match (kind, now) {
+        (HolderKind::ApiKey { .. }, _) => true,
+        (_, None) => false,
+        (HolderKind::SigningKey(name), Some(now)) => now.tokens.key(name).is_some(),
+        (HolderKind::KeySet(url), Some(now)) => {
+            now.tokens.settings.jwks_url.as_deref() == Some(url)
+        }
+        (HolderKind::Operator, Some(_)) => true,
+    }
+}

@@ -1,0 +1,100 @@
+//! What an operator may set about authentication. The doc comments are the manual.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long a record read from the database is trusted without asking again. With a database
+    /// that several processes share, keep it at 1000 or less: it bounds how long a revocation made
+    /// by another process goes unnoticed. A change made by this process counts at once.
+    pub fresh_ms_max: u64,
+    /// How long a record is still trusted when the database does not answer.
+    pub stale_ms_max: u64,
+    /// API keys remembered.
+    pub keys_max: usize,
+    /// Projects remembered.
+    pub projects_max: usize,
+    /// Unknown API keys remembered, so that repeating them costs no database work.
+    pub unknown_keys_max: usize,
+    /// How long an unknown API key is remembered as unknown.
+    pub unknown_ms_max: u64,
+    /// Tokens that name an unknown project, per second, before the database is spared.
+    pub unknown_projects_per_second_max: u32,
+    /// Questions to the database at one time.
+    pub loads_max: usize,
+    /// Requests that may wait for one of these questions; more are refused as overload.
+    pub load_waiters_max: usize,
+    /// Bytes of a token; a longer one is refused unread.
+    pub token_bytes_max: usize,
+    /// Difference of clocks allowed for when a token's times are checked.
+    pub token_leeway_ms: u64,
+    /// Values of a token's `aud` that mean this platform, besides the project's own id.
+    pub audiences: Vec<String>,
+    pub jwks: JwksSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JwksSettings {
+    /// Bytes of a key set; a longer one is refused.
+    pub body_bytes_max: usize,
+    /// Keys of one set that are used; further ones are ignored.
+    pub keys_max: usize,
+    /// Key sets remembered.
+    pub sets_max: usize,
+    /// Time for the whole fetch.
+    pub timeout_ms: u64,
+    /// Age at which a set is fetched again.
+    pub fresh_ms_max: u64,
+    /// Age up to which a set is used when its source does not answer.
+    pub stale_ms_max: u64,
+    /// A token with an unknown key id makes the set be fetched again at most this often.
+    pub unknown_key_interval_ms: u64,
+    /// First and longest wait after a failed fetch.
+    pub backoff_ms_first: u64,
+    pub backoff_ms_max: u64,
+    /// Whether key sets may be fetched from loopback, private and link-local addresses. Off, so
+    /// that a tenant cannot make the server speak to its own network.
+    pub private_addresses_allowed: bool,
+    /// Whether key sets may be fetched without TLS from hosts other than loopback.
+    pub plain_http_allowed: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            fresh_ms_max: 1_000,
+            stale_ms_max: 30_000,
+            keys_max: 100_000,
+            projects_max: 20_000,
+            unknown_keys_max: 10_000,
+            unknown_ms_max: 5_000,
+            unknown_projects_per_second_max: 500,
+            loads_max: 8,
+            load_waiters_max: 1_024,
+            token_bytes_max: 8 * 1024,
+            token_leeway_ms: 30_000,
+            audiences: vec!["mainstem".to_owned()],
+            jwks: JwksSettings::default(),
+        }
+    }
+}
+
+impl Default for JwksSettings {
+    fn default() -> JwksSettings {
+        JwksSettings {
+            body_bytes_max: 256 * 1024,
+            keys_max: 64,
+            sets_max: 1_024,
+            timeout_ms: 5_000,
+            fresh_ms_max: 600_000,
+            stale_ms_max: 86_400_000,
+            unknown_key_interval_ms: 30_000,
+            backoff_ms_first: 1_000,
+            backoff_ms_max: 60_000,
+            private_addresses_allowed: false,
+            plain_http_allowed: false,
+        }
+    }
+}
