@@ -1,0 +1,155 @@
+//! `mainstem.v1.json`, writing. A record is a short head and the form that all its subscribers
+//! share, so fan-out copies bytes and encodes nothing.
+
+use crate::frame::{CallId, Place, Say, SubId};
+use bytes::{BufMut, BytesMut};
+use port::hub::PresenceMember;
+use port::{Delivery, Refusal, RequestId};
+use wire_http::text::{write_display, write_member, write_number, write_string};
+use wire_http::{JsonForm, write_error, write_placed};
+
+pub(super) fn write(out: &mut BytesMut, say: &Say) {
+    match say {
+        Say::Record { sub, delivery } => {
+            start_sub(out, "record", *sub);
+            out.put_u8(b',');
+            // The form brings the closing brace.
+            out.put_slice(&delivery.form::<JsonForm>());
+            return;
+        }
+        Say::PresenceChange { sub, delivery } => {
+            presence_change(out, *sub, delivery);
+            return;
+        }
+        Say::Published { id, places } => published(out, *id, places),
+        Say::Pong { id } => start_call(out, "pong", *id),
+        Say::Connected { id, project, principal, keepalive_ms } => {
+            start(out, "connected");
+            if let Some(id) = id {
+                number(out, "id", u64::from(*id));
+            }
+            text(out, "project", &project.to_string());
+            text(out, "principal", &principal.0);
+            number(out, "keepalive_ms", *keepalive_ms);
+        }
+        Say::Refreshed { id } => start_call(out, "refreshed", *id),
+        Say::Subscribed { id, sub, cursor } => {
+            start_call(out, "subscribed", *id);
+            number(out, "sub", u64::from(*sub));
+            text(out, "cursor", cursor);
+        }
+        Say::Unsubscribed { id, sub } => {
+            start_call(out, "unsubscribed", *id);
+            number(out, "sub", u64::from(*sub));
+        }
+        Say::Present { id, members } => present(out, *id, members),
+        Say::Error { id, refusal, request } => {
+            start(out, "error");
+            if let Some(id) = id {
+                number(out, "id", u64::from(*id));
+            }
+            error(out, refusal, request);
+        }
+        Say::Reconnect { after_ms } => {
+            start(out, "reconnect");
+            number(out, "after_ms", *after_ms);
+        }
+        Say::CaughtUp { sub } => start_sub(out, "caught_up", *sub),
+        Say::Gap { sub, topic, partition, from, to } => {
+            start_sub(out, "gap", *sub);
+            // As text: the number has more digits than a JavaScript number holds.
+            text(out, "topic_id", &topic.0.to_string());
+            number(out, "partition", u64::from(*partition));
+            number(out, "from", *from);
+            number(out, "to", *to);
+        }
+        Say::Ended { sub, refusal, request } => {
+            start_sub(out, "ended", *sub);
+            error(out, refusal, request);
+        }
+    }
+    out.put_u8(b'}');
+}
+
+fn start(out: &mut BytesMut, kind: &str) {
+    out.put_slice(b"{\"type\":\"");
+    out.put_slice(kind.as_bytes());
+    out.put_u8(b'"');
+}
+
+fn start_call(out: &mut BytesMut, kind: &str, id: CallId) {
+    start(out, kind);
+    number(out, "id", u64::from(id));
+}
+
+fn start_sub(out: &mut BytesMut, kind: &str, sub: SubId) {
+    start(out, kind);
+    number(out, "sub", u64::from(sub));
+}
+
+fn number(out: &mut BytesMut, name: &'static str, value: u64) {
+    write_member(out, name);
+    write_number(out, value);
+}
+
+fn text(out: &mut BytesMut, name: &'static str, value: &str) {
+    write_member(out, name);
+    write_string(out, value);
+}
+
+fn error(out: &mut BytesMut, refusal: &Refusal, request: &RequestId) {
+    write_member(out, "error");
+    write_error(out, refusal, Some(request));
+}
+
+fn published(out: &mut BytesMut, id: CallId, places: &[Place]) {
+    start_call(out, "published", id);
+    write_member(out, "records");
+    out.put_u8(b'[');
+    for (index, place) in places.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        write_placed(out, &place.topic, place.id_text(), &place.placed);
+    }
+    out.put_u8(b']');
+}
+
+fn present(out: &mut BytesMut, id: CallId, members: &[PresenceMember]) {
+    start_call(out, "presence", id);
+    write_member(out, "members");
+    out.put_u8(b'[');
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(b"{\"member\":");
+        write_string(out, &member.member);
+        text(out, "principal", &member.principal.0);
+        if let Some(data) = &member.data {
+            write_member(out, "data");
+            write_display(out, data);
+        }
+        write_member(out, "entered_at");
+        write_display(out, member.entered_at);
+        out.put_u8(b'}');
+    }
+    out.put_u8(b']');
+}
+
+/// The change's own members follow the address it happened at.
+fn presence_change(out: &mut BytesMut, sub: SubId, delivery: &Delivery) {
+    start_sub(out, "presence_change", sub);
+    let address = delivery.record.key.as_ref().map_or(&b""[..], |key| key.bytes());
+    text(out, "address", &String::from_utf8_lossy(address));
+    // The hub writes an object with at least one member; anything else adds nothing.
+    let value = delivery.record.value.as_deref().unwrap_or_default();
+    if let Some(members) = value.strip_prefix(b"{")
+        && members.len() > 1
+    {
+        out.put_u8(b',');
+        out.put_slice(members);
+    } else {
+        out.put_u8(b'}');
+    }
+}

@@ -1,0 +1,268 @@
+//! One connection: who it is, what it follows, and what it is told. The same for both
+//! subprotocols; it must not know how frames are written, and it never waits.
+
+use crate::config::Config;
+use crate::frame::{CallId, Frame, Say, SubId};
+use crate::refusal::{SERVICE_RESTART, close_code, ends_session};
+use crate::subscriptions::{EARLY_EVENTS_MAX, Early, Kind, State, Subscriptions};
+use crate::{WebSocket, verbs};
+use port::live::{Connection, Quota};
+use port::{
+    Closer, Code, Codec, Deadline, Event, Flow, Hub, Identity, Lease, Outbox, Peer, Protocol,
+    Refusal, Session, SessionStart, Sink, Then, Wait,
+};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+use types::SubscriptionTag;
+
+/// A codec of this protocol's frames.
+pub trait FrameCodec: Codec<Frame = Frame> {}
+impl<C: Codec<Frame = Frame>> FrameCodec for C {}
+
+pub(crate) type Out<C> = Outbox<WebSocketSession<C>>;
+
+/// Who the client is.
+pub(crate) enum Access {
+    /// Has not said; may only connect, within the time allowed.
+    Stranger,
+    /// Proven and counted.
+    Open { identity: Identity, lease: Arc<Lease> },
+}
+
+pub struct WebSocketSession<C> {
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) peer: Peer,
+    pub(crate) sink: Arc<dyn Sink>,
+    closer: Arc<dyn Closer>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) access: Access,
+    pub(crate) subscriptions: Subscriptions,
+    /// Requests begun and not yet answered.
+    in_flight: usize,
+    /// Frames in a row that could not be read.
+    bad_frames: u32,
+    codec: PhantomData<fn() -> C>,
+}
+
+impl<C: FrameCodec> WebSocketSession<C> {
+    /// # Errors
+    /// What `Hub::open` refuses, when the opening request carried the credential.
+    pub fn new(start: SessionStart, config: Arc<Config>) -> Result<Self, Refusal> {
+        let mut session = WebSocketSession {
+            hub: start.hub,
+            peer: start.peer,
+            sink: start.sink,
+            closer: start.closer,
+            config,
+            access: Access::Stranger,
+            subscriptions: Subscriptions::default(),
+            in_flight: 0,
+            bad_frames: 0,
+            codec: PhantomData,
+        };
+        if let Some(identity) = start.identity {
+            session.open(identity)?;
+        }
+        Ok(session)
+    }
+
+    /// Counts the connection for who has proven to be somebody.
+    pub(crate) fn open(&mut self, identity: Identity) -> Result<(), Refusal> {
+        let connection = Connection {
+            protocol: WebSocket::NAME,
+            quota: Quota::WebSocket,
+            address: self.peer.address,
+        };
+        let lease = self.hub.open(&identity, connection, Arc::clone(&self.closer))?;
+        self.access = Access::Open { identity, lease: Arc::new(lease) };
+        Ok(())
+    }
+
+    /// Who asks, or the refusal that ends a stranger's session.
+    pub(crate) fn proven(&self) -> Result<(&Identity, &Arc<Lease>), Refusal> {
+        match &self.access {
+            Access::Open { identity, lease } => Ok((identity, lease)),
+            Access::Stranger => {
+                Err(Refusal::new(Code::CredentialMissing, "the connection has no credential yet")
+                    .hint("send `connect` first"))
+            }
+        }
+    }
+
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Begins work for a request; `then` hears what came of it, on the session, in the order of
+    /// the requests.
+    pub(crate) fn defer<T: Send + 'static>(
+        &mut self,
+        out: &mut Out<C>,
+        wait: Wait,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        then: impl FnOnce(&mut Self, &mut Out<C>, Result<T, Refusal>) -> Flow + Send + 'static,
+    ) {
+        self.in_flight += 1;
+        out.defer(wait, async move {
+            let outcome = work.await;
+            let then: Then<Self> = Box::new(move |session, out| {
+                session.in_flight = session.in_flight.saturating_sub(1);
+                Ok(then(session, out, outcome))
+            });
+            then
+        });
+    }
+
+    /// Tells a refused request; ends the session if nothing else makes sense.
+    pub(crate) fn refuse(&mut self, out: &mut Out<C>, id: CallId, refusal: Refusal) -> Flow {
+        if ends_session(&refusal) {
+            return self.end(out, Some(id), refusal);
+        }
+        self.say_error(out, Some(id), refusal);
+        Flow::Continue
+    }
+
+    /// Tells a refusal and ends the session with its close code.
+    pub(crate) fn end(&mut self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) -> Flow {
+        out.close_code(close_code(&refusal));
+        self.say_error(out, id, refusal);
+        Flow::Close
+    }
+
+    fn say_error(&self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) {
+        let request = self.peer.request_id.clone();
+        out.send(Frame::Said(Say::Error { id, refusal, request }));
+    }
+
+    fn on_bad_frame(&mut self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) -> Flow {
+        self.bad_frames += 1;
+        let is_stranger = matches!(self.access, Access::Stranger);
+        if is_stranger || self.bad_frames >= self.config.bad_frames_max {
+            return self.end(out, id, refusal);
+        }
+        self.say_error(out, id, refusal);
+        Flow::Continue
+    }
+
+    /// Says what a subscription brings.
+    pub(crate) fn say_event(
+        &mut self,
+        out: &mut Out<C>,
+        tag: SubscriptionTag,
+        sub: SubId,
+        kind: Kind,
+        event: Event<'_>,
+    ) {
+        let say = match (kind, event) {
+            (Kind::Records, Event::Delivery(delivery)) => {
+                Say::Record { sub, delivery: Arc::clone(delivery) }
+            }
+            (Kind::Presence, Event::Delivery(delivery)) => {
+                Say::PresenceChange { sub, delivery: Arc::clone(delivery) }
+            }
+            (Kind::Records, Event::CaughtUp) => Say::CaughtUp { sub },
+            (Kind::Records, Event::Gap { topic, partition, from, to }) => {
+                Say::Gap { sub, topic, partition, from, to }
+            }
+            // Presence is of the moment: it has no history to be caught up with or to lose.
+            (Kind::Presence, Event::CaughtUp | Event::Gap { .. }) => return,
+            (_, Event::Ended(why)) => {
+                self.subscriptions.remove(tag);
+                let request = self.peer.request_id.clone();
+                Say::Ended { sub, refusal: why.clone(), request }
+            }
+        };
+        out.send(Frame::Said(say));
+    }
+}
+
+impl<C: FrameCodec> Session for WebSocketSession<C> {
+    type Codec = C;
+
+    fn on_open(&mut self, out: &mut Out<C>) -> Result<Flow, Refusal> {
+        if let Access::Open { identity, .. } = &self.access {
+            out.send(Frame::Said(verbs::connect::connected(None, identity, &self.config)));
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_frame(&mut self, out: &mut Out<C>, frame: Frame) -> Result<Flow, Refusal> {
+        let call = match frame {
+            Frame::Call(call) => *call,
+            Frame::Bad { id, refusal } => return Ok(self.on_bad_frame(out, id, refusal)),
+            Frame::Said(_) => return Err(Refusal::internal(&"a codec read a server's frame")),
+        };
+        self.bad_frames = 0;
+        Ok(verbs::apply(self, out, call))
+    }
+
+    fn on_event(
+        &mut self,
+        out: &mut Out<C>,
+        tag: SubscriptionTag,
+        event: Event<'_>,
+    ) -> Result<Flow, Refusal> {
+        let Some(entry) = self.subscriptions.get(tag) else {
+            return Ok(Flow::Continue);
+        };
+        let (sub, kind) = (entry.sub, entry.kind);
+        match &mut entry.state {
+            State::Open(_) => self.say_event(out, tag, sub, kind, event),
+            State::Starting(early) if early.len() < EARLY_EVENTS_MAX => {
+                early.push(Early::keep(event));
+            }
+            State::Starting(_) => {
+                return Err(Refusal::new(Code::Overloaded, "the subscription began too slowly")
+                    .hint("connect again and resume from your cursors"));
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_refusal(&mut self, out: &mut Out<C>, refusal: Refusal) -> Flow {
+        if let (Code::Draining, Some(wait)) = (refusal.code(), refusal.wait()) {
+            self.on_drain(out, wait);
+            return Flow::Close;
+        }
+        out.close_code(close_code(&refusal));
+        let request = self.peer.request_id.clone();
+        // Ahead of waiting data: a slow client should learn why before the connection is cut.
+        out.control(Frame::Said(Say::Error { id: None, refusal, request }));
+        Flow::Close
+    }
+
+    fn on_drain(&mut self, out: &mut Out<C>, wait: Duration) {
+        let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        out.control(Frame::Said(Say::Reconnect { after_ms }));
+        out.close_code(SERVICE_RESTART);
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        match &self.access {
+            Access::Stranger => Some(Deadline::After(self.config.connect_timeout())),
+            Access::Open { identity, .. } => identity.claims().expires_at.map(Deadline::At),
+        }
+    }
+
+    fn on_deadline(&mut self, out: &mut Out<C>) -> Flow {
+        let refusal = match &self.access {
+            Access::Stranger => {
+                Refusal::new(Code::CredentialMissing, "`connect` did not come in time")
+                    .hint("send it as the first frame, or the credential with the upgrade")
+            }
+            Access::Open { identity, .. } => {
+                let claims = identity.claims();
+                if claims.expires_at.is_none() {
+                    return Flow::Continue;
+                }
+                let code =
+                    if claims.key.is_some() { Code::ExpiredApiKey } else { Code::ExpiredToken };
+                Refusal::new(code, "the credential of the connection has expired")
+                    .hint("send `refresh` in time, or connect again with a new one")
+            }
+        };
+        self.on_refusal(out, refusal)
+    }
+}

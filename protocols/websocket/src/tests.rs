@@ -1,0 +1,1 @@
+//! Table tests without a socket, and the contract every protocol passes.
