@@ -1,0 +1,15 @@
+//! The terminal's commands: clients of the public and the admin API, from outside. They must not
+//! know anything of the engine: what they can do, anybody's program can.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod bench;
+mod events;
+pub mod follow;
+pub mod publish;
+pub mod target;
+#[cfg(test)]
+mod tests;
+
+/// What a command answers; the text is for people.
+pub type Outcome = Result<(), String>;

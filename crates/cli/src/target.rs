@@ -1,0 +1,135 @@
+//! Which server a command talks to, and as whom: options, environment, or the credentials file
+//! that `mainstem dev` writes.
+
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A request that takes longer failed.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct Target {
+    /// The server, `http://127.0.0.1:8080`.
+    #[arg(long, global = true, env = "MAINSTEM_URL")]
+    pub url: Option<String>,
+    /// The admin API, `http://127.0.0.1:8081`.
+    #[arg(long, global = true, env = "MAINSTEM_ADMIN_URL")]
+    pub admin_url: Option<String>,
+    /// An API key of the project.
+    #[arg(long, global = true, env = "MAINSTEM_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// The operator's token, for the admin API.
+    #[arg(long, global = true, env = "MAINSTEM_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// Where to look for what is not given: the file `mainstem dev` writes.
+    #[arg(long, global = true, default_value = "data/dev-credentials.json")]
+    pub credentials: PathBuf,
+}
+
+#[derive(Deserialize, Default)]
+struct DevCredentials {
+    http_url: Option<String>,
+    admin_url: Option<String>,
+    api_key: Option<String>,
+    admin_token: Option<String>,
+}
+
+/// One of the two APIs with its credential.
+#[derive(Clone)]
+pub struct Api {
+    pub url: String,
+    pub secret: String,
+    pub http: reqwest::Client,
+}
+
+impl Target {
+    pub fn public(&self) -> Result<Api, String> {
+        let file = self.dev_credentials();
+        let secret = self.api_key.clone().or(file.api_key).ok_or(
+            "no API key: give --api-key or MAINSTEM_API_KEY, or run beside `mainstem dev`",
+        )?;
+        let url = self.url.clone().or(file.http_url);
+        Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()), secret)
+    }
+
+    pub fn admin(&self) -> Result<Api, String> {
+        let file = self.dev_credentials();
+        let secret = self.admin_token.clone().or(file.admin_token).ok_or(
+            "no admin token: give --admin-token or MAINSTEM_ADMIN_TOKEN, or run beside \
+             `mainstem dev`",
+        )?;
+        let url = self.admin_url.clone().or(file.admin_url);
+        Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned()), secret)
+    }
+
+    /// A missing or unreadable file is as good as none: what is needed is asked for by name.
+    fn dev_credentials(&self) -> DevCredentials {
+        std::fs::read(&self.credentials)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl Api {
+    fn new(url: String, secret: String) -> Result<Api, String> {
+        // No limit on the whole of an answer: following never ends.
+        let http = reqwest::Client::builder()
+            .connect_timeout(REQUEST_TIME_MAX)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Api { url: url.trim_end_matches('/').to_owned(), secret, http })
+    }
+
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.secret)
+    }
+
+    /// Sends and reads the JSON answer; a refusal becomes its message.
+    pub async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        let answer = request
+            .timeout(REQUEST_TIME_MAX)
+            .send()
+            .await
+            .map_err(|error| format!("{} does not answer: {error}", self.url))?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            return Err(refusal(&text).unwrap_or_else(|| format!("{status}: {text}")));
+        }
+        if text.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))
+    }
+}
+
+/// The server's one error shape as one line for people.
+pub fn refusal(text: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(text).ok()?;
+    let error = &body["error"];
+    let code = error["code"].as_str()?;
+    let mut line = format!("{code}: {}", error["message"].as_str().unwrap_or_default());
+    if let Some(field) = error["details"]["field"].as_str() {
+        line += &format!(" (field {field})");
+    }
+    if let Some(hint) = error["details"]["hint"].as_str() {
+        line += &format!("; {hint}");
+    }
+    Some(line)
+}
+
+/// One segment of a path, whatever characters it holds.
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
