@@ -1,0 +1,31 @@
+// Retention as the form shows it: a number and a unit. Round numbers come back as they were typed.
+
+export const AGE_UNITS = [
+  { name: 'days', size: 86_400_000 },
+  { name: 'hours', size: 3_600_000 },
+  { name: 'minutes', size: 60_000 },
+] as const;
+
+export const BYTE_UNITS = [
+  { name: 'GiB', size: 2 ** 30 },
+  { name: 'MiB', size: 2 ** 20 },
+  { name: 'KiB', size: 2 ** 10 },
+] as const;
+
+type Units = readonly { name: string; size: number }[];
+
+/** The largest unit that leaves a whole number, else the smallest. */
+export function split(value: number | null | undefined, units: Units): { amount: string; unit: string } {
+  if (value === null || value === undefined) return { amount: '', unit: units[0]?.name ?? '' };
+  const fitting = units.find((unit) => value % unit.size === 0) ?? units[units.length - 1];
+  if (fitting === undefined) return { amount: String(value), unit: '' };
+  return { amount: String(value / fitting.size), unit: fitting.name };
+}
+
+/** `null` for an empty field; `undefined` when it is no positive number. */
+export function join(amount: string, unit: string, units: Units): number | null | undefined {
+  if (amount.trim() === '') return null;
+  const size = units.find((known) => known.name === unit)?.size ?? 1;
+  const value = Math.round(Number(amount) * size);
+  return Number.isSafeInteger(value) && value > 0 ? value : undefined;
+}

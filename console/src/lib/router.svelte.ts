@@ -1,0 +1,69 @@
+// Which page the address names. Plain history navigation; links stay ordinary anchors.
+
+import { tick } from 'svelte';
+
+export type Page =
+  | { name: 'overview' }
+  | { name: 'topics' }
+  | { name: 'topic'; topic: string }
+  | { name: 'connections' }
+  | { name: 'demo' }
+  | { name: 'api' }
+  | { name: 'unknown' };
+
+export function pageOf(path: string): Page {
+  const parts = path.split('/').filter((part) => part !== '');
+  const [first, second] = parts;
+  if (first === undefined) return { name: 'overview' };
+  if (first === 'topics' && parts.length === 1) return { name: 'topics' };
+  if (first === 'topics' && second !== undefined && parts.length === 2) {
+    return { name: 'topic', topic: safeDecode(second) };
+  }
+  if (first === 'connections' && parts.length === 1) return { name: 'connections' };
+  if (first === 'demo' && parts.length === 1) return { name: 'demo' };
+  if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
+  return { name: 'unknown' };
+}
+
+/** Half an escape in a pasted address is shown as it stands. */
+function safeDecode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+class Router {
+  path = $state(location.pathname);
+  page = $derived(pageOf(this.path));
+
+  listen(): void {
+    addEventListener('popstate', () => {
+      this.path = location.pathname;
+    });
+    document.addEventListener('click', (event) => this.onClick(event));
+  }
+
+  async go(path: string): Promise<void> {
+    if (path === this.path) return;
+    history.pushState(null, '', path);
+    this.path = path;
+    scrollTo(0, 0);
+    // A new page is announced by moving focus to its heading, as a full load would begin there.
+    await tick();
+    document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
+  }
+
+  private onClick(event: MouseEvent): void {
+    const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+    const link = (event.target as Element).closest?.('a');
+    if (!plain || event.defaultPrevented || !link || link.target || link.origin !== location.origin) return;
+    if (link.hash !== '' && link.pathname === location.pathname) return;
+    if (pageOf(link.pathname).name === 'unknown') return;
+    event.preventDefault();
+    void this.go(link.pathname);
+  }
+}
+
+export const router = new Router();
