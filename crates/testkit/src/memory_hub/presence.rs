@@ -64,7 +64,7 @@ impl MemoryHub {
             "member": member.member,
             "principal": member.principal,
             "data": member.data,
-            "entered_at": member.entered_at,
+            "at": member.entered_at,
         });
         let record = Record {
             key: Key::new(address.to_vec()).ok(),

@@ -96,13 +96,14 @@ fn batches(records: Vec<Publish>) -> Result<Vec<Batch>, Refusal> {
             true => Some(last),
             false => batches.iter().position(|batch| batch.topic == topic),
         };
-        last = found.unwrap_or(batches.len());
+        let count = batches.len();
+        last = found.unwrap_or(count);
         match batches.get_mut(last) {
             Some(batch) => {
                 batch.indexes.push(index);
                 batch.records.push(record);
             }
-            None if batches.len() == TOPICS_MAX => {
+            None if count == TOPICS_MAX => {
                 let message = format!("a publish has records of at most {TOPICS_MAX} topics");
                 return Err(Refusal::new(Code::InvalidRequest, message)
                     .field(format!("records[{index}].topic")));
