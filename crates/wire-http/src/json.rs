@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use port::{Code, Refusal};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 /// Nesting of objects and arrays in one body or value.
 pub const DEPTH_MAX: usize = 64;
@@ -107,6 +107,12 @@ pub fn refuse(error: &serde_json::Error, path: String) -> Refusal {
         return Refusal::new(Code::InvalidRequest, format!("the field `{field}` is missing"))
             .field(field);
     }
+    if let Some(name) = what.strip_prefix("duplicate field `") {
+        let name = name.trim_end_matches('`');
+        let field = if is_path(&path) { path } else { name.to_owned() };
+        return Refusal::new(Code::InvalidRequest, format!("the field `{name}` is given twice"))
+            .field(field);
+    }
     let field = if is_path(&path) { path } else { "body".to_owned() };
     Refusal::new(Code::InvalidRequest, what.to_owned()).field(field)
 }
@@ -123,4 +129,30 @@ fn join(at: &str, path: &str) -> String {
 /// `.` is what serde_path_to_error calls the root, `?` what it does not know.
 fn is_path(path: &str) -> bool {
     !path.is_empty() && path != "." && path != "?"
+}
+
+/// Reads a struct from an object only. By themselves serde's structs also take a list of their
+/// fields in order, which no client means.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::deserialize(ObjectOnly(from)).map(Object)
+    }
+}
+
+struct ObjectOnly<D>(D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
 }

@@ -3,7 +3,7 @@
 //! know what becomes of the records.
 
 use crate::address::parse_topic;
-use crate::json::{parse_json_at, utf8};
+use crate::json::{Object, parse_json_at, utf8};
 use crate::param::{make_key, parse_base64};
 use bytes::Bytes;
 use port::{Code, Refusal};
@@ -64,7 +64,7 @@ pub struct HeadersView<'a>(pub Vec<(Text<'a>, Text<'a>)>);
 
 /// The JSON object of one record to publish. `data: null` with a key is a tombstone.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a record, which is an object")]
 pub struct PublishView<'a> {
     #[serde(borrow)]
     pub topic: Text<'a>,
@@ -103,7 +103,7 @@ pub fn parse_publishes(body: &Bytes, framing: Framing) -> Result<Publishes, Refu
     let mut reader = Reader { body, records: Vec::new() };
     match (framing, is_list) {
         (Framing::Lines, _) => reader.lines(text)?,
-        (Framing::Json, false) => reader.add(parse_json_at(text, "")?, "")?,
+        (Framing::Json, false) => reader.add(view(text, "")?, "")?,
         (Framing::Json, true) => {
             let views: Views<'_> = parse_json_at(text, "records")?;
             reader.records.reserve_exact(views.0.len());
@@ -118,6 +118,10 @@ pub fn parse_publishes(body: &Bytes, framing: Framing) -> Result<Publishes, Refu
             .hint("send one object, or a list that is not empty"));
     }
     Ok(Publishes { records: reader.records, is_list })
+}
+
+fn view<'a>(text: &'a str, at: &str) -> Result<PublishView<'a>, Refusal> {
+    parse_json_at(text, at).map(|Object(view)| view)
 }
 
 /// The place of a record in its list, written only when something is wrong with it.
@@ -159,7 +163,7 @@ impl Reader<'_> {
             if index == RECORDS_PER_APPEND_MAX {
                 return Err(too_many());
             }
-            let view = parse_json_at(line, &format!("records[{index}]"))?;
+            let view = view(line, &format!("records[{index}]"))?;
             self.add(view, &Place(index))?;
         }
         Ok(())
@@ -377,7 +381,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Views<'a> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut views = Vec::new();
-                while let Some(view) = list.next_element()? {
+                while let Some(Object(view)) = list.next_element()? {
                     if views.len() == RECORDS_PER_APPEND_MAX {
                         return Err(serde::de::Error::custom(format_args!(
                             "a request has at most {RECORDS_PER_APPEND_MAX} records"

@@ -1,1 +1,7 @@
 //! Tests of this crate; nothing here opens a socket.
+
+mod faults;
+mod params;
+mod publishes;
+mod scans;
+mod views;
