@@ -1,1 +1,7 @@
 //! Tests of the decisions, by module.
+
+mod grants;
+mod quota;
+mod rate;
+mod rate_table;
+mod schema;
