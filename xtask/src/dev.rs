@@ -50,9 +50,11 @@ impl Dev {
         }
         let mut server = Running::start(&mut server)?;
         self.wait_for_port(&mut server)?;
-        let mut replay = Running::start(self.program("replay").arg("--dev-credentials").arg(
-            self.data_dir().join("dev-credentials.json"),
-        ))?;
+        let mut replay = Running::start(
+            self.program("replay")
+                .arg("--dev-credentials")
+                .arg(self.data_dir().join("dev-credentials.json")),
+        )?;
         let outcome = server.wait();
         replay.stop();
         outcome

@@ -26,23 +26,42 @@ macro_rules! metrics {
 }
 
 metrics! {
-    CONNECTIONS = "mainstem_connections", Gauge, "Open connections, by protocol.";
-    CONNECTIONS_ACCEPTED = "mainstem_connections_accepted_total", Counter, "Sockets accepted, by listener.";
-    CONNECTIONS_REFUSED = "mainstem_connections_refused_total", Counter, "Sockets refused or cut before a session began, by reason.";
-    REQUESTS = "mainstem_http_requests_total", Counter, "HTTP requests, by protocol, method and status.";
-    REQUEST_SECONDS = "mainstem_http_request_seconds", Histogram, "Time to answer an HTTP request, by protocol.";
-    REFUSALS = "mainstem_refusals_total", Counter, "Refused operations, by code.";
-    PUBLISHED = "mainstem_records_published_total", Counter, "Records appended, by tenant.";
-    PUBLISHED_BYTES = "mainstem_published_bytes_total", Counter, "Bytes of appended records, by tenant.";
-    DELIVERED = "mainstem_records_delivered_total", Counter, "Records handed to connections, by tenant.";
-    DEMOTIONS = "mainstem_readers_demoted_total", Counter, "Live readers sent to the log because they were slow.";
-    APPEND_SECONDS = "mainstem_append_seconds", Histogram, "Time from append to acknowledgement.";
-    DELIVERY_SECONDS = "mainstem_delivery_seconds", Histogram, "Time from acknowledgement to the connection's buffer.";
-    COMMITS = "mainstem_log_commits_total", Counter, "Group commits flushed to the device.";
-    COMMIT_SECONDS = "mainstem_log_commit_seconds", Histogram, "Time of one commit's write and flush.";
-    COMMIT_BYTES = "mainstem_log_commit_bytes_total", Counter, "Bytes written by commits, padding included.";
-    LOG_BYTES = "mainstem_log_stored_bytes", Gauge, "Bytes held by extents that are not in the pool.";
-    LOG_EXTENTS = "mainstem_log_extents", Gauge, "Extents, by state.";
-    LOG_FAILED = "mainstem_log_failed", Gauge, "1 when the log takes no more appends.";
-    AUTH_FAILURES = "mainstem_authentication_failures_total", Counter, "Credentials refused, by code.";
+    CONNECTIONS = "mainstem_connections", Gauge,
+        "Open connections, by protocol.";
+    CONNECTIONS_ACCEPTED = "mainstem_connections_accepted_total", Counter,
+        "Sockets accepted, by listener.";
+    CONNECTIONS_REFUSED = "mainstem_connections_refused_total", Counter,
+        "Sockets refused or cut before a session began, by reason.";
+    REQUESTS = "mainstem_http_requests_total", Counter,
+        "HTTP requests, by protocol, method and status.";
+    REQUEST_SECONDS = "mainstem_http_request_seconds", Histogram,
+        "Time to answer an HTTP request, by protocol.";
+    REFUSALS = "mainstem_refusals_total", Counter,
+        "Refused operations, by code.";
+    PUBLISHED = "mainstem_records_published_total", Counter,
+        "Records appended, by tenant.";
+    PUBLISHED_BYTES = "mainstem_published_bytes_total", Counter,
+        "Bytes of appended records, by tenant.";
+    DELIVERED = "mainstem_records_delivered_total", Counter,
+        "Records handed to connections, by tenant.";
+    DEMOTIONS = "mainstem_readers_demoted_total", Counter,
+        "Live readers sent to the log because they were slow.";
+    APPEND_SECONDS = "mainstem_append_seconds", Histogram,
+        "Time from append to acknowledgement.";
+    DELIVERY_SECONDS = "mainstem_delivery_seconds", Histogram,
+        "Time from acknowledgement to the connection's buffer.";
+    COMMITS = "mainstem_log_commits_total", Counter,
+        "Group commits flushed to the device.";
+    COMMIT_SECONDS = "mainstem_log_commit_seconds", Histogram,
+        "Time of one commit's write and flush.";
+    COMMIT_BYTES = "mainstem_log_commit_bytes_total", Counter,
+        "Bytes written by commits, padding included.";
+    LOG_BYTES = "mainstem_log_stored_bytes", Gauge,
+        "Bytes held by extents that are not in the pool.";
+    LOG_EXTENTS = "mainstem_log_extents", Gauge,
+        "Extents, by state.";
+    LOG_FAILED = "mainstem_log_failed", Gauge,
+        "1 when the log takes no more appends.";
+    AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
+        "Credentials refused, by code.";
 }

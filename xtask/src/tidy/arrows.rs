@@ -88,8 +88,9 @@ pub fn check(packages: &[Package]) -> Vec<Complaint> {
 }
 
 fn broken_rule(user: &Package, used: &Package, when: Use) -> Option<&'static str> {
-    let is_tooling = |package: &Package| !package.folder.starts_with("crates/")
-        && !package.folder.starts_with("protocols/");
+    let is_tooling = |package: &Package| {
+        !package.folder.starts_with("crates/") && !package.folder.starts_with("protocols/")
+    };
     if is_tooling(user) {
         // Tests, benches, fuzzing and chores stand outside and may look at anything.
         return None;

@@ -2,9 +2,9 @@
 //! check. Each rule is a function from facts to complaints, so that canaries can show it bites.
 
 mod arrows;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use crate::run::{Outcome, cargo, output, root};
 use std::fmt;

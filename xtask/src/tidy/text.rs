@@ -23,9 +23,8 @@ const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 const PROTOCOL_WORDS: &[&str] = &[
     "qos", "isr", "exchange", "vhost", "puback", "mqtt", "amqp", "stomp", "resp3", "sse", "pubsub",
 ];
-const ENGINE: &[&str] = &[
-    "crates/port/src", "crates/hub/src", "crates/eventlog/src", "crates/storage/src",
-];
+const ENGINE: &[&str] =
+    &["crates/port/src", "crates/hub/src", "crates/eventlog/src", "crates/storage/src"];
 /// The only crates that make identities; everybody else gets one from `Hub::authenticate`.
 const MINTS: &[&str] = &["crates/identity/", "crates/testkit/", "crates/port/src/identity.rs"];
 
@@ -64,7 +63,9 @@ pub fn check(path: &str, text: &str) -> Vec<Complaint> {
         if let Some(found) = LEFTOVERS.iter().find(|found| line.contains(**found)) {
             complain(Some(number), format!("unfinished: {found}"));
         }
-        if line.contains("Identity::mint(") && !MINTS.iter().any(|may| path.starts_with(may)) {
+        if line.contains(concat!("Identity::", "mint("))
+            && !MINTS.iter().any(|may| path.starts_with(may))
+        {
             complain(Some(number), "only `identity` makes identities".into());
         }
         if is_test(path) && sleeps(line) {
@@ -79,7 +80,10 @@ pub fn check(path: &str, text: &str) -> Vec<Complaint> {
         }
     }
     for (number, length) in long_functions(text) {
-        complain(Some(number), format!("{length} lines in one function; at most {FUNCTION_LINES_MAX}"));
+        complain(
+            Some(number),
+            format!("{length} lines in one function; at most {FUNCTION_LINES_MAX}"),
+        );
     }
     complaints
 }
