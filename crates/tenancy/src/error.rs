@@ -88,10 +88,11 @@ impl From<DbErr> for TenancyError {
             _ => {}
         }
         match &error {
-            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => {
-                TenancyError::Unreachable(error.to_string())
-            }
-            DbErr::Exec(cause) | DbErr::Query(cause) if is_unreachable(cause) => {
+            DbErr::ConnectionAcquire(_) => TenancyError::Unreachable(error.to_string()),
+            // A wrong password, name or URL does not get better by waiting.
+            DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)
+                if is_unreachable(cause) =>
+            {
                 TenancyError::Unreachable(error.to_string())
             }
             DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => {

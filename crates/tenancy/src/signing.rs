@@ -18,7 +18,7 @@ use types::{ProjectId, TenantId, TimestampMs};
 /// Signing keys of one project at most: enough to rotate, few enough to load at once.
 pub const SIGNING_KEYS_MAX: u64 = 32;
 const KID_BYTES_MAX: usize = 128;
-const MATERIAL_BYTES_MAX: usize = 16 * 1024;
+const MATERIAL_BYTES_MAX: usize = 20 * 1024;
 const SETTING_BYTES_MAX: usize = 2_048;
 const SETTING_VALUES_MAX: usize = 16;
 
@@ -149,7 +149,7 @@ fn check_key(new: &NewSigningKey) -> Result<()> {
         return Err(TenancyError::invalid("kid", "a key id has 1 to 128 bytes"));
     }
     if new.material.is_empty() || new.material.len() > MATERIAL_BYTES_MAX {
-        return Err(TenancyError::invalid("key", "a key has 1 to 16384 bytes"));
+        return Err(TenancyError::invalid("key", "a key has 1 to 20480 bytes"));
     }
     Ok(())
 }

@@ -1,0 +1,111 @@
+//! The trail: one record per change, together with it or not at all.
+
+use super::keys::new_key;
+use super::{START_MS, on_each, operator};
+use crate::{Actor, AuditFilter, ProjectPatch, TenantPatch, TokenSettings};
+use types::{Limits, TenantId, TopicConfig, TopicName};
+
+async fn actions(store: &super::Store, tenant: TenantId) -> Vec<String> {
+    let page = store.audit(tenant, &AuditFilter::default(), 1_000).await.unwrap();
+    page.items.into_iter().rev().map(|record| record.action).collect()
+}
+
+#[tokio::test]
+async fn every_change_leaves_one_record_in_order() {
+    on_each(async |store| {
+        let (tenant, project) = store.scope("a").await;
+        let by = operator();
+        let topic = TopicName::parse("t").unwrap();
+        let config = TopicConfig::default();
+        let pro = TenantPatch { plan: Some(crate::Plan::Pro), ..TenantPatch::default() };
+        store.update_tenant(tenant, pro, &by).await.unwrap();
+        store.suspend_tenant(tenant, "late", &by).await.unwrap();
+        store.resume_tenant(tenant, None, &by).await.unwrap();
+        let open = ProjectPatch { limits: Some(Limits::default()), ..ProjectPatch::default() };
+        store.update_project(tenant, project, open, &by).await.unwrap();
+        let key = store.create_key(tenant, project, new_key("k"), &by).await.unwrap();
+        let second = std::time::Duration::from_secs(1);
+        store.rotate_key(tenant, project, key.id, new_key("l"), second, &by).await.unwrap();
+        store.revoke_key(tenant, project, key.id, &by).await.unwrap();
+        let settings = TokenSettings::default();
+        store.set_token_settings(tenant, project, &settings, &by).await.unwrap();
+        store.create_topic(tenant, project, &topic, &config, &by).await.unwrap();
+        store.delete_topic(tenant, project, &topic, &by).await.unwrap();
+        store.delete_project(tenant, project, &by).await.unwrap();
+        store.delete_tenant(tenant, &by).await.unwrap();
+        let wanted = [
+            "tenant.create",
+            "project.create",
+            "tenant.update",
+            "tenant.suspend",
+            "tenant.resume",
+            "project.update",
+            "key.create",
+            "key.rotate",
+            "key.revoke",
+            "token_settings.set",
+            "topic.create",
+            "topic.delete",
+            "project.delete",
+            "tenant.delete",
+        ];
+        assert_eq!(actions(store, tenant).await, wanted);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refused_and_empty_changes_leave_none() {
+    on_each(async |store| {
+        let (tenant, project) = store.scope("a").await;
+        let by = operator();
+        let before = actions(store, tenant).await;
+        let dup = crate::NewProject { name: "a".into(), ..Default::default() };
+        assert!(store.create_project(tenant, dup, &by).await.is_err());
+        assert!(store.delete_tenant(tenant, &by).await.is_err());
+        assert!(store.resume_tenant(tenant, None, &by).await.is_err());
+        store.update_tenant(tenant, TenantPatch::default(), &by).await.unwrap();
+        store.update_project(tenant, project, ProjectPatch::default(), &by).await.unwrap();
+        let name = TopicName::parse("t").unwrap();
+        let config = TopicConfig::default();
+        store.create_topic(tenant, project, &name, &config, &by).await.unwrap();
+        store.alter_topic(tenant, project, &name, &config, &by).await.unwrap();
+        let mut wanted = before;
+        wanted.push("topic.create".into());
+        assert_eq!(actions(store, tenant).await, wanted);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_trail_is_filtered_and_paged_newest_first() {
+    on_each(async |store| {
+        let (tenant, project) = store.scope("a").await;
+        let (other, _) = store.scope("b").await;
+        let by = Actor::operator("ann");
+        for prefix in ["k1", "k2", "k3"] {
+            store.create_key(tenant, project, new_key(prefix), &by).await.unwrap();
+        }
+        let keys =
+            AuditFilter { action: Some("key.create".into()), project: Some(project), before: None };
+        let page = store.audit(tenant, &keys, 2).await.unwrap();
+        assert!(page.has_more);
+        let newest = &page.items[0];
+        assert_eq!(newest.actor, "operator:ann");
+        assert_eq!((newest.tenant, newest.project), (Some(tenant), Some(project)));
+        assert_eq!((newest.at, &newest.details["prefix"]), (START_MS, &"k3".into()));
+        assert!(newest.target.starts_with("key_"));
+        assert!(!newest.details.to_string().contains("hash"));
+        let rest = AuditFilter { before: Some(page.items[1].id), ..keys };
+        let rest = store.audit(tenant, &rest, 2).await.unwrap();
+        assert_eq!((rest.items[0].details["prefix"].as_str(), rest.has_more), (Some("k1"), false));
+
+        assert_eq!(actions(store, other).await, ["tenant.create", "project.create"]);
+        let all = store.audit_of_all_tenants(&AuditFilter::default(), 100).await.unwrap();
+        assert_eq!(all.items.len(), 7);
+        let text = newest.id.to_string();
+        assert_eq!(text.parse::<crate::AuditId>().unwrap(), newest.id);
+        assert!("key_1".parse::<crate::AuditId>().is_err());
+    })
+    .await;
+}

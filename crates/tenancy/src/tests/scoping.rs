@@ -1,0 +1,116 @@
+//! Proves from the source that the tenant filter cannot be forgotten: whatever the crate offers to
+//! others and may touch the database takes a `TenantId` or an `Identity`, but for the list below;
+//! tables and connections never leave the crate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Public calls without a tenant, and why each may be.
+const UNSCOPED: &[(&str, &str)] = &[
+    ("connect", "opens the store"),
+    ("close", "closes it"),
+    ("ping", "asks no table"),
+    ("create_tenant", "the tenant does not exist yet"),
+    ("tenants", "lists tenants themselves, for the operator and the node at start"),
+    ("bootstrap", "makes or finds the tenant that its name stands for"),
+    ("find_key_by_prefix", "tells whose key it is: nobody is known yet"),
+    ("find_verification", "tells how to check a token: nobody is known yet"),
+    ("all_topics", "the node at start must know the owners of all that is in its log"),
+    ("audit_of_all_tenants", "the operator's view, behind the admin API"),
+    ("add_config_revision", "the node's own configuration"),
+    ("config_revision", "the node's own configuration"),
+    ("config_revisions", "the node's own configuration"),
+    ("claim_request", "belongs to an actor of the admin API"),
+    ("answer_request", "belongs to an actor of the admin API"),
+    ("release_request", "belongs to an actor of the admin API"),
+];
+
+/// Words that a public signature must not hold: they would let a caller query by himself.
+const INTERNAL: &[&str] =
+    &["DatabaseConnection", "DatabaseTransaction", "Select<", "Entity", "ActiveModel", "DbErr"];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("the crate's own sources") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Name and text up to the body of each `pub` function of a file.
+fn public_functions(text: &str) -> Vec<(String, String)> {
+    let starts = ["pub async fn ", "pub fn ", "pub const fn "];
+    let mut functions = Vec::new();
+    for start in starts {
+        for (at, _) in text.match_indices(start) {
+            let rest = &text[at + start.len()..];
+            let signature = &rest[..rest.find(['{', ';']).unwrap_or(rest.len())];
+            let name: String =
+                signature.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let is_async = start.contains("async");
+            functions.push((name, format!("{} {signature}", if is_async { "async" } else { "" })));
+        }
+    }
+    functions
+}
+
+fn all_public_functions() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    files.retain(|file| !file.starts_with(root.join("tests")) && !file.ends_with("tests.rs"));
+    assert!(files.len() > 10, "the sources moved");
+    let texts = files.iter().map(|file| fs::read_to_string(file).expect("readable source"));
+    texts.flat_map(|text| public_functions(&text)).collect()
+}
+
+/// A tenant of the caller's, alone or with what belongs to it; an optional one is only a place in a
+/// list.
+fn is_scoped(signature: &str) -> bool {
+    [": TenantId", "[(TenantId,", "&Identity"].iter().any(|scope| signature.contains(scope))
+}
+
+#[test]
+fn every_public_query_takes_a_tenant() {
+    let functions = all_public_functions();
+    // Only asynchronous functions can reach the database: its client has no other kind.
+    let queries: Vec<_> = functions.iter().filter(|(_, text)| text.starts_with("async")).collect();
+    assert!(queries.len() > 30, "the scan is broken");
+    for (name, signature) in &queries {
+        let is_listed = UNSCOPED.iter().any(|(listed, _)| listed == name);
+        assert!(
+            is_scoped(signature) != is_listed,
+            "`{name}` must take a TenantId or be listed with a reason, not both:\n{signature}"
+        );
+    }
+    for (listed, _) in UNSCOPED {
+        assert!(queries.iter().any(|(name, _)| name == listed), "`{listed}` is listed but gone");
+    }
+}
+
+#[test]
+fn tables_and_connections_stay_inside() {
+    for (name, signature) in all_public_functions() {
+        for word in INTERNAL {
+            assert!(!signature.contains(word), "`{name}` shows `{word}`:\n{signature}");
+        }
+    }
+    let root = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
+    let root = root.expect("the crate's root");
+    assert!(root.contains("\nmod entity;"), "the tables must be a private module");
+    assert!(!root.contains("pub mod "), "modules are private: what is public is named in the root");
+    assert!(!root.contains("use entity"), "the tables must not be re-exported");
+}
+
+#[test]
+fn the_scan_finds_what_it_should() {
+    let text =
+        "pub async fn leak(&self) -> u8 {}\npub(crate) async fn inner() {}\npub fn pure() {}";
+    let found = public_functions(text);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].0, "leak");
+    assert!(!is_scoped(&found[0].1));
+}
