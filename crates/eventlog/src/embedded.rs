@@ -1,7 +1,39 @@
-//! The engine inside this process: partitions in memory over the store's extents.
+//! The engine inside this process: partitions in memory over the store's extents. This file is its
+//! outside: opening, closing, and the calls of the trait; each part has a file of its own.
 
-use crate::{LogError, Options, TopicSpec};
+mod append;
+mod checkpoint;
+mod commit;
+mod core;
+mod directory;
+mod disk;
+mod draft;
+mod extents;
+mod intake;
+mod lifecycle;
+mod partition;
+mod read;
+mod recovery;
+mod retention;
+mod search;
+mod tail;
+mod topic;
+
+use self::append::Entered;
+use self::checkpoint::Checkpoint;
+use self::core::Core;
+use self::partition::{Partition, State};
+use crate::{
+    Appended, Bounds, Engine, Found, Health, LogError, Observer, Options, Pending, TopicSpec,
+};
+use parking_lot::{Condvar, Mutex};
+use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::{Store, World, Writer};
+use types::{Batch, Key, Offset, Record, TenantId, TimestampMs, TopicId};
 
 /// What opening found, for the operator's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,19 +45,257 @@ pub struct OpenReport {
     pub damaged: Vec<String>,
 }
 
-pub struct EmbeddedLog {}
+pub struct EmbeddedLog {
+    core: Arc<Core>,
+    writer: Mutex<Option<Writer>>,
+    maintainer: Mutex<Option<Maintainer>>,
+}
 
 impl EmbeddedLog {
-    /// Takes the directory for this process and finds what is in it. `topics` is every topic there
-    /// is: records of others are given up.
+    /// Takes the directory for this process and finds what is in it; blocks. `topics` is every
+    /// topic there is: records of others are given up at the next maintenance. `Failed` when
+    /// another process has the directory or it cannot be read.
     pub fn open(
-        _world: storage::World,
-        _options: Options,
-        _topics: Vec<TopicSpec>,
+        world: World,
+        options: Options,
+        topics: Vec<TopicSpec>,
     ) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
-        Err(LogError::Closed)
+        let failed = |error: std::io::Error| LogError::Failed(error.to_string());
+        world.disk.create_dir(&options.dir).map_err(failed)?;
+        // The store's own index has all that the frames say.
+        let (store, found) = Store::open(world.clone(), options.store.clone(), &mut |_, _, _| {})
+            .map_err(recovery::refused)?;
+        let checkpoint = Checkpoint::read(&*world.disk, &options.dir).map_err(failed)?;
+        let report = recovery::report(&found, &topics);
+        for damage in &report.damaged {
+            tracing::error!(damage, "stored records are damaged: reading them answers an error");
+        }
+        let interval = options.maintain_interval;
+        let core = Arc::new(Core::new(world, options, store));
+        core.restore(recovery::Found::new(&found, checkpoint), &found, &topics);
+        // From here on a crash is not a clean end.
+        core.write_checkpoint(false).map_err(failed)?;
+        let source = Arc::clone(&core);
+        let writer = Mutex::new(Some(core.store.start(source)));
+        let maintainer = interval.map(|interval| Maintainer::start(Arc::clone(&core), interval));
+        let maintainer = Mutex::new(maintainer.transpose().map_err(failed)?);
+        Ok((Arc::new(EmbeddedLog { core, writer, maintainer }), report))
     }
 
-    /// Waits for what was appended, then gives the directory up. Later calls answer `Closed`.
-    pub async fn close(&self) {}
+    /// Waits for what was appended, then gives the directory up as soon as nobody holds this log.
+    /// Later calls answer `Closed`.
+    pub async fn close(&self) {
+        let maintainer = self.maintainer.lock().take();
+        let writer = self.writer.lock().take();
+        let core = Arc::clone(&self.core);
+        let closing = tokio::task::spawn_blocking(move || {
+            drop(maintainer);
+            end(&core, writer);
+        });
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "the log was not closed cleanly");
+        }
+    }
+
+    /// Enforces retention and gives space back: one pass. Blocks. A thread does it now and then
+    /// unless the options say that the owner does.
+    pub fn maintain(&self) {
+        self.core.maintain();
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        drop(self.maintainer.get_mut().take());
+        let writer = self.writer.get_mut().take();
+        end(&self.core, writer);
+    }
+}
+
+/// Stops the writer and leaves a clean end. Blocks. Again it does nothing.
+fn end(core: &Core, writer: Option<Writer>) {
+    if core.is_closed.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    if let Some(writer) = writer {
+        writer.stop();
+    }
+    let why = LogError::Closed;
+    let in_flight = std::mem::take(&mut *core.intake.in_flight.lock());
+    let carried = std::mem::take(&mut *core.intake.carried.lock());
+    for flight in in_flight.into_iter().chain(carried) {
+        core.refuse(flight.waiters, flight.charged_bytes, &why);
+    }
+    for topic in core.topics.all() {
+        for partition in &topic.partitions {
+            let mut state = partition.state.lock();
+            state.gone.get_or_insert(why.clone());
+            let drafts = state.drafts.drain(..).collect();
+            drop(state);
+            core.refuse_drafts(drafts, &why);
+        }
+        topic.shared.moved.notify_waiters();
+    }
+    if core.intake.failure().is_none()
+        && let Err(error) = core.write_checkpoint(true)
+    {
+        tracing::error!(%error, "the last checkpoint cannot be written");
+    }
+}
+
+/// The thread that maintains now and then; dropping it ends it.
+struct Maintainer {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Maintainer {
+    fn start(core: Arc<Core>, interval: Duration) -> std::io::Result<Maintainer> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let seen = Arc::clone(&stop);
+        let run = move || {
+            let (is_stopped, changed) = &*seen;
+            let mut is_stopped = is_stopped.lock();
+            while !*is_stopped {
+                if changed.wait_for(&mut is_stopped, interval).timed_out() {
+                    parking_lot::MutexGuard::unlocked(&mut is_stopped, || core.maintain());
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("log-maintain".to_owned()).spawn(run)?;
+        Ok(Maintainer { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Maintainer {
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("maintenance ended with a panic");
+        }
+    }
+}
+
+impl Engine for EmbeddedLog {
+    fn put_topic(&self, spec: TopicSpec) -> Result<(), LogError> {
+        if self.core.is_closed() {
+            return Err(LogError::Closed);
+        }
+        let durability = spec.config.durability;
+        self.core.topics.put(&spec, |shared, stream| {
+            let first = self.core.first_offset(durability);
+            let state = State {
+                start: first,
+                visible: first,
+                next: first,
+                floor: first,
+                ..State::default()
+            };
+            Partition::new(stream, shared, state)
+        });
+        // Which offsets were given is known to nobody else while the topic stores nothing.
+        self.core.must_checkpoint.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn drop_topic(&self, topic: TopicId) -> Result<(), LogError> {
+        if self.core.is_closed() {
+            return Err(LogError::Closed);
+        }
+        self.core.drop_topic(topic)
+    }
+
+    fn append(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        records: Vec<Record>,
+    ) -> Pending<Appended> {
+        match self.core.enter(topic, partition, &records) {
+            Ok(Entered::Done(appended)) => Box::pin(ready(Ok(appended))),
+            // The sender goes without an answer only when the log goes.
+            Ok(Entered::Waits(answer)) => {
+                Box::pin(async move { answer.await.unwrap_or(Err(LogError::Closed)) })
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn read(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        from: Offset,
+        bytes_max: usize,
+    ) -> Pending<Vec<Arc<Batch>>> {
+        self.core.read(topic, partition, from, bytes_max)
+    }
+
+    fn bounds(&self, topic: TopicId, partition: types::Partition) -> Result<Bounds, LogError> {
+        Ok(self.core.partition(topic, partition)?.bounds())
+    }
+
+    fn offset_at(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        time: TimestampMs,
+    ) -> Pending<Offset> {
+        self.core.offset_at(topic, partition, time)
+    }
+
+    fn latest(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        key: Key,
+    ) -> Pending<Option<Found>> {
+        let newest = self.core.last_of_key(topic, partition, key, 1);
+        Box::pin(
+            async move { Ok(newest.await?.pop().filter(|found| found.record.value.is_some())) },
+        )
+    }
+
+    fn last_of_key(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        key: Key,
+        count: usize,
+    ) -> Pending<Vec<Found>> {
+        self.core.last_of_key(topic, partition, key, count)
+    }
+
+    fn keys(&self, topic: TopicId, after: Option<Key>, limit: usize) -> Pending<(Vec<Key>, bool)> {
+        self.core.keys(topic, after, limit)
+    }
+
+    fn wait(&self, topic: TopicId, beyond: Vec<(types::Partition, Offset)>) -> Pending<()> {
+        self.core.wait(topic, beyond)
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        if self.core.observer.set(observer).is_err() {
+            tracing::error!("the log has an observer already: the second one is told nothing");
+        }
+    }
+
+    fn stored_bytes(&self, topic: TopicId) -> u64 {
+        self.core.topics.get(topic).map_or(0, |topic| topic.shared.stored_bytes())
+    }
+
+    fn tenant_bytes(&self, tenant: TenantId) -> u64 {
+        self.core.topics.tenant(tenant).bytes()
+    }
+
+    fn set_tenant_retention(&self, tenant: TenantId, bytes_max: Option<u64>) {
+        self.core.topics.set_tenant_retention(tenant, bytes_max);
+    }
+
+    fn health(&self) -> Health {
+        self.core.health()
+    }
 }

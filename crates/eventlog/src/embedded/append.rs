@@ -1,0 +1,202 @@
+//! The way in. Durable appends join the partition's draft and wait for the flush; relaxed and
+//! ephemeral ones are visible at once. Nothing here does IO or waits.
+
+use super::core::Core;
+use super::draft::{self, Acknowledge, Waiter};
+use super::partition::{Partition, State, TailBatch};
+use crate::{Appended, LogError};
+use parking_lot::MutexGuard;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use types::batch::BATCH_BYTES_MAX;
+use types::limits::{APPEND_BYTES_MAX, RECORDS_PER_APPEND_MAX};
+use types::{Batch, Durability, Offset, Record, TimestampMs, TopicId};
+
+/// Records of one relaxed partition that are acknowledged and not stored. A crash loses at most
+/// these, so after one the partition goes on this far beyond what is stored: an offset that a
+/// reader saw is never given to another record.
+pub const UNSTORED_RECORDS_MAX: usize = 1 << 20;
+
+const _: () = assert!(RECORDS_PER_APPEND_MAX <= UNSTORED_RECORDS_MAX);
+
+/// What became of an append when the call returns.
+pub enum Entered {
+    Done(Appended),
+    Waits(oneshot::Receiver<Result<Appended, LogError>>),
+}
+
+/// An append on its way into one partition.
+struct Entry<'a> {
+    partition: &'a Arc<Partition>,
+    records: &'a [Record],
+    /// What the records take at most in a batch.
+    bytes: usize,
+    now: TimestampMs,
+}
+
+impl Core {
+    pub fn enter(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        records: &[Record],
+    ) -> Result<Entered, LogError> {
+        if self.is_closed() {
+            return Err(LogError::Closed);
+        }
+        let partition = self.topics.partition(topic, partition)?;
+        let now = self.world.clock.now_ms();
+        if records.is_empty() {
+            let base_offset = partition.bounds().end;
+            return Ok(Entered::Done(Appended { base_offset, timestamp: now }));
+        }
+        let bytes = self.check_size(records)?;
+        let entry = Entry { partition: &partition, records, bytes, now };
+        match partition.shared.durability() {
+            Durability::Durable => {
+                self.intake.admit(bytes)?;
+                let entered = self.enter_durable(&entry);
+                entered.inspect_err(|_| self.intake.discharge(bytes))
+            }
+            Durability::Relaxed => self.enter_relaxed(&entry),
+            Durability::Ephemeral => self.enter_ephemeral(&entry),
+        }
+    }
+
+    /// What the records take at most as a batch.
+    fn check_size(&self, records: &[Record]) -> Result<usize, LogError> {
+        let bytes = draft::batch_bytes_max(records);
+        let bytes_max = BATCH_BYTES_MAX.min(self.frame_bytes_max(records.len()));
+        let size = records.iter().map(Record::size).sum::<usize>();
+        let fits = records.len() <= RECORDS_PER_APPEND_MAX
+            && size <= APPEND_BYTES_MAX
+            && bytes <= bytes_max;
+        if fits { Ok(bytes) } else { Err(LogError::TooLarge) }
+    }
+
+    /// A batch must fit an extent, and leave room for its key hashes and the extent's own blocks.
+    fn frame_bytes_max(&self, records: usize) -> usize {
+        const EXTENT_OWN_BYTES: usize = 64 << 10;
+        (self.options.store.extent_bytes as usize).saturating_sub(EXTENT_OWN_BYTES + 8 * records)
+    }
+
+    /// The bytes are admitted already; the caller takes that back on an error.
+    fn enter_durable(&self, entry: &Entry<'_>) -> Result<Entered, LogError> {
+        let state = entry.partition.state.lock();
+        match &state.gone {
+            Some(gone) => Err(gone.clone()),
+            None => Ok(self.join_draft(entry, state)),
+        }
+    }
+
+    fn join_draft(&self, entry: &Entry<'_>, mut state: MutexGuard<'_, State>) -> Entered {
+        let (reply, receiver) = oneshot::channel();
+        let base_offset =
+            state.write(entry.records, entry.now, Acknowledge::AfterFlush, entry.bytes);
+        if let Some(draft) = state.drafts.back_mut() {
+            let appended = Appended { base_offset, timestamp: entry.now };
+            draft.waiters.push(Waiter { reply, appended });
+            draft.charged_bytes += entry.bytes;
+        }
+        self.queue(entry.partition, state);
+        Entered::Waits(receiver)
+    }
+
+    /// Lets the writer know of the partition's drafts.
+    fn queue(&self, partition: &Arc<Partition>, mut state: MutexGuard<'_, State>) {
+        let was_queued = std::mem::replace(&mut state.is_queued, true);
+        drop(state);
+        if !was_queued {
+            self.intake.enqueue(Arc::clone(partition));
+            self.store.wake();
+        }
+    }
+
+    fn enter_relaxed(&self, entry: &Entry<'_>) -> Result<Entered, LogError> {
+        if self.intake.is_full() {
+            // Nobody waits for a relaxed append's flush, so this is how its publisher learns.
+            self.intake.probe();
+            self.store.wake();
+            return Err(LogError::Full);
+        }
+        // Once in its draft and once as the batch readers see.
+        let charged_bytes = 2 * entry.bytes;
+        self.intake.admit(charged_bytes)?;
+        let entered = self.enter_relaxed_charged(entry, charged_bytes);
+        entered.inspect_err(|_| self.intake.discharge(charged_bytes))
+    }
+
+    fn enter_relaxed_charged(
+        &self,
+        entry: &Entry<'_>,
+        charged_bytes: usize,
+    ) -> Result<Entered, LogError> {
+        let prepared = prepare(entry)?;
+        let order = entry.partition.order.lock();
+        let mut state = entry.partition.state.lock();
+        if let Some(gone) = &state.gone {
+            return Err(gone.clone());
+        }
+        if state.waiting_batches > 0 {
+            // The topic was durable a moment ago: what follows must not be seen before it.
+            drop(order);
+            self.intake.discharge(charged_bytes - entry.bytes);
+            return Ok(self.join_draft(entry, state));
+        }
+        if state.unstored_records + entry.records.len() > UNSTORED_RECORDS_MAX {
+            return Err(LogError::Busy);
+        }
+        let tail = prepared.at(state.next)?;
+        let base_offset = state.write(entry.records, entry.now, Acknowledge::AtAppend, entry.bytes);
+        if let Some(draft) = state.drafts.back_mut() {
+            draft.charged_bytes += charged_bytes;
+        }
+        state.tail.push_back(tail.clone());
+        state.visible = state.next;
+        self.queue(entry.partition, state);
+        self.announce(entry.partition, &tail.batch);
+        drop(order);
+        Ok(Entered::Done(Appended { base_offset, timestamp: entry.now }))
+    }
+
+    fn enter_ephemeral(&self, entry: &Entry<'_>) -> Result<Entered, LogError> {
+        let prepared = prepare(entry)?;
+        let order = entry.partition.order.lock();
+        let mut state = entry.partition.state.lock();
+        if let Some(gone) = &state.gone {
+            return Err(gone.clone());
+        }
+        if state.waiting_batches > 0 {
+            drop(order);
+            self.intake.admit(entry.bytes)?;
+            return Ok(self.join_draft(entry, state));
+        }
+        let base_offset = state.next;
+        let batch = prepared.at(base_offset)?.batch;
+        state.next = batch.next_offset();
+        state.visible = state.next;
+        drop(state);
+        self.announce(entry.partition, &batch);
+        drop(order);
+        Ok(Entered::Done(Appended { base_offset, timestamp: entry.now }))
+    }
+}
+
+/// A batch whose place is not known yet: made outside of all locks.
+struct Prepared {
+    batch: Batch,
+    keys: Arc<[u64]>,
+}
+
+fn prepare(entry: &Entry<'_>) -> Result<Prepared, LogError> {
+    let (batch, keys) = draft::encode(entry.records, entry.now).ok_or(LogError::TooLarge)?;
+    Ok(Prepared { batch, keys })
+}
+
+impl Prepared {
+    fn at(self, base_offset: Offset) -> Result<TailBatch, LogError> {
+        let batch = self.batch.with_base_offset(base_offset);
+        let batch = batch.map_err(|bad| LogError::Failed(bad.to_string()))?;
+        Ok(TailBatch { batch: Arc::new(batch), keys: self.keys })
+    }
+}

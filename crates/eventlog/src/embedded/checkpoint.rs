@@ -1,0 +1,124 @@
+//! What cannot be derived from the stored batches: where each partition starts and which offsets
+//! were given, once retention has removed the batches that showed it. Written before an extent is
+//! given back, by replacing the file as a whole.
+//!
+//! ```text
+//! magic 8 | version u32 | is clean u32 | count u32 | count x (topic u64, partition u32, start u64,
+//! stored u64, floor u64) | CRC-32C of all before u32          little endian
+//! ```
+
+use bytes::{Buf, BufMut};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use stdx::Disk;
+use stdx::disk::Open;
+use storage::StreamId;
+use types::{Offset, TopicId};
+
+const MAGIC: &[u8; 8] = b"MSLOGCP\0";
+const VERSION: u32 = 1;
+const HEAD_BYTES: usize = 20;
+const ENTRY_BYTES: usize = 36;
+const FILE: &str = "checkpoint";
+const FILE_NEW: &str = "checkpoint.new";
+/// A file larger than this is not ours: it would be 10 million partitions.
+const FILE_BYTES_MAX: u64 = 10_000_000 * ENTRY_BYTES as u64;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The oldest offset kept.
+    pub start: Offset,
+    /// The offset after the last one stored.
+    pub stored: Offset,
+    /// New records get no offset below this one.
+    pub floor: Offset,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Everything acknowledged was stored when the log was closed.
+    pub is_clean: bool,
+    pub marks: HashMap<StreamId, Mark>,
+}
+
+impl Checkpoint {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD_BYTES + ENTRY_BYTES * self.marks.len() + 4);
+        out.put_slice(MAGIC);
+        out.put_u32_le(VERSION);
+        out.put_u32_le(u32::from(self.is_clean));
+        // There are at most 2^32 partitions in memory.
+        out.put_u32_le(self.marks.len() as u32);
+        for (stream, mark) in &self.marks {
+            out.put_u64_le(stream.topic.0);
+            out.put_u32_le(stream.partition);
+            out.put_u64_le(mark.start);
+            out.put_u64_le(mark.stored);
+            out.put_u64_le(mark.floor);
+        }
+        let checksum = crc_fast::crc32_iscsi(&out);
+        out.put_u32_le(checksum);
+        out
+    }
+
+    /// `None` when the bytes are not a whole checkpoint of a version we know.
+    pub fn decode(bytes: &[u8]) -> Option<Checkpoint> {
+        let (body, mut checksum) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
+        if checksum.get_u32_le() != crc_fast::crc32_iscsi(body) {
+            return None;
+        }
+        let (mut head, mut rest) = body.split_at_checked(HEAD_BYTES)?;
+        if !head.starts_with(MAGIC) {
+            return None;
+        }
+        head.advance(MAGIC.len());
+        if head.get_u32_le() != VERSION {
+            return None;
+        }
+        let is_clean = head.get_u32_le() != 0;
+        let count = head.get_u32_le() as usize;
+        if rest.len() != count.checked_mul(ENTRY_BYTES)? {
+            return None;
+        }
+        let marks = (0..count).map(|_| {
+            let topic = TopicId(rest.get_u64_le());
+            let stream = StreamId { topic, partition: rest.get_u32_le() };
+            let (start, stored) = (rest.get_u64_le(), rest.get_u64_le());
+            (stream, Mark { start, stored, floor: rest.get_u64_le() })
+        });
+        Some(Checkpoint { is_clean, marks: marks.collect() })
+    }
+
+    /// Replaces the file; durable when this returns.
+    pub fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let bytes = self.encode();
+        let path = dir.join(FILE_NEW);
+        let file = disk.open(&path, Open::Write)?;
+        file.set_len(bytes.len() as u64)?;
+        file.write_at(&bytes, 0)?;
+        file.flush()?;
+        disk.rename(&path, &dir.join(FILE))?;
+        disk.flush_dir(dir)
+    }
+
+    /// The last one written; the default when there is none yet.
+    pub fn read(disk: &dyn Disk, dir: &Path) -> io::Result<Checkpoint> {
+        if !disk.list(dir)?.contains(&PathBuf::from(FILE)) {
+            return Ok(Checkpoint::default());
+        }
+        let file = disk.open(&dir.join(FILE), Open::Read)?;
+        let len = file.len()?;
+        let damaged = || {
+            let text = "the checkpoint is damaged; without it offsets could be given twice. \
+                        Restore it, or remove it to accept that";
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        if len > FILE_BYTES_MAX {
+            return Err(damaged());
+        }
+        let mut bytes = vec![0; usize::try_from(len).map_err(|_| damaged())?];
+        let count = file.read_at(&mut bytes, 0)?;
+        Checkpoint::decode(bytes.get(..count).unwrap_or_default()).ok_or_else(damaged)
+    }
+}

@@ -1,0 +1,189 @@
+//! The way to the device: drafts become frames of the writer's next group, and when the group is
+//! settled their records become visible, the observer is told and publishers are answered. Runs on
+//! the writer's thread only, one group at a time.
+
+use super::core::Core;
+use super::draft::{Acknowledge, Draft, Flight, Waiter};
+use super::partition::{Partition, TailBatch};
+use crate::LogError;
+use std::sync::Arc;
+use storage::{Entry, Group, Source, StoreError};
+
+impl Source for Core {
+    fn gather(&self, group: &mut Group) {
+        if !self.intake.may_gather() {
+            return;
+        }
+        while let Some(flight) = self.next_flight() {
+            match group.push(flight.frame(flight.partition.stream)) {
+                Ok(()) => self.intake.in_flight.lock().push(flight),
+                Err(_full) => {
+                    self.intake.carried.lock().push_front(flight);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn settled(&self, outcome: Result<&[Entry], &StoreError>) {
+        let flights = std::mem::take(&mut *self.intake.in_flight.lock());
+        match outcome {
+            Ok(entries) => {
+                self.intake.set_full(false);
+                debug_assert_eq!(flights.len(), entries.len());
+                for (flight, entry) in flights.into_iter().zip(entries) {
+                    self.settle(flight, entry);
+                }
+            }
+            Err(StoreError::Full(reason)) => self.refuse_full(flights, reason),
+            Err(StoreError::TooLarge { .. }) => {
+                flights.into_iter().for_each(|flight| self.refuse_large(flight));
+            }
+            Err(error) => self.poison(flights, error),
+        }
+    }
+}
+
+impl Core {
+    /// The next batch in line: what the last group had no room for, then a draft of each partition
+    /// in turn.
+    fn next_flight(&self) -> Option<Flight> {
+        if let Some(flight) = self.intake.carried.lock().pop_front() {
+            return Some(flight);
+        }
+        loop {
+            let partition = self.intake.next_ready()?;
+            let mut state = partition.state.lock();
+            let draft = state.drafts.pop_front();
+            state.is_queued = !state.drafts.is_empty();
+            let is_queued = state.is_queued;
+            drop(state);
+            if is_queued {
+                self.intake.enqueue(Arc::clone(&partition));
+            }
+            // A draft that was given up meanwhile leaves nothing to do.
+            if let Some(flight) = draft.and_then(|draft| draft.finish(partition)) {
+                return Some(flight);
+            }
+        }
+    }
+
+    fn settle(&self, flight: Flight, entry: &Entry) {
+        let partition = &flight.partition;
+        let order = partition.order.lock();
+        let mut state = partition.state.lock();
+        if let Some(gone) = state.gone.clone() {
+            drop(state);
+            drop(order);
+            return self.refuse(flight.waiters, flight.charged_bytes, &gone);
+        }
+        state.stored(entry, &self.extents);
+        partition.shared.add_bytes(u64::from(entry.location.len));
+        let tail = TailBatch { batch: Arc::clone(&flight.batch), keys: flight.keys };
+        match flight.acknowledge {
+            Acknowledge::AfterFlush => {
+                state.waiting_batches -= 1;
+                state.visible = entry.next_offset();
+                let bytes = tail.memory_bytes();
+                state.tail.push_back(tail);
+                drop(state);
+                self.tail.admit(partition, std::iter::once(bytes));
+                self.announce(partition, &flight.batch);
+            }
+            Acknowledge::AtAppend => {
+                state.unstored_records -= flight.batch.count() as usize;
+                let offsets = flight.batch.base_offset()..flight.batch.next_offset();
+                let first =
+                    state.tail.partition_point(|tail| tail.batch.base_offset() < offsets.start);
+                let sizes = state
+                    .tail
+                    .range(first..)
+                    .take_while(|tail| tail.batch.base_offset() < offsets.end)
+                    .map(TailBatch::memory_bytes)
+                    .collect::<Vec<_>>();
+                drop(state);
+                self.tail.admit(partition, sizes.into_iter());
+            }
+        }
+        drop(order);
+        self.intake.discharge(flight.charged_bytes);
+        for waiter in flight.waiters {
+            // A publisher that went away needs no answer.
+            let _ = waiter.reply.send(Ok(waiter.appended));
+        }
+    }
+
+    /// Nothing of the group was written. Waiting publishers are told, and their offsets are given
+    /// again; what is visible already stays in line until there is space.
+    fn refuse_full(&self, flights: Vec<Flight>, reason: &str) {
+        if !self.intake.is_full() {
+            tracing::warn!(reason, "the log has no space left: appends are refused until it has");
+        }
+        self.intake.set_full(true);
+        let mut carried = self.intake.carried.lock();
+        let (waiting, visible): (Vec<Flight>, Vec<Flight>) = flights
+            .into_iter()
+            .chain(carried.drain(..))
+            .partition(|flight| flight.acknowledge == Acknowledge::AfterFlush);
+        carried.extend(visible);
+        drop(carried);
+        for flight in waiting {
+            self.roll_back(&flight.partition, &LogError::Full);
+            self.refuse(flight.waiters, flight.charged_bytes, &LogError::Full);
+        }
+    }
+
+    fn roll_back(&self, partition: &Partition, why: &LogError) {
+        let drafts = partition.state.lock().roll_back();
+        self.refuse_drafts(drafts, why);
+    }
+
+    pub fn refuse_drafts(&self, drafts: Vec<Draft>, why: &LogError) {
+        for draft in drafts {
+            self.refuse(draft.waiters, draft.charged_bytes, why);
+        }
+    }
+
+    pub fn refuse(&self, waiters: Vec<Waiter>, charged_bytes: usize, why: &LogError) {
+        self.intake.discharge(charged_bytes);
+        for waiter in waiters {
+            let _ = waiter.reply.send(Err(why.clone()));
+        }
+    }
+
+    /// Appends are checked against the extent's size, so this batch is one that other options let
+    /// in. Its offsets stay a gap.
+    fn refuse_large(&self, flight: Flight) {
+        let mut state = flight.partition.state.lock();
+        match flight.acknowledge {
+            Acknowledge::AfterFlush => state.waiting_batches -= 1,
+            Acknowledge::AtAppend => {
+                state.unstored_records -= flight.batch.count() as usize;
+                let offsets = flight.batch.base_offset()..flight.batch.next_offset();
+                state.tail.retain(|tail| !offsets.contains(&tail.batch.base_offset()));
+                tracing::error!(?offsets, "relaxed records are lost: the store refused their size");
+            }
+        }
+        drop(state);
+        self.refuse(flight.waiters, flight.charged_bytes, &LogError::TooLarge);
+    }
+
+    /// What is on the device is unknown now: nothing more is acknowledged in this process.
+    fn poison(&self, flights: Vec<Flight>, error: &StoreError) {
+        let reason = error.to_string();
+        tracing::error!(reason, "the log failed: it takes no more appends until it is opened anew");
+        self.intake.fail(reason.clone());
+        let why = LogError::Failed(reason);
+        let carried = std::mem::take(&mut *self.intake.carried.lock());
+        for flight in flights.into_iter().chain(carried) {
+            self.refuse(flight.waiters, flight.charged_bytes, &why);
+        }
+        while let Some(partition) = self.intake.next_ready() {
+            let mut state = partition.state.lock();
+            state.is_queued = false;
+            let drafts = state.drafts.drain(..).collect();
+            drop(state);
+            self.refuse_drafts(drafts, &why);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What all parts of the embedded engine share.
+
+use super::directory::Directory;
+use super::extents::Extents;
+use super::intake::Intake;
+use super::partition::Partition;
+use super::tail::Tail;
+use super::topic::Topics;
+use crate::{Observer, Options};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use storage::{Store, World};
+use tokio::sync::Semaphore;
+use types::{Batch, Durability};
+
+pub struct Core {
+    pub world: World,
+    pub options: Options,
+    pub store: Arc<Store>,
+    pub topics: Topics,
+    pub intake: Intake,
+    pub tail: Tail,
+    pub extents: Extents,
+    pub directory: Directory,
+    pub observer: OnceLock<Arc<dyn Observer>>,
+    pub disk_reads: Arc<Semaphore>,
+    pub is_closed: AtomicBool,
+    /// One pass of maintenance at a time.
+    pub maintaining: Mutex<()>,
+    /// Something changed that only a checkpoint remembers.
+    pub must_checkpoint: AtomicBool,
+}
+
+impl Core {
+    pub fn new(world: World, options: Options, store: Arc<Store>) -> Core {
+        Core {
+            intake: Intake::new(options.pending_bytes_max),
+            tail: Tail::new(options.tail_bytes_max),
+            directory: Directory::new(options.key_directory_bytes_max),
+            disk_reads: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
+            world,
+            options,
+            store,
+            topics: Topics::default(),
+            extents: Extents::default(),
+            observer: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+            maintaining: Mutex::new(()),
+            must_checkpoint: AtomicBool::new(false),
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Tells everybody who waits for new records. The caller holds the partition's `order`.
+    pub fn announce(&self, partition: &Partition, batch: &Arc<Batch>) {
+        partition.shared.moved.notify_waiters();
+        if let Some(observer) = self.observer.get() {
+            observer.committed(partition.shared.id, partition.stream.partition, batch);
+        }
+    }
+
+    /// Where a partition without records begins. A topic that is not stored forgets its offsets
+    /// with the process, so it begins at the clock (in microseconds, which stays below 2^53 and
+    /// runs ahead of anything a partition can take): no offset comes twice.
+    pub fn first_offset(&self, durability: Durability) -> u64 {
+        match durability {
+            Durability::Durable | Durability::Relaxed => 0,
+            Durability::Ephemeral => {
+                u64::try_from(self.world.clock.now_ms()).unwrap_or(0).saturating_mul(1_000)
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading what is stored: which extents hold it, and whole batches out of them. Everything here
+//! blocks, so it runs on the threads for blocking work, a bounded number at a time.
+
+use super::core::Core;
+use super::partition::Span;
+use crate::{LogError, Pending};
+use std::sync::Arc;
+use storage::{Entry, StoreError, StreamId};
+use types::{Batch, Offset};
+
+/// How often a read begins anew because retention took an extent away under it.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Why a read of stored batches did not succeed.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The extent was released meanwhile: look again at what the partition holds.
+    Moved,
+    Log(LogError),
+}
+
+impl From<LogError> for Trouble {
+    fn from(error: LogError) -> Trouble {
+        Trouble::Log(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        match error {
+            StoreError::NotFound(_) | StoreError::Recycled(_) => Trouble::Moved,
+            StoreError::Full(_) => Trouble::Log(LogError::Full),
+            other => Trouble::Log(LogError::Failed(other.to_string())),
+        }
+    }
+}
+
+impl Core {
+    /// Runs blocking work as soon as one of the places for it is free.
+    pub fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnMut(&Core) -> Result<T, Trouble> + Send + 'static,
+    ) -> Pending<T> {
+        let core = Arc::clone(self);
+        Box::pin(async move {
+            let places = Arc::clone(&core.disk_reads);
+            let place = places.acquire_owned().await.map_err(|_| LogError::Closed)?;
+            let run = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                core.insist(work)
+            });
+            run.await.map_err(|stopped| LogError::Failed(stopped.to_string()))?
+        })
+    }
+
+    /// Repeats the work when retention got ahead of it.
+    fn insist<T>(&self, mut work: impl FnMut(&Core) -> Result<T, Trouble>) -> Result<T, LogError> {
+        for _ in 0..ATTEMPTS_MAX {
+            match work(self) {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Log(error)) => return Err(error),
+                Err(Trouble::Moved) => {}
+            }
+        }
+        Err(LogError::Failed("the records move faster than they can be read".to_owned()))
+    }
+
+    /// The stored batches of a span, by offset.
+    pub fn entries(&self, stream: StreamId, span: &Span) -> Result<Arc<[Entry]>, Trouble> {
+        let entries = match self.store.entries(span.extent, stream) {
+            Err(StoreError::Damaged { .. }) => {
+                let (from, to) = (span.first_offset, span.next_offset);
+                return Err(Trouble::Log(LogError::Damaged { from, to }));
+            }
+            other => other?,
+        };
+        match entries.first() {
+            Some(first) if first.location.generation == span.generation => Ok(entries),
+            _ => Err(Trouble::Moved),
+        }
+    }
+
+    /// The batches of neighbouring entries. Ends early at one that is damaged; an error when that
+    /// is the first.
+    pub fn batches(&self, stream: StreamId, entries: &[Entry]) -> Result<Vec<Arc<Batch>>, Trouble> {
+        let Some(first) = entries.first() else { return Ok(Vec::new()) };
+        let damaged = |entry: &Entry| {
+            Trouble::Log(LogError::Damaged { from: entry.base_offset, to: entry.next_offset() })
+        };
+        let bodies = match self.store.read_range(entries, stream) {
+            Err(StoreError::Damaged { .. }) => return Err(damaged(first)),
+            other => other?,
+        };
+        let mut batches = Vec::with_capacity(bodies.len());
+        for (entry, body) in entries.iter().zip(bodies) {
+            match Batch::parse(body) {
+                Ok(batch) if batch.base_offset() == entry.base_offset => {
+                    batches.push(Arc::new(batch));
+                }
+                _ => break,
+            }
+        }
+        if batches.is_empty() { Err(damaged(first)) } else { Ok(batches) }
+    }
+}
+
+/// The entries with offsets in `from..until`, without those that reach beyond.
+pub fn between(entries: &[Entry], from: Offset, until: Offset) -> &[Entry] {
+    let first = entries.partition_point(|entry| entry.next_offset() <= from);
+    let last = entries.partition_point(|entry| entry.next_offset() <= until);
+    entries.get(first..last).unwrap_or_default()
+}
+
+/// As many of the entries as together have at most `bytes_max`, but at least one.
+pub fn take_bytes(entries: &[Entry], bytes_max: usize) -> &[Entry] {
+    let mut bytes = 0usize;
+    let count = entries
+        .iter()
+        .take_while(|entry| {
+            bytes = bytes.saturating_add(entry.location.len as usize);
+            bytes <= bytes_max
+        })
+        .count();
+    entries.get(..count.max(1)).unwrap_or_default()
+}

@@ -1,0 +1,149 @@
+//! A batch on its way to the device: first a draft that publishers add to, then in flight.
+
+use crate::{Appended, LogError};
+use bytes::Bytes;
+use std::sync::Arc;
+use storage::{Frame, StreamId};
+use tokio::sync::oneshot;
+use types::batch::BATCH_HEADER_BYTES;
+use types::{Batch, BatchBuilder, Offset, Record, TimestampMs};
+
+use super::partition::Partition;
+
+/// A draft is closed before it passes this, so that two fit one commit. A single larger append
+/// makes a larger batch.
+pub const DRAFT_BYTES_MAX: usize = 224 << 10;
+
+const _: () = assert!(DRAFT_BYTES_MAX < storage::LONE_FRAME_BYTES_MIN);
+const _: () = assert!(2 * DRAFT_BYTES_MAX < storage::GROUP_BYTES_MAX);
+
+/// When the publishers of a draft are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    AfterFlush,
+    /// They were, and the records are visible already.
+    AtAppend,
+}
+
+pub type Reply = oneshot::Sender<Result<Appended, LogError>>;
+
+/// A publisher that waits for the flush.
+pub struct Waiter {
+    pub reply: Reply,
+    pub appended: Appended,
+}
+
+/// A batch that still takes records.
+pub struct Draft {
+    builder: BatchBuilder,
+    /// Hashes of the keys inside, with duplicates.
+    keys: Vec<u64>,
+    pub acknowledge: Acknowledge,
+    pub waiters: Vec<Waiter>,
+    /// What it counts against the bound on waiting bytes.
+    pub charged_bytes: usize,
+}
+
+impl Draft {
+    pub fn new(base_offset: Offset, acknowledge: Acknowledge, records_bytes: usize) -> Draft {
+        Draft {
+            builder: BatchBuilder::new(base_offset, records_bytes),
+            keys: Vec::new(),
+            acknowledge,
+            waiters: Vec::new(),
+            charged_bytes: 0,
+        }
+    }
+
+    /// Whether an append of that size and kind may join.
+    pub fn takes(&self, acknowledge: Acknowledge, records_bytes: usize) -> bool {
+        self.acknowledge == acknowledge && self.builder.len() + records_bytes <= DRAFT_BYTES_MAX
+    }
+
+    pub fn push(&mut self, records: &[Record], now: TimestampMs) {
+        for record in records {
+            if let Some(key) = &record.key {
+                let hash = key_hash(key.bytes());
+                if self.keys.last() != Some(&hash) {
+                    self.keys.push(hash);
+                }
+            }
+            // The append's size was checked against the largest batch, and only small appends
+            // join a draft that has records.
+            self.builder.push(record, now).expect("a draft has room for an append it takes");
+        }
+    }
+
+    pub fn next_offset(&self) -> Offset {
+        self.builder.next_offset()
+    }
+
+    /// The finished batch; `None` if it got no record.
+    pub fn finish(self, partition: Arc<Partition>) -> Option<Flight> {
+        let batch = self.builder.finish()?;
+        Some(Flight {
+            partition,
+            batch: Arc::new(batch),
+            keys: distinct(self.keys),
+            acknowledge: self.acknowledge,
+            waiters: self.waiters,
+            charged_bytes: self.charged_bytes,
+        })
+    }
+}
+
+/// A finished batch that is handed to the store and not settled yet.
+pub struct Flight {
+    pub partition: Arc<Partition>,
+    pub batch: Arc<Batch>,
+    pub keys: Arc<[u64]>,
+    pub acknowledge: Acknowledge,
+    pub waiters: Vec<Waiter>,
+    pub charged_bytes: usize,
+}
+
+impl Flight {
+    pub fn frame(&self, stream: StreamId) -> Frame {
+        Frame {
+            stream,
+            base_offset: self.batch.base_offset(),
+            count: self.batch.span(),
+            max_timestamp: self.batch.max_timestamp(),
+            keys: Box::from(&self.keys[..]),
+            body: Bytes::clone(self.batch.bytes()),
+        }
+    }
+}
+
+/// Records as a batch of their own at offset 0, for topics that show them at once.
+pub fn encode(records: &[Record], now: TimestampMs) -> Option<(Batch, Arc<[u64]>)> {
+    let bytes = records.iter().map(BatchBuilder::record_bytes_max).sum();
+    let mut draft = Draft::new(0, Acknowledge::AtAppend, bytes);
+    draft.push(records, now);
+    Some((draft.builder.finish()?, distinct(draft.keys)))
+}
+
+/// Bytes the records take at most in a batch of their own.
+pub fn batch_bytes_max(records: &[Record]) -> usize {
+    BATCH_HEADER_BYTES + records.iter().map(BatchBuilder::record_bytes_max).sum::<usize>()
+}
+
+fn distinct(mut keys: Vec<u64>) -> Arc<[u64]> {
+    keys.sort_unstable();
+    keys.dedup();
+    keys.into()
+}
+
+/// The hash by which the store finds a key: FNV-1a with a finishing mix (from MurmurHash3, public
+/// domain). It is on disk, so it never changes. Others may have the same hash: whoever looks a
+/// key up compares the key itself.
+pub fn key_hash(key: &[u8]) -> u64 {
+    let mut hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}

@@ -1,0 +1,194 @@
+//! One partition in memory: what was given, what is visible, what waits for the device, where the
+//! stored part lies, and its newest batches. It does no IO; whoever reads disk takes a snapshot.
+//!
+//! ```text
+//!  start          stored            visible          next
+//!    |--- on the device ---|--- relaxed only ---|--- not acknowledged ---|
+//! ```
+//! Records between `stored` and `visible` exist only in relaxed topics and only in the tail.
+
+use super::draft::{Acknowledge, Draft};
+use super::extents::Extents;
+use super::topic::Shared;
+use crate::{Bounds, LogError};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use storage::{Entry, ExtentId, StreamId};
+use types::{Batch, Durability, Offset, Record, TimestampMs};
+
+pub struct Partition {
+    pub stream: StreamId,
+    pub shared: Arc<Shared>,
+    /// Held while a batch becomes visible and the observer is told, so that it is told in order.
+    /// Taken before `state`.
+    pub order: Mutex<()>,
+    pub state: Mutex<State>,
+}
+
+/// A recent batch with the sorted hashes of its keys.
+#[derive(Clone)]
+pub struct TailBatch {
+    pub batch: Arc<Batch>,
+    pub keys: Arc<[u64]>,
+}
+
+impl TailBatch {
+    /// Memory it takes, about: its bytes and what holds them.
+    pub fn memory_bytes(&self) -> usize {
+        const HOLDERS_BYTES: usize = 200;
+        self.batch.bytes().len() + 8 * self.keys.len() + HOLDERS_BYTES
+    }
+
+    pub fn may_hold(&self, key: u64) -> bool {
+        self.keys.binary_search(&key).is_ok()
+    }
+}
+
+/// What one extent holds of the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub extent: ExtentId,
+    pub generation: u64,
+    pub first_offset: Offset,
+    pub next_offset: Offset,
+    pub max_timestamp: TimestampMs,
+    /// What is kept of it; less than what is there once the start moved into it.
+    pub bytes: u64,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub start: Offset,
+    pub stored: Offset,
+    pub visible: Offset,
+    pub next: Offset,
+    /// No new record gets an offset below: there were records a crash may have lost.
+    pub floor: Offset,
+    /// The last one takes records, those before it are full.
+    pub drafts: VecDeque<Draft>,
+    /// The partition is in the queue of those with drafts.
+    pub is_queued: bool,
+    /// Batches whose publishers wait, in drafts or in flight.
+    pub waiting_batches: usize,
+    /// Records that are visible and not stored.
+    pub unstored_records: usize,
+    /// By offset, which is also by age.
+    pub spans: VecDeque<Span>,
+    /// The newest visible batches without a hole up to `visible`.
+    pub tail: VecDeque<TailBatch>,
+    /// The greatest timestamp of the oldest stored batch, when known.
+    pub oldest_timestamp: Option<TimestampMs>,
+    /// Offsets that were acknowledged and cannot be read any more, ascending.
+    pub damaged: Vec<Range<Offset>>,
+    /// Why nothing may be appended any more.
+    pub gone: Option<LogError>,
+}
+
+impl Partition {
+    pub fn new(stream: StreamId, shared: Arc<Shared>, state: State) -> Arc<Partition> {
+        Arc::new(Partition { stream, shared, order: Mutex::new(()), state: Mutex::new(state) })
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        let is_stored = self.is_stored();
+        let state = self.state.lock();
+        Bounds { start: state.first_kept(is_stored), end: state.visible }
+    }
+
+    /// Whether the topic keeps records at all.
+    pub fn is_stored(&self) -> bool {
+        self.shared.durability() != Durability::Ephemeral
+    }
+}
+
+impl State {
+    /// Adds an append to the last draft or a new one; answers the offset of its first record.
+    /// `records_bytes` is what they take at most.
+    pub fn write(
+        &mut self,
+        records: &[Record],
+        now: TimestampMs,
+        acknowledge: Acknowledge,
+        records_bytes: usize,
+    ) -> Offset {
+        let base_offset = self.next;
+        let joins = self.drafts.back().is_some_and(|draft| draft.takes(acknowledge, records_bytes));
+        if !joins {
+            self.drafts.push_back(Draft::new(base_offset, acknowledge, records_bytes));
+            self.waiting_batches += usize::from(acknowledge == Acknowledge::AfterFlush);
+        }
+        if let Some(draft) = self.drafts.back_mut() {
+            draft.push(records, now);
+            self.next = draft.next_offset();
+        }
+        if acknowledge == Acknowledge::AtAppend {
+            self.unstored_records += records.len();
+        }
+        base_offset
+    }
+
+    /// Remembers where a batch came to lie.
+    pub fn stored(&mut self, entry: &Entry, extents: &Extents) {
+        let (location, next_offset) = (entry.location, entry.next_offset());
+        let bytes = u64::from(location.len);
+        self.stored = self.stored.max(next_offset);
+        if self.spans.is_empty() {
+            self.oldest_timestamp = Some(entry.max_timestamp);
+        }
+        match self.spans.back_mut() {
+            Some(span)
+                if span.extent == location.extent && span.generation == location.generation =>
+            {
+                span.next_offset = next_offset;
+                span.max_timestamp = span.max_timestamp.max(entry.max_timestamp);
+                span.bytes += bytes;
+            }
+            _ => {
+                extents.take(location.extent, location.generation);
+                self.spans.push_back(Span {
+                    extent: location.extent,
+                    generation: location.generation,
+                    first_offset: entry.base_offset,
+                    next_offset,
+                    max_timestamp: entry.max_timestamp,
+                    bytes,
+                });
+            }
+        }
+    }
+
+    /// Gives up what waits for the flush: nobody has seen these offsets, so they are given again.
+    /// Answers the drafts, whose publishers are to be told.
+    pub fn roll_back(&mut self) -> Vec<Draft> {
+        let kept = self
+            .drafts
+            .iter()
+            .take_while(|draft| draft.acknowledge == Acknowledge::AtAppend)
+            .count();
+        let given_up = self.drafts.drain(kept..).collect();
+        self.waiting_batches = 0;
+        self.next = self.visible.max(self.floor);
+        given_up
+    }
+
+    /// The oldest offset a reader may ask for. A topic that stores nothing keeps nothing.
+    pub fn first_kept(&self, is_stored: bool) -> Offset {
+        if is_stored { self.start } else { self.visible }
+    }
+
+    /// The first offset the tail can answer for.
+    pub fn tail_start(&self) -> Offset {
+        self.tail.front().map_or(self.visible, |first| first.batch.base_offset())
+    }
+
+    /// The damage that `offset` lies in, or the next one after it.
+    pub fn damage_from(&self, offset: Offset) -> Option<&Range<Offset>> {
+        self.damaged.iter().find(|range| range.end > offset)
+    }
+
+    pub fn stored_bytes(&self) -> u64 {
+        self.spans.iter().map(|span| span.bytes).sum()
+    }
+}

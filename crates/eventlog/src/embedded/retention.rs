@@ -1,0 +1,277 @@
+//! Removing the oldest records: by age and bytes per topic, by bytes per tenant, and what a topic
+//! that stores nothing stored before. Records go batch by batch, an extent goes back to the store
+//! when no partition needs it, and never before a checkpoint remembers what it showed.
+
+use super::core::Core;
+use super::disk::{Trouble, between};
+use super::partition::{Partition, Span};
+use super::topic::{Tenant, Topic};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use storage::{Entry, StoreError};
+use types::TimestampMs;
+
+/// Why batches go. They go from the oldest on, while it says so.
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    All,
+    /// Batches whose newest record is older.
+    Before(TimestampMs),
+    /// Bytes too much, and how far another partition has nothing older to give.
+    Excess {
+        bytes: u64,
+        until: TimestampMs,
+    },
+}
+
+impl Bound {
+    /// Whether a whole span goes, which spares a look into it.
+    fn takes_span(&mut self, span: &Span) -> bool {
+        match self {
+            Bound::All => true,
+            Bound::Before(time) => span.max_timestamp < *time,
+            Bound::Excess { bytes, until } => {
+                let takes = span.bytes <= *bytes && span.max_timestamp <= *until;
+                *bytes -= if takes { span.bytes } else { 0 };
+                takes
+            }
+        }
+    }
+
+    fn takes_entry(&mut self, entry: &Entry) -> bool {
+        match self {
+            Bound::All => true,
+            Bound::Before(time) => entry.max_timestamp < *time,
+            Bound::Excess { bytes, until } => {
+                let takes = *bytes > 0 && entry.max_timestamp <= *until;
+                let len = u64::from(entry.location.len);
+                *bytes = bytes.saturating_sub(if takes { len } else { 0 });
+                takes
+            }
+        }
+    }
+}
+
+impl Core {
+    /// One pass of everything that is done from time to time. Blocks; one pass at a time.
+    pub fn maintain(&self) {
+        let _pass = self.maintaining.lock();
+        if self.is_closed() {
+            return;
+        }
+        if self.intake.is_full() {
+            self.intake.probe();
+            self.store.wake();
+        }
+        let topics = self.topics.all();
+        for topic in &topics {
+            self.enforce_age(topic);
+            if let Some(bytes_max) = topic.shared.retention().bytes_max {
+                let excess = topic.shared.stored_bytes().saturating_sub(bytes_max);
+                self.trim_oldest(topic.partitions.iter(), excess);
+            }
+        }
+        for tenant in self.topics.tenants() {
+            self.enforce_tenant(&topics, &tenant);
+        }
+        self.release();
+    }
+
+    fn enforce_age(&self, topic: &Topic) {
+        let age_ms_max = topic.shared.retention().age_ms_max;
+        let oldest = age_ms_max.map(|age_ms| {
+            let age_ms = i64::try_from(age_ms).unwrap_or(i64::MAX);
+            self.world.clock.now_ms().saturating_sub(age_ms)
+        });
+        for partition in &topic.partitions {
+            self.drop_passed(partition);
+            if !partition.is_stored() {
+                self.trim(partition, Bound::All);
+            } else if let Some(oldest) = oldest
+                && self.oldest(partition).is_none_or(|time| time < oldest)
+            {
+                self.trim(partition, Bound::Before(oldest));
+            }
+        }
+    }
+
+    fn enforce_tenant(&self, topics: &[Arc<Topic>], tenant: &Arc<Tenant>) {
+        let excess = tenant.excess();
+        if excess > 0 {
+            let of_tenant = topics.iter().filter(|topic| Arc::ptr_eq(&topic.shared.tenant, tenant));
+            self.trim_oldest(of_tenant.flat_map(|topic| &topic.partitions), excess);
+        }
+    }
+
+    /// Removes the oldest batches of all these partitions until `excess` bytes are gone.
+    fn trim_oldest<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a Arc<Partition>>,
+        mut excess: u64,
+    ) {
+        if excess == 0 {
+            return;
+        }
+        let partitions = partitions.collect::<Vec<_>>();
+        let mut by_age = BinaryHeap::new();
+        for (index, partition) in partitions.iter().enumerate() {
+            by_age.extend(self.oldest(partition).map(|time| Reverse((time, index))));
+        }
+        // Each turn removes at least one batch or gives a partition up, so this ends.
+        while let Some(Reverse((_, index))) = by_age.pop() {
+            let next_oldest = by_age.peek().map(|Reverse((time, _))| *time);
+            let until = next_oldest.unwrap_or(TimestampMs::MAX);
+            let Some(partition) = partitions.get(index) else { break };
+            let freed = self.trim(partition, Bound::Excess { bytes: excess, until });
+            excess = excess.saturating_sub(freed);
+            if excess == 0 {
+                break;
+            }
+            if freed > 0 {
+                by_age.extend(self.oldest(partition).map(|time| Reverse((time, index))));
+            }
+        }
+    }
+
+    /// The greatest timestamp of the partition's oldest batch.
+    fn oldest(&self, partition: &Partition) -> Option<TimestampMs> {
+        let (span, start) = {
+            let state = partition.state.lock();
+            if state.oldest_timestamp.is_some() {
+                return state.oldest_timestamp;
+            }
+            (*state.spans.front()?, state.start)
+        };
+        let entries = self.entries(partition.stream, &span).ok()?;
+        let first = between(&entries, start, span.next_offset).first()?;
+        partition.state.lock().oldest_timestamp = Some(first.max_timestamp);
+        Some(first.max_timestamp)
+    }
+
+    /// Removes batches from the partition's start while the bound says so; answers their bytes.
+    fn trim(&self, partition: &Partition, mut bound: Bound) -> u64 {
+        let mut freed_bytes = 0;
+        loop {
+            let (span, start) = {
+                let state = partition.state.lock();
+                let Some(span) = state.spans.front().copied() else { break };
+                (span, state.start)
+            };
+            if bound.takes_span(&span) {
+                freed_bytes += self.drop_span(partition, &span);
+                continue;
+            }
+            let entries = match self.entries(partition.stream, &span) {
+                Ok(entries) => entries,
+                Err(trouble) => {
+                    self.report(partition, &trouble);
+                    break;
+                }
+            };
+            let kept = between(&entries, start, span.next_offset);
+            let count = kept.iter().take_while(|entry| bound.takes_entry(entry)).count();
+            let (gone, stays) = kept.split_at(count);
+            freed_bytes += self.drop_entries(partition, &span, gone, stays.first());
+            if !stays.is_empty() || gone.is_empty() {
+                break;
+            }
+        }
+        freed_bytes
+    }
+
+    fn report(&self, partition: &Partition, trouble: &Trouble) {
+        let stream = partition.stream;
+        tracing::warn!(?stream, ?trouble, "retention cannot look into an extent; it tries again");
+    }
+
+    /// Removes a span as it was seen; if it has grown since, nothing happens now.
+    fn drop_span(&self, partition: &Partition, seen: &Span) -> u64 {
+        let mut state = partition.state.lock();
+        if state.spans.front() != Some(seen) {
+            // Batches were added: the loop looks at it again.
+            return 0;
+        }
+        state.spans.pop_front();
+        state.start = state.start.max(seen.next_offset);
+        self.after_trim(partition, &mut state, seen.bytes, None);
+        self.extents.give_back(seen.extent, seen.generation);
+        seen.bytes
+    }
+
+    fn drop_entries(
+        &self,
+        partition: &Partition,
+        seen: &Span,
+        gone: &[Entry],
+        next: Option<&Entry>,
+    ) -> u64 {
+        let Some(last) = gone.last() else { return 0 };
+        let mut state = partition.state.lock();
+        let Some(front) = state.spans.front_mut() else { return 0 };
+        if (front.extent, front.generation) != (seen.extent, seen.generation) {
+            return 0;
+        }
+        let bytes = gone.iter().map(|entry| u64::from(entry.location.len)).sum::<u64>();
+        let bytes = bytes.min(front.bytes);
+        front.bytes -= bytes;
+        let next_offset = front.next_offset;
+        state.start = state.start.max(last.next_offset());
+        self.after_trim(partition, &mut state, bytes, next.map(|entry| entry.max_timestamp));
+        if state.start >= next_offset {
+            state.spans.pop_front();
+            self.extents.give_back(seen.extent, seen.generation);
+        }
+        bytes
+    }
+
+    fn after_trim(
+        &self,
+        partition: &Partition,
+        state: &mut super::partition::State,
+        bytes: u64,
+        oldest_timestamp: Option<TimestampMs>,
+    ) {
+        let start = state.start;
+        state.oldest_timestamp = oldest_timestamp;
+        state.damaged.retain(|range| range.end > start);
+        partition.shared.remove_bytes(bytes);
+        self.must_checkpoint.store(true, Ordering::Release);
+    }
+
+    /// Removes spans that the start has passed for another reason than a trim.
+    fn drop_passed(&self, partition: &Partition) {
+        loop {
+            let seen = {
+                let state = partition.state.lock();
+                let passed = state.spans.front().filter(|span| span.next_offset <= state.start);
+                let Some(seen) = passed.copied() else { return };
+                seen
+            };
+            self.drop_span(partition, &seen);
+        }
+    }
+
+    /// Gives back the extents nobody needs, after what they showed is written down.
+    fn release(&self) {
+        let unused = self.extents.unused();
+        if self.must_checkpoint.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.write_checkpoint(false)
+        {
+            self.must_checkpoint.store(true, Ordering::Release);
+            tracing::error!(%error, "the checkpoint cannot be written: no extent is given back");
+            return;
+        }
+        for (extent, generation) in unused {
+            match self.store.release(extent, generation) {
+                Ok(()) | Err(StoreError::Recycled(_) | StoreError::NotFound(_)) => {
+                    self.extents.forget(extent, generation);
+                }
+                // Still written to: it is sealed some day.
+                Err(StoreError::InUse(_)) => {}
+                Err(error) => tracing::warn!(%error, %extent, "an extent cannot be given back"),
+            }
+        }
+    }
+}
