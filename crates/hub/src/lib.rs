@@ -1,1 +1,22 @@
-//! hub
+//! The only door to the platform: `port::Hub` implemented once. It authenticates, authorises,
+//! limits, validates, appends, reads, fans out and meters. It must not know a protocol's words, a
+//! socket, or how the log lies on disk.
+#![forbid(unsafe_code)]
+
+mod catalogue;
+mod connections;
+mod cursor;
+mod follow;
+mod live;
+mod meter;
+mod node;
+mod presence;
+mod publish;
+mod read;
+mod refusal;
+mod shard;
+mod topic;
+mod topics;
+mod usage;
+
+pub use node::{Node, Options, Parts, World};

@@ -62,6 +62,8 @@ codes! {
     InsufficientScope = "INSUFFICIENT_SCOPE" is Forbidden;
     /// No grant allows this access to the address, or one denies it.
     AddressForbidden = "ADDRESS_FORBIDDEN" is Forbidden;
+    /// Web pages of this origin may not connect.
+    OriginForbidden = "ORIGIN_FORBIDDEN" is Forbidden;
     /// The tenant is suspended.
     TenantSuspended = "TENANT_SUSPENDED" is Forbidden;
     /// The topic does not exist in this project.
@@ -108,6 +110,8 @@ codes! {
     NetworkError = "NETWORK_ERROR" is Unavailable;
     /// The server is shutting down; connect again.
     Draining = "DRAINING" is Unavailable;
+    /// An operator ended the connection; connect again later.
+    ClosedByOperator = "CLOSED_BY_OPERATOR" is Unavailable;
     /// A fault of the server; the request id finds it in the log.
     Internal = "INTERNAL" is Internal;
 }

@@ -94,7 +94,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) project: Option<ProjectId>,
     pub(crate) action: &'static str,
-    pub(crate) target: &'a dyn fmt::Display,
+    pub(crate) target: &'a (dyn fmt::Display + Sync),
     pub(crate) details: Value,
 }
 

@@ -170,7 +170,7 @@ fn check_settings(settings: &TokenSettings) -> Result<()> {
 fn entry<'a>(
     tenant: TenantId,
     project: ProjectId,
-    target: &'a dyn fmt::Display,
+    target: &'a (dyn fmt::Display + Sync),
     action: &'static str,
     details: Value,
 ) -> Entry<'a> {

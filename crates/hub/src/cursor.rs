@@ -1,0 +1,63 @@
+//! Cursors that clients keep: opaque, bound to their project, not to be forged. Layout before
+//! base64url: version (1 byte), the positions' own encoding, then the first 12 bytes of
+//! HMAC-SHA256 over project and all before. 96 bits are enough where each guess is a request.
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use port::{Code, CursorMint, Refusal};
+use types::{Positions, ProjectId};
+
+const VERSION: u8 = 1;
+const TAG_BYTES: usize = 12;
+/// Longer texts are refused before they are decoded.
+const CURSOR_TEXT_BYTES_MAX: usize = 128 * 1024;
+
+pub struct CursorSigner(hmac::Key);
+
+impl CursorSigner {
+    pub fn new(secret: &[u8; 32]) -> CursorSigner {
+        CursorSigner(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    fn tag(&self, project: ProjectId, body: &[u8]) -> [u8; TAG_BYTES] {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(project.0.as_bytes());
+        context.update(body);
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&context.sign().as_ref()[..TAG_BYTES]);
+        tag
+    }
+
+    /// A cursor of another project fails like a forged one: nothing tells them apart.
+    pub fn open(&self, project: ProjectId, text: &str) -> Result<Positions, Refusal> {
+        let refused = || {
+            Refusal::new(Code::InvalidCursor, "the cursor is malformed, forged or of another project")
+                .field("from")
+                .hint("use a cursor of an earlier answer unchanged, or `earliest` or `latest`")
+        };
+        if text.len() > CURSOR_TEXT_BYTES_MAX {
+            return Err(refused());
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let cut = bytes.len().checked_sub(TAG_BYTES).ok_or_else(refused)?;
+        let (body, tag) = bytes.split_at(cut);
+        constant_time::verify_slices_are_equal(&self.tag(project, body), tag)
+            .map_err(|_| refused())?;
+        match body.split_first() {
+            Some((&VERSION, positions)) => Positions::decode(positions).ok_or_else(refused),
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl CursorMint for CursorSigner {
+    fn mint(&self, project: ProjectId, positions: &Positions) -> String {
+        let mut body = Vec::with_capacity(1 + positions.len() * 16 + TAG_BYTES);
+        body.push(VERSION);
+        positions.encode(&mut body);
+        let tag = self.tag(project, &body);
+        body.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(body)
+    }
+}

@@ -1,0 +1,148 @@
+//! Subscribing: checks, the start position, and the hand-over to the shard that will feed it.
+
+use crate::node::Node;
+use crate::shard::SubscriptionKey;
+use crate::shard::mailbox::{Attach, Mailbox, Message, StartDefault};
+use crate::topic::Topic;
+use port::{Code, CursorMint, Follow, Identity, Refusal, ShardId, Sink, Subscription};
+use rules::{grants, scopes};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use types::filter::{KeyPart, TopicPart};
+use types::{Access, Filter, From, Positions, TopicName};
+
+/// Topics a wildcard subscription covers at most.
+const WILD_TOPICS_MAX: usize = 1_000;
+
+/// Ends the subscription on its shard when the subscriber drops it.
+struct Guard {
+    mailbox: Arc<Mailbox>,
+    key: SubscriptionKey,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.mailbox.send(Message::Detach(self.key));
+    }
+}
+
+impl Node {
+    pub(crate) async fn subscribe(
+        &self,
+        who: &Identity,
+        follow: Follow,
+        shard: ShardId,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Subscription, Refusal> {
+        self.admit(who)?;
+        check_follow(who, &follow.filter)?;
+        let topics = self.followed_topics(who, &follow.filter).await?;
+        let positions = self.start_of(who, &topics, &follow).await?;
+        let mailbox = self.mailbox(shard)?;
+        let (attached, answer) = oneshot::channel();
+        let start_default = match follow.from {
+            From::Latest => StartDefault::Live,
+            _ => StartDefault::Earliest,
+        };
+        let tag = follow.tag;
+        mailbox.send(Message::Attach(Box::new(Attach {
+            who: who.clone(),
+            tag,
+            filter: follow.filter,
+            topics,
+            positions,
+            start_default,
+            latest_first: follow.latest_first,
+            exclude_own: follow.exclude_own,
+            sink,
+            meter: self.meters.get(who.tenant(), who.project()),
+            attached,
+        })));
+        let (key, start) = answer.await.map_err(|_| {
+            Refusal::new(Code::Draining, "the connection's thread is shutting down")
+        })?;
+        let guard = Box::new(Guard { mailbox, key });
+        let cursor = self.signer.mint(who.project(), &start);
+        Ok(Subscription { tag, start, cursor, guard })
+    }
+
+    /// An exact topic that does not exist yet is created by its first follower as by its first
+    /// publisher; otherwise whoever comes first would be refused.
+    async fn followed_topics(
+        &self,
+        who: &Identity,
+        filter: &Filter,
+    ) -> Result<Vec<Arc<Topic>>, Refusal> {
+        match &filter.topic {
+            TopicPart::Exact(name) if *name == TopicName::presence() => {
+                Ok(vec![self.presence_topic(who)?])
+            }
+            TopicPart::Exact(name) => match self.catalogue.get(who.project(), name) {
+                Some(topic) => Ok(vec![topic]),
+                None => Ok(vec![self.create_on_use(who, name).await?]),
+            },
+            TopicPart::Any => {
+                let topics = self.catalogue.list(who.project(), None, WILD_TOPICS_MAX + 1);
+                if topics.len() > WILD_TOPICS_MAX {
+                    let message = format!("a filter covers at most {WILD_TOPICS_MAX} topics");
+                    return Err(Refusal::new(Code::InvalidFilter, message)
+                        .field("filter")
+                        .hint("name the topic"));
+                }
+                Ok(topics)
+            }
+        }
+    }
+
+    /// Positions known before the shard takes over; partitions left out start at the default.
+    async fn start_of(
+        &self,
+        who: &Identity,
+        topics: &[Arc<Topic>],
+        follow: &Follow,
+    ) -> Result<Positions, Refusal> {
+        let mut start = Positions::default();
+        match &follow.from {
+            From::Latest => {}
+            From::Cursors(cursors) => start = self.open_cursors(who.project(), cursors)?,
+            From::Offset(_) if follow.filter.topic == TopicPart::Any => {
+                return Err(Refusal::new(
+                    Code::InvalidRequest,
+                    "an offset belongs to one topic, and the filter takes several",
+                )
+                .field("from")
+                .hint("use a cursor, a time, `earliest` or `latest`"));
+            }
+            from => {
+                for topic in topics {
+                    start.merge(&self.resolve(topic, from).await?);
+                }
+            }
+        }
+        Ok(start)
+    }
+}
+
+/// Presence of an address may be watched by whoever may follow the address itself.
+fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
+    let is_presence = |name: &TopicName| *name == TopicName::presence();
+    let TopicPart::Exact(name) = &filter.topic else {
+        return grants::check_filter(who.claims(), Access::Subscribe, filter);
+    };
+    if !is_presence(name) {
+        return grants::check_filter(who.claims(), Access::Subscribe, filter);
+    }
+    scopes::require(who.claims().scopes, scopes::needed_for(Access::Subscribe))?;
+    let KeyPart::Exact(address) = &filter.key else {
+        return Err(Refusal::new(Code::InvalidFilter, "presence is watched at one address")
+            .field("filter"));
+    };
+    let (topic, key) = match address.split_once('/') {
+        Some((topic, key)) => (topic, Some(key.as_bytes())),
+        None => (&**address, None),
+    };
+    let topic = TopicName::parse(topic).map_err(|error| {
+        Refusal::new(Code::InvalidTopic, error.to_string()).field("filter")
+    })?;
+    grants::check_address(who.claims(), Access::Subscribe, &topic, key)
+}

@@ -1,0 +1,68 @@
+//! The operator's view of the node, and the rounds it makes: sweeping connections whose right to
+//! be open has ended, metering, refreshing what other nodes may have changed.
+
+use crate::node::{Node, check_active};
+use port::{
+    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal, Usage,
+};
+use std::time::Duration;
+use types::{ProjectId, TenantId};
+
+/// Reconnects after a drain are spread over this long.
+const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
+const RECONNECT_MIN: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// Looks again at what open connections rest on, for changes made by other nodes, and ends
+    /// what must end. Called several times a second by the server's rounds.
+    pub async fn review(&self) {
+        self.authenticator.refresh().await;
+        self.sweep();
+    }
+
+    pub(crate) fn sweep(&self) {
+        self.connections.sweep(|project| self.refusal_of_project(project));
+        self.connections.meter();
+    }
+
+    fn refusal_of_project(&self, project: ProjectId) -> Option<Refusal> {
+        // A database that does not answer is no reason to cut connections that stand.
+        let snapshot = self.snapshot(project).ok()?;
+        check_active(&snapshot).err()
+    }
+}
+
+impl Live for Node {
+    fn connections(&self, filter: &ConnectionFilter, limit: usize) -> Vec<ConnectionState> {
+        self.connections.list(filter, limit)
+    }
+
+    fn close(&self, connection: ConnectionId) -> bool {
+        let why = Refusal::new(Code::ClosedByOperator, "an operator closed the connection");
+        self.connections.close(connection, why)
+    }
+
+    fn changed(&self, change: Change) {
+        let Some(node) = self.this() else {
+            return;
+        };
+        tokio::spawn(async move {
+            node.authenticator.changed(&change).await;
+            node.sweep();
+        });
+    }
+
+    fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)> {
+        self.connections.meter();
+        self.meters.take()
+    }
+
+    fn drain(&self) {
+        let spread_ms = RECONNECT_SPREAD.as_millis() as u64;
+        self.connections.drain(|| {
+            let jitter = Duration::from_millis(self.world.rng.below(spread_ms));
+            Refusal::new(Code::Draining, "the server is shutting down; connect again")
+                .retry_after(RECONNECT_MIN + jitter)
+        });
+    }
+}

@@ -1,0 +1,456 @@
+//! The node: everything the hub knows, and `port::Hub` over it. Each call is admitted first; the
+//! work is in the module named after it.
+
+use crate::catalogue::Catalogue;
+use crate::connections::Connections;
+use crate::cursor::CursorSigner;
+use crate::meter::Meters;
+use crate::presence::{Address, Change, Entering, Presence};
+use crate::shard::HubShard;
+use crate::shard::mailbox::{Mailbox, Message, Published};
+use crate::topic::{SHARDS_MAX, Topic};
+use crate::read;
+use crate::usage::Unwritten;
+use eventlog::Engine;
+use identity::{Authenticator, ProjectSnapshot};
+use metrics::Histogram;
+use parking_lot::Mutex;
+use port::{
+    Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease, Peer,
+    Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal, ShardId, Sink,
+    Subscription, TopicInfo,
+};
+use rules::{Bound, RateTable};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use stdx::{Clock, Rng};
+use tenancy::Tenancy;
+use types::batch::Batch;
+use types::limits::READ_RECORDS_MAX;
+use types::{
+    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TopicConfig,
+    TopicId, TopicName, record,
+};
+
+/// Rate limiters in memory at most; see `rules::RateTable`.
+const LIMITERS_MAX: usize = 100_000;
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+
+/// The world outside, injected.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Edge threads; each calls `Hub::shard` once with its number.
+    pub shards: usize,
+    /// A topic comes into being when it is first published to or followed.
+    pub auto_create_topics: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RateKey {
+    Key(KeyId),
+    Requests(ProjectId),
+    Publishes(ProjectId),
+}
+
+pub struct Node {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) signer: Arc<CursorSigner>,
+    pub(crate) world: World,
+    pub(crate) options: Options,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) connections: Connections,
+    pub(crate) meters: Meters,
+    pub(crate) presence: Presence,
+    pub(crate) append_seconds: Histogram,
+    /// Held while a topic's definition changes.
+    pub(crate) definitions: tokio::sync::Mutex<()>,
+    pub(crate) presence_topics: Mutex<()>,
+    pub(crate) unwritten: tokio::sync::Mutex<Unwritten>,
+    rates: Mutex<RateTable<RateKey>>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    this: Weak<Node>,
+}
+
+/// What a node is made of.
+pub struct Parts {
+    pub engine: Arc<dyn Engine>,
+    pub tenancy: Tenancy,
+    pub authenticator: Arc<Authenticator>,
+    pub cursor_secret: [u8; 32],
+    pub world: World,
+    pub options: Options,
+}
+
+impl Node {
+    /// Loads every topic and starts to listen to the log. The engine must not have traffic yet.
+    pub async fn start(parts: Parts) -> Result<Arc<Node>, Refusal> {
+        assert!(
+            (1..=SHARDS_MAX).contains(&parts.options.shards),
+            "a node has 1 to {SHARDS_MAX} shards"
+        );
+        let node = Arc::new_cyclic(|this| Node {
+            signer: Arc::new(CursorSigner::new(&parts.cursor_secret)),
+            catalogue: Catalogue::default(),
+            connections: Connections::new(Arc::clone(&parts.world.clock)),
+            meters: Meters::default(),
+            presence: Presence::default(),
+            append_seconds: metrics::histogram!(port::metric::APPEND_SECONDS),
+            definitions: tokio::sync::Mutex::new(()),
+            presence_topics: Mutex::new(()),
+            unwritten: tokio::sync::Mutex::default(),
+            rates: Mutex::new(RateTable::new(LIMITERS_MAX)),
+            mailboxes: (0..parts.options.shards).map(|_| Arc::default()).collect(),
+            this: Weak::clone(this),
+            engine: parts.engine,
+            tenancy: parts.tenancy,
+            authenticator: parts.authenticator,
+            world: parts.world,
+            options: parts.options,
+        });
+        for record in node.tenancy.all_topics().await? {
+            node.load_topic(record)?;
+        }
+        node.load_months().await?;
+        node.engine.observe(Arc::new(Tail(Arc::downgrade(&node))));
+        Ok(node)
+    }
+
+    /// What every operation passes: the credential still stands, the tenant is not suspended.
+    pub(crate) fn admit(&self, who: &Identity) -> Result<Arc<ProjectSnapshot>, Refusal> {
+        if who.is_revoked() {
+            return Err(Refusal::new(Code::InvalidApiKey, "the credential was revoked"));
+        }
+        let now = self.world.clock.now_ms();
+        if who.claims().expires_at.is_some_and(|end| end <= now) {
+            return Err(Refusal::new(Code::ExpiredToken, "the credential's lifetime is over"));
+        }
+        let snapshot = self.snapshot(who.project())?;
+        check_active(&snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// The project as last read. It is kept for as long as a credential of it is in use; should
+    /// it have been pushed out by too many others, the client's next try finds it again.
+    pub(crate) fn snapshot(&self, project: ProjectId) -> Result<Arc<ProjectSnapshot>, Refusal> {
+        self.authenticator.snapshot(project).ok_or_else(|| {
+            Refusal::new(Code::Overloaded, "the project's settings are being read again")
+                .retry_after(SNAPSHOT_RETRY)
+        })
+    }
+
+    /// Itself, for work that outlives a call.
+    pub(crate) fn this(&self) -> Option<Arc<Node>> {
+        self.this.upgrade()
+    }
+
+    pub(crate) fn mailbox(&self, shard: ShardId) -> Result<Arc<Mailbox>, Refusal> {
+        let mailbox = self.mailboxes.get(shard.0 as usize);
+        mailbox.cloned().ok_or_else(|| Refusal::internal(&"there is no such shard"))
+    }
+
+    pub(crate) fn tell_all(&self, message: impl Fn() -> Message) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(message()));
+    }
+
+    pub(crate) fn take_publish_rate(
+        &self,
+        who: &Identity,
+        limits: &Limits,
+        records: u32,
+    ) -> Result<(), Refusal> {
+        let Some(per_second) = limits.publish_per_second_max else {
+            return Ok(());
+        };
+        let bound = Bound {
+            key: RateKey::Publishes(who.project()),
+            rate: rules::Rate::per_second(per_second),
+            name: "publish_per_second_max",
+        };
+        let now = self.world.clock.monotonic();
+        self.rates.lock().check(&bound, records, now).map(|_| ())
+    }
+
+    /// The request rates a credential stands under.
+    fn request_bounds(&self, who: &Identity, limits: &Limits) -> Vec<Bound<RateKey>> {
+        let claims = who.claims();
+        let own = claims.key.zip(claims.rate_per_second).map(|(key, per_second)| Bound {
+            key: RateKey::Key(key),
+            rate: rules::Rate::per_second(per_second),
+            name: "rate_per_second",
+        });
+        let all = limits.request_per_second_max.map(|per_second| Bound {
+            key: RateKey::Requests(who.project()),
+            rate: rules::Rate::per_second(per_second),
+            name: "request_per_second_max",
+        });
+        own.into_iter().chain(all).collect()
+    }
+
+    async fn prove(&self, peer: &Peer, credential: &Credential) -> Result<Identity, Refusal> {
+        let who = self.authenticator.authenticate(peer, credential).await?;
+        let snapshot = self.admit(&who)?;
+        let bounds = self.request_bounds(&who, &snapshot.limits);
+        if !bounds.is_empty() {
+            self.rates.lock().check_all(&bounds, 1, self.world.clock.monotonic())?;
+        }
+        self.meters.get(who.tenant(), who.project()).request();
+        Ok(who)
+    }
+
+    async fn be_present(
+        &self,
+        who: &Identity,
+        lease: &Lease,
+        at: Address,
+        call: PresenceCall,
+    ) -> Result<Vec<PresenceMember>, Refusal> {
+        self.admit(who)?;
+        let key = at.key.as_ref().map(|key| &key.bytes()[..]);
+        rules::grants::check_address(who.claims(), Access::Subscribe, &at.topic, key)?;
+        match call {
+            PresenceCall::List => {}
+            PresenceCall::Enter { member, data } => {
+                let entered_at = self.world.clock.now_ms();
+                let principal = who.principal().clone();
+                let member = PresenceMember { member, principal, data, entered_at };
+                let entering = Entering { connection: lease.id, member: member.clone() };
+                if self.presence.enter(&at, entering)? {
+                    self.tell_presence(who.tenant(), &at, "enter", &member)?;
+                }
+            }
+            PresenceCall::Leave { member } => {
+                if let Some(member) = self.presence.leave(&at, lease.id, &member) {
+                    self.tell_presence(who.tenant(), &at, "leave", &member)?;
+                }
+            }
+        }
+        Ok(self.presence.list(&at))
+    }
+
+    pub(crate) fn tell_presence(
+        &self,
+        tenant: types::TenantId,
+        at: &Address,
+        action: &'static str,
+        member: &PresenceMember,
+    ) -> Result<(), Refusal> {
+        let topic = self.presence_topic_of(tenant, at.project)?;
+        let change = Change {
+            action,
+            member: &member.member,
+            principal: &member.principal,
+            data: member.data.as_ref(),
+            at: self.world.clock.now_ms(),
+        };
+        let record = Record {
+            key: Some(at.change_key()?),
+            value: Some(change.value()),
+            headers: [Header {
+                name: bytes::Bytes::from_static(record::header::PUBLISHER.as_bytes()),
+                value: bytes::Bytes::copy_from_slice(member.principal.0.as_bytes()),
+            }]
+            .into_iter()
+            .collect(),
+            timestamp: None,
+        };
+        // The record is in its partition before this returns; nobody waits for more.
+        drop(self.engine.append(topic.id, 0, vec![record]));
+        Ok(())
+    }
+}
+
+/// Hears of every batch right when it is acknowledged, on the log's own thread.
+struct Tail(Weak<Node>);
+
+impl eventlog::Observer for Tail {
+    fn committed(&self, topic: TopicId, partition: Partition, batch: &Arc<Batch>) {
+        let Some(node) = self.0.upgrade() else {
+            return;
+        };
+        let Some(topic) = node.catalogue.by_id(topic) else {
+            return;
+        };
+        let told: Arc<Topic> = Arc::clone(&topic);
+        topic.advance(partition, batch.next_offset(), |shards| {
+            let published = Arc::new(Published::new(told, partition, Arc::clone(batch)));
+            for (index, mailbox) in node.mailboxes.iter().enumerate() {
+                if shards & 1 << index != 0 {
+                    mailbox.send(Message::Published(Arc::clone(&published)));
+                }
+            }
+        });
+    }
+}
+
+/// Gives a connection's place and its presence up.
+struct LeaseGuard {
+    node: Weak<Node>,
+    id: port::ConnectionId,
+    tenant: types::TenantId,
+}
+
+impl Drop for LeaseGuard {
+    fn drop(&mut self) {
+        let Some(node) = self.node.upgrade() else {
+            return;
+        };
+        for (at, member) in node.presence.leave_all(self.id) {
+            if let Err(refusal) = node.tell_presence(self.tenant, &at, "leave", &member) {
+                tracing::warn!(%refusal, "a presence change could not be told");
+            }
+        }
+        node.connections.leave(self.id);
+    }
+}
+
+impl Hub for Node {
+    fn authenticate<'a>(&'a self, peer: &'a Peer, credential: &'a Credential) -> Answer<'a, Identity> {
+        Box::pin(self.prove(peer, credential))
+    }
+
+    fn rate(&self, who: &Identity) -> Option<RateState> {
+        let snapshot = self.snapshot(who.project()).ok()?;
+        let bounds = self.request_bounds(who, &snapshot.limits);
+        self.rates.lock().tightest(&bounds, self.world.clock.monotonic())
+    }
+
+    fn open(
+        &self,
+        who: &Identity,
+        connection: Connection,
+        closer: Arc<dyn Closer>,
+    ) -> Result<Lease, Refusal> {
+        let snapshot = self.admit(who)?;
+        let meter = self.meters.get(who.tenant(), who.project());
+        let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
+        let guard = LeaseGuard { node: Weak::clone(&self.this), id, tenant: who.tenant() };
+        Ok(Lease { id, guard: Box::new(guard) })
+    }
+
+    fn renew(&self, who: &Identity, lease: &Lease) -> Result<(), Refusal> {
+        self.admit(who)?;
+        self.connections.renew(lease.id, who)
+    }
+
+    fn append<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        records: Vec<Record>,
+    ) -> Answer<'a, Vec<Placed>> {
+        Box::pin(self.publish(who, topic, records))
+    }
+
+    fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer> {
+        Box::pin(async move {
+            read::check_request(&request)?;
+            self.read_records(who, request).await
+        })
+    }
+
+    fn latest<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        key: &'a Key,
+    ) -> Answer<'a, Option<Arc<Delivery>>> {
+        Box::pin(self.read_latest(who, topic, key))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        after: Option<Key>,
+        limit: usize,
+    ) -> Answer<'a, Keys> {
+        Box::pin(async move {
+            self.admit(who)?;
+            let filter = Filter::topic(topic.clone());
+            rules::grants::check_filter(who.claims(), Access::Subscribe, &filter)?;
+            let topic = self.existing(who, topic)?;
+            let limit = limit.clamp(1, READ_RECORDS_MAX);
+            let found = self.engine.keys(topic.id, after, limit).await;
+            let (keys, has_more) = found.map_err(crate::refusal::refusal_of)?;
+            Ok(Keys { keys, has_more })
+        })
+    }
+
+    fn follow<'a>(
+        &'a self,
+        who: &'a Identity,
+        follow: Follow,
+        shard: ShardId,
+        sink: Arc<dyn Sink>,
+    ) -> Answer<'a, Subscription> {
+        Box::pin(self.subscribe(who, follow, shard, sink))
+    }
+
+    fn topics<'a>(
+        &'a self,
+        who: &'a Identity,
+        after: Option<TopicName>,
+        limit: usize,
+    ) -> Answer<'a, Vec<TopicInfo>> {
+        Box::pin(async move {
+            self.may_see_topics(who)?;
+            let limit = limit.clamp(1, READ_RECORDS_MAX);
+            let topics = self.catalogue.list(who.project(), after.as_ref(), limit);
+            topics.iter().map(|topic| self.describe(topic)).collect()
+        })
+    }
+
+    fn topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo> {
+        Box::pin(async move {
+            self.may_see_topics(who)?;
+            self.describe(&*self.existing(who, name)?)
+        })
+    }
+
+    fn put_topic<'a>(
+        &'a self,
+        who: &'a Identity,
+        name: &'a TopicName,
+        config: TopicConfig,
+    ) -> Answer<'a, (TopicInfo, bool)> {
+        Box::pin(self.configure(who, name, config))
+    }
+
+    fn delete_topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, ()> {
+        Box::pin(self.delete(who, name))
+    }
+
+    fn presence<'a>(
+        &'a self,
+        who: &'a Identity,
+        lease: &'a Lease,
+        topic: &'a TopicName,
+        key: Option<&'a Key>,
+        call: PresenceCall,
+    ) -> Answer<'a, Vec<PresenceMember>> {
+        let at = Address { project: who.project(), topic: topic.clone(), key: key.cloned() };
+        Box::pin(self.be_present(who, lease, at, call))
+    }
+
+    fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
+        assert!((id.0 as usize) < self.mailboxes.len(), "the edge has more shards than the hub");
+        let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);
+        Box::new(HubShard::new(id, mailbox, Arc::clone(&self.engine)))
+    }
+}
+
+pub(crate) fn check_active(snapshot: &ProjectSnapshot) -> Result<(), Refusal> {
+    if snapshot.is_suspended() {
+        return Err(Refusal::new(Code::TenantSuspended, "the tenant is suspended")
+            .hint("the tenant's owner can ask the operator to resume it"));
+    }
+    Ok(())
+}

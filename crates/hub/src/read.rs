@@ -1,0 +1,262 @@
+//! Bounded reads: by position, time or key, of one topic, and the long poll.
+
+use crate::node::Node;
+use crate::refusal::refusal_of;
+use crate::shard::mailbox::unpack;
+use crate::topic::Topic;
+use eventlog::LogError;
+use port::{Code, CursorMint, Delivery, Identity, ReadAnswer, ReadRequest, Refusal};
+use rules::grants;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use types::limits::READ_RECORDS_MAX;
+use types::{Access, Filter, From, Key, Offset, Partition, Position, Positions};
+
+/// Bytes one answer holds at most, give or take a batch.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes one answer looks through for a key at most; the cursor goes on from there.
+const SEARCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Longest wait of a long poll.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// One partition while an answer is put together.
+struct Lane {
+    partition: Partition,
+    /// The next offset to look at.
+    next: Offset,
+    /// Records read and not yet taken.
+    ready: VecDeque<Arc<Delivery>>,
+    is_at_end: bool,
+}
+
+impl Node {
+    pub(crate) async fn read_records(
+        &self,
+        who: &Identity,
+        request: ReadRequest,
+    ) -> Result<ReadAnswer, Refusal> {
+        self.admit(who)?;
+        let filter = match &request.key {
+            None => Filter::topic(request.topic.clone()),
+            Some(key) => self.key_filter(who, &request.topic, key)?,
+        };
+        grants::check_filter(who.claims(), Access::Subscribe, &filter)?;
+        let topic = self.existing(who, &request.topic)?;
+        let limit = request.limit.clamp(1, READ_RECORDS_MAX);
+        if let (Some(key), Some(count)) = (&request.key, request.last) {
+            return self.read_last(&topic, key, count.clamp(1, limit)).await;
+        }
+        let mut positions = self.resolve(&topic, &request.from).await?;
+        let deadline = tokio::time::Instant::now() + request.wait.min(WAIT_MAX);
+        loop {
+            let answer = self.collect(&topic, request.key.as_ref(), &mut positions, limit).await?;
+            let is_over = tokio::time::Instant::now() >= deadline;
+            if !answer.records.is_empty() || is_over || request.wait.is_zero() {
+                return Ok(answer);
+            }
+            if answer.is_end {
+                let beyond = positions.iter().map(|at| (at.partition, at.next)).collect();
+                let wait = self.engine.wait(topic.id, beyond);
+                if let Ok(woken) = tokio::time::timeout_at(deadline, wait).await {
+                    woken.map_err(refusal_of)?;
+                }
+            }
+        }
+    }
+
+    /// Where a read of one topic starts, in each of its partitions.
+    pub(crate) async fn resolve(&self, topic: &Topic, from: &From) -> Result<Positions, Refusal> {
+        let given = match from {
+            From::Cursors(cursors) => Some(self.open_cursors(topic.project, cursors)?),
+            _ => None,
+        };
+        let mut positions = Positions::default();
+        for partition in 0..topic.partitions() {
+            let bounds = self.engine.bounds(topic.id, partition).map_err(refusal_of)?;
+            let next = match from {
+                From::Earliest => bounds.start,
+                From::Latest => bounds.end,
+                From::Offset(offset) => (*offset).min(bounds.end),
+                From::Time(time) => {
+                    let found = self.engine.offset_at(topic.id, partition, *time).await;
+                    found.map_err(refusal_of)?
+                }
+                // A cursor that names no position here has seen nothing here.
+                From::Cursors(_) => given
+                    .as_ref()
+                    .and_then(|given| given.get(topic.id, partition))
+                    .map_or(bounds.start, |next| next.min(bounds.end)),
+            };
+            positions.advance(Position { topic: topic.id, partition, next });
+        }
+        Ok(positions)
+    }
+
+    pub(crate) fn open_cursors(
+        &self,
+        project: types::ProjectId,
+        cursors: &[String],
+    ) -> Result<Positions, Refusal> {
+        let mut merged = Positions::default();
+        for cursor in cursors {
+            merged.merge(&self.signer.open(project, cursor)?);
+        }
+        Ok(merged)
+    }
+
+    /// Takes records of all partitions in order of time until the answer is full, and moves the
+    /// positions over what was taken.
+    async fn collect(
+        &self,
+        topic: &Topic,
+        key: Option<&Key>,
+        positions: &mut Positions,
+        limit: usize,
+    ) -> Result<ReadAnswer, Refusal> {
+        let mut lanes: Vec<Lane> = positions
+            .iter()
+            .filter(|at| key.is_none_or(|key| at.partition == partition_of(topic, key)))
+            .map(|at| Lane {
+                partition: at.partition,
+                next: at.next,
+                ready: VecDeque::new(),
+                is_at_end: false,
+            })
+            .collect();
+        let mut records = Vec::new();
+        let (mut taken_bytes, mut searched_bytes) = (0, 0);
+        while records.len() < limit
+            && taken_bytes < ANSWER_BYTES_MAX
+            && searched_bytes < SEARCH_BYTES_MAX
+        {
+            for lane in &mut lanes {
+                if lane.ready.is_empty() && !lane.is_at_end {
+                    searched_bytes += self.fill(topic, key, lane).await?;
+                }
+            }
+            // A lane that read nothing that fits is not at its end: it must be filled first.
+            if lanes.iter().any(|lane| lane.ready.is_empty() && !lane.is_at_end) {
+                continue;
+            }
+            let oldest = lanes
+                .iter_mut()
+                .filter(|lane| !lane.ready.is_empty())
+                .min_by_key(|lane| lane.ready.front().map(|it| (it.timestamp, it.partition)));
+            let Some(delivery) = oldest.and_then(|lane| lane.ready.pop_front()) else {
+                break;
+            };
+            taken_bytes += delivery.record.size();
+            records.push(delivery);
+        }
+        for lane in &lanes {
+            let next = lane.ready.front().map_or(lane.next, |waiting| waiting.offset);
+            positions.advance(Position { topic: topic.id, partition: lane.partition, next });
+        }
+        Ok(ReadAnswer {
+            records,
+            next_cursor: self.signer.mint(topic.project, positions),
+            is_end: lanes.iter().all(|lane| lane.ready.is_empty() && lane.is_at_end),
+        })
+    }
+
+    /// Reads the lane's next batches; answers how many bytes were looked through.
+    async fn fill(
+        &self,
+        topic: &Topic,
+        key: Option<&Key>,
+        lane: &mut Lane,
+    ) -> Result<usize, Refusal> {
+        const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+        let batches =
+            match self.engine.read(topic.id, lane.partition, lane.next, CHUNK_BYTES_MAX).await {
+                Ok(batches) => batches,
+                Err(LogError::OffsetGone { start }) if start > lane.next => {
+                    lane.next = start;
+                    return Ok(0);
+                }
+                Err(error) => return Err(refusal_of(error)),
+            };
+        let from = lane.next;
+        let mut bytes = 0;
+        for batch in &batches {
+            bytes += batch.bytes().len();
+            lane.next = lane.next.max(batch.next_offset());
+            lane.ready.extend(unpack(topic, lane.partition, batch).filter(|it| {
+                it.offset >= from && key.is_none_or(|key| it.record.key.as_ref() == Some(key))
+            }));
+        }
+        lane.is_at_end = batches.is_empty();
+        Ok(bytes)
+    }
+
+    async fn read_last(
+        &self,
+        topic: &Topic,
+        key: &Key,
+        count: usize,
+    ) -> Result<ReadAnswer, Refusal> {
+        let partition = partition_of(topic, key);
+        let found = self.engine.last_of_key(topic.id, partition, key.clone(), count).await;
+        let found = found.map_err(refusal_of)?;
+        let deliver = |found: eventlog::Found| {
+            let origin = Arc::clone(&topic.origin);
+            Arc::new(Delivery::new(origin, partition, found.offset, found.timestamp, found.record))
+        };
+        let records: Vec<Arc<Delivery>> = found.into_iter().map(deliver).collect();
+        let mut positions = self.resolve(topic, &From::Latest).await?;
+        if let Some(newest) = records.last() {
+            // What came after the last one is still to be read.
+            positions = positions
+                .iter()
+                .map(|at| if at.partition == partition { newest.position() } else { at })
+                .collect();
+        }
+        let next_cursor = self.signer.mint(topic.project, &positions);
+        Ok(ReadAnswer { records, next_cursor, is_end: true })
+    }
+
+    /// The newest record of a key.
+    pub(crate) async fn read_latest(
+        &self,
+        who: &Identity,
+        name: &types::TopicName,
+        key: &Key,
+    ) -> Result<Option<Arc<Delivery>>, Refusal> {
+        self.admit(who)?;
+        grants::check_address(who.claims(), Access::Subscribe, name, Some(&key.bytes()[..]))?;
+        let topic = self.existing(who, name)?;
+        let partition = partition_of(&topic, key);
+        let found = self.engine.latest(topic.id, partition, key.clone()).await;
+        Ok(found.map_err(refusal_of)?.map(|found| {
+            let origin = Arc::clone(&topic.origin);
+            Arc::new(Delivery::new(origin, partition, found.offset, found.timestamp, found.record))
+        }))
+    }
+
+    /// Grants speak of keys as text; a key that is none is bounded by a grant on its whole topic.
+    fn key_filter(
+        &self,
+        who: &Identity,
+        topic: &types::TopicName,
+        key: &Key,
+    ) -> Result<Filter, Refusal> {
+        grants::check_address(who.claims(), Access::Subscribe, topic, Some(&key.bytes()[..]))?;
+        Ok(match key.as_str() {
+            Some(text) => Filter::key(topic.clone(), text),
+            None => Filter::topic(topic.clone()),
+        })
+    }
+}
+
+fn partition_of(topic: &Topic, key: &Key) -> Partition {
+    eventlog::partition_of(Some(key), topic.partitions(), 0)
+}
+
+/// Refuses what no read can mean.
+pub fn check_request(request: &ReadRequest) -> Result<(), Refusal> {
+    if request.last.is_some() && request.key.is_none() {
+        return Err(Refusal::new(Code::InvalidRequest, "`last` needs a `key`").field("last"));
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The log engine's errors in the seam's words.
+
+use eventlog::LogError;
+use port::{Code, Refusal};
+use std::time::Duration;
+
+/// How long a client is asked to wait before it tries a full or busy log again.
+const RETRY: Duration = Duration::from_secs(5);
+const RETRY_BUSY: Duration = Duration::from_millis(100);
+
+pub fn refusal_of(error: LogError) -> Refusal {
+    match error {
+        LogError::TopicUnknown => Refusal::new(Code::TopicNotFound, "the topic was deleted"),
+        LogError::PartitionUnknown => {
+            Refusal::new(Code::InvalidRequest, "the topic has no such partition").field("partition")
+        }
+        LogError::OffsetGone { start } => Refusal::new(
+            Code::InvalidRequest,
+            format!("retention removed this offset; the oldest record kept is {start}"),
+        )
+        .field("from")
+        .hint("read from `earliest`"),
+        LogError::Full => Refusal::new(
+            Code::StorageFull,
+            "the disk is full: appends are refused, reads go on",
+        )
+        .retry_after(RETRY),
+        LogError::Busy => Refusal::new(
+            Code::Overloaded,
+            "too many bytes wait for the disk",
+        )
+        .retry_after(RETRY_BUSY),
+        LogError::TooLarge => {
+            Refusal::new(Code::PayloadTooLarge, "the records of one call are larger than allowed")
+        }
+        LogError::Damaged { from, to } => Refusal::new(
+            Code::LogDamaged,
+            format!("the stored records {from} to {to} are damaged and are not skipped silently"),
+        )
+        .hint("read from after the range, and restore it from a backup"),
+        LogError::Closed => Refusal::new(Code::Draining, "the server is shutting down"),
+        LogError::Failed(cause) => {
+            tracing::error!(%cause, "the log refuses work");
+            Refusal::new(Code::StorageFailed, "the disk failed; the log takes no more appends")
+        }
+    }
+}

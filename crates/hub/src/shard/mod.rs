@@ -1,0 +1,121 @@
+//! The subscriptions of one edge thread. Live ones are fed from the append itself by walking the
+//! index; the others are *pumped* from the log until they have caught up, and join the live ones
+//! in the same step, so that no record falls between the two and none is in both.
+//!
+//! ```text
+//! append -> mailbox -> walk: record x matching live subscriptions -> Sink::push
+//!                        |  Full: leave the index, remember the position
+//!                        v
+//!                      pump: Sink::poll_room -> Engine::read -> push up to `seen` -> live again
+//! ```
+//! `seen` is, per partition, the first offset the shard has not walked yet. A pump never passes
+//! it, and a walk never starts before it: whoever stands at `seen` in every partition is live.
+
+mod index;
+pub mod mailbox;
+mod pump;
+mod state;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use index::SubscriptionKey;
+
+use eventlog::Engine;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mailbox::{Mailbox, Message};
+use pump::Pump;
+use port::ShardId;
+use state::State;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use walk::Walk;
+
+pub struct HubShard {
+    mailbox: Arc<Mailbox>,
+    engine: Arc<dyn Engine>,
+    state: Rc<RefCell<State>>,
+    pumps: FuturesUnordered<Pump>,
+    waiting: VecDeque<Message>,
+    walk: Option<Walk>,
+}
+
+impl HubShard {
+    pub fn new(id: ShardId, mailbox: Arc<Mailbox>, engine: Arc<dyn Engine>) -> HubShard {
+        HubShard {
+            mailbox,
+            engine,
+            state: Rc::new(RefCell::new(State::new(id))),
+            pumps: FuturesUnordered::new(),
+            waiting: VecDeque::new(),
+            walk: None,
+        }
+    }
+
+    fn start_pump(&mut self, key: SubscriptionKey) {
+        let state = Rc::clone(&self.state);
+        let engine = Arc::clone(&self.engine);
+        self.pumps.push(Box::pin(pump::run(state, engine, key)));
+    }
+
+    /// Handles one message; a walk it begins is worked off by the caller.
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Published(first) => {
+                let mut batches = vec![first];
+                walk::gather(&mut batches, &mut self.waiting);
+                self.walk = Walk::begin(&mut self.state.borrow_mut(), &batches);
+            }
+            Message::Attach(attach) => {
+                let key = self.state.borrow_mut().attach(*attach);
+                if let Some(key) = key {
+                    self.start_pump(key);
+                }
+            }
+            Message::Detach(key) => self.state.borrow_mut().detach(key),
+            Message::TopicCreated(topic) => {
+                let woken = self.state.borrow_mut().topic_created(&topic);
+                woken.into_iter().for_each(|key| self.start_pump(key));
+            }
+            Message::TopicEnded(id, why) => self.state.borrow_mut().topic_ended(id, &why),
+        }
+    }
+}
+
+impl port::Shard for HubShard {
+    fn poll_turn(&mut self, cx: &mut Context<'_>, budget: usize) -> Poll<()> {
+        let mut pushed = 0;
+        loop {
+            if let Some(walk) = &mut self.walk {
+                let demoted = walk.advance(&mut self.state.borrow_mut(), &mut pushed, budget);
+                if walk.is_done() {
+                    self.walk = None;
+                }
+                demoted.into_iter().for_each(|key| self.start_pump(key));
+                if pushed >= budget {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
+            if let Some(message) = self.waiting.pop_front() {
+                self.handle(message);
+                continue;
+            }
+            match self.mailbox.poll_take(cx) {
+                Poll::Ready(messages) => {
+                    self.waiting.extend(messages);
+                    continue;
+                }
+                Poll::Pending => {}
+            }
+            break;
+        }
+        // Pumps last: those who keep up go before those who lag.
+        while let Poll::Ready(Some(())) = self.pumps.poll_next_unpin(cx) {}
+        let fed = self.state.borrow_mut().take_pumped();
+        if pushed + fed > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}

@@ -1,0 +1,330 @@
+//! Subscriptions and the topics they follow, on one thread. Walks and pumps change it in turn;
+//! neither holds it across a wait.
+
+use super::index::{KeyIndex, SubscriptionKey};
+use super::mailbox::{Attach, StartDefault};
+use crate::meter::ProjectMeter;
+use crate::topic::Topic;
+use port::{Delivery, Event, Identity, Refusal, Room, ShardId, Sink};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use types::filter::TopicPart;
+use types::{Filter, Offset, Partition, Position, Positions, SubscriptionTag, TopicId, record};
+
+pub type Lag = BTreeMap<(TopicId, Partition), Offset>;
+
+pub struct Subscription {
+    pub tag: SubscriptionTag,
+    pub filter: Filter,
+    pub who: Identity,
+    pub exclude_own: bool,
+    pub sink: Arc<dyn Sink>,
+    pub meter: Arc<ProjectMeter>,
+    pub topics: Vec<TopicId>,
+    pub mode: Mode,
+    pub is_caught_up_told: bool,
+    pub latest_first: bool,
+}
+
+pub enum Mode {
+    /// In the index of each of its topics; stands at `seen` of all their partitions.
+    Live,
+    /// Fed by a pump; the next offset wanted per partition.
+    Lagging(Lag),
+}
+
+/// A topic some subscription of this shard follows.
+pub struct Followed {
+    pub topic: Arc<Topic>,
+    /// Per partition the first offset not yet walked.
+    pub seen: Vec<Offset>,
+    pub index: KeyIndex,
+    followers: usize,
+}
+
+struct Slot {
+    generation: u32,
+    subscription: Option<Subscription>,
+}
+
+pub struct State {
+    id: ShardId,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    pub topics: HashMap<TopicId, Followed>,
+    /// Subscriptions that take any topic of their project, also those yet to be created.
+    wild: Vec<SubscriptionKey>,
+    /// Events pumps pushed since the last turn: their connections want a flush.
+    pumped: usize,
+}
+
+impl Subscription {
+    pub fn wants(&self, delivery: &Delivery) -> bool {
+        let key = delivery.record.key.as_ref().map(|key| &key.bytes()[..]);
+        self.filter.key.matches(key) && !self.is_own(delivery)
+    }
+
+    pub fn is_own(&self, delivery: &Delivery) -> bool {
+        self.exclude_own
+            && delivery
+                .record
+                .header(record::header::PUBLISHER)
+                .is_some_and(|publisher| *publisher == self.who.principal().0.as_bytes())
+    }
+
+    pub fn push(&self, delivery: &Arc<Delivery>) -> Room {
+        self.meter.delivered(1);
+        self.sink.push(self.tag, Event::Delivery(delivery))
+    }
+}
+
+impl State {
+    pub fn new(id: ShardId) -> State {
+        State {
+            id,
+            slots: Vec::new(),
+            free: Vec::new(),
+            topics: HashMap::new(),
+            wild: Vec::new(),
+            pumped: 0,
+        }
+    }
+
+    pub fn get(&self, key: SubscriptionKey) -> Option<&Subscription> {
+        let slot = self.slots.get(key.slot as usize)?;
+        (slot.generation == key.generation).then_some(slot.subscription.as_ref()).flatten()
+    }
+
+    pub fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        (slot.generation == key.generation).then_some(slot.subscription.as_mut()).flatten()
+    }
+
+    pub fn count_pumped(&mut self, events: usize) {
+        self.pumped += events;
+    }
+
+    pub fn take_pumped(&mut self) -> usize {
+        std::mem::take(&mut self.pumped)
+    }
+
+    /// Takes a subscription in; `None` when whoever asked for it is gone already.
+    pub fn attach(&mut self, attach: Attach) -> Option<SubscriptionKey> {
+        let mut lag = Lag::new();
+        let topics: Vec<TopicId> = attach.topics.iter().map(|topic| topic.id).collect();
+        for topic in &attach.topics {
+            let seen = self.follow(topic);
+            for (partition, &seen) in (0..).zip(seen) {
+                let wanted = attach.positions.get(topic.id, partition);
+                let next = match (wanted, attach.start_default) {
+                    // A topic that stores nothing has nothing before now.
+                    _ if topic.is_ephemeral() => seen,
+                    (Some(next), _) => next.min(seen),
+                    (None, StartDefault::Live) => seen,
+                    (None, StartDefault::Earliest) => 0,
+                };
+                lag.insert((topic.id, partition), next);
+            }
+        }
+        let start: Positions = positions_of(&lag).collect();
+        let is_wild = attach.filter.topic == TopicPart::Any;
+        let key = self.put(Subscription {
+            tag: attach.tag,
+            filter: attach.filter,
+            who: attach.who,
+            exclude_own: attach.exclude_own,
+            sink: attach.sink,
+            meter: attach.meter,
+            topics,
+            mode: Mode::Lagging(lag),
+            is_caught_up_told: false,
+            latest_first: attach.latest_first,
+        });
+        if is_wild {
+            self.wild.push(key);
+        }
+        if attach.attached.send((key, start)).is_err() {
+            self.detach(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    pub fn detach(&mut self, key: SubscriptionKey) {
+        let Some(subscription) = self.take(key) else {
+            return;
+        };
+        self.wild.retain(|&wild| wild != key);
+        for topic in &subscription.topics {
+            self.unfollow(*topic, &subscription, key);
+        }
+    }
+
+    /// Makes a subscription that lags in no partition live; `false` when it still lags.
+    pub fn try_go_live(&mut self, key: SubscriptionKey) -> bool {
+        let Some(subscription) = self.get(key) else {
+            return true;
+        };
+        let Mode::Lagging(lag) = &subscription.mode else {
+            return true;
+        };
+        let has_caught_up = lag.iter().all(|(&(topic, partition), &next)| {
+            self.seen(topic, partition).is_none_or(|seen| next >= seen)
+        });
+        if !has_caught_up {
+            return false;
+        }
+        let (topics, part) = (subscription.topics.clone(), subscription.filter.key.clone());
+        for topic in topics {
+            if let Some(followed) = self.topics.get_mut(&topic) {
+                followed.index.insert(&part, key);
+            }
+        }
+        if let Some(subscription) = self.get_mut(key) {
+            subscription.mode = Mode::Live;
+        }
+        true
+    }
+
+    /// Takes a live subscription out of the index; `from` are its next offsets where they differ
+    /// from what the shard has seen.
+    pub fn demote(&mut self, key: SubscriptionKey, from: &Lag) {
+        let Some(subscription) = self.get(key) else {
+            return;
+        };
+        let (topics, part) = (subscription.topics.clone(), subscription.filter.key.clone());
+        let mut lag = Lag::new();
+        for id in topics {
+            if let Some(followed) = self.topics.get_mut(&id) {
+                followed.index.remove(&part, key);
+                let seen = (0..).zip(&followed.seen);
+                lag.extend(seen.map(|(partition, &seen)| ((id, partition), seen)));
+            }
+        }
+        lag.extend(from.iter().map(|(&at, &next)| (at, next)));
+        if let Some(subscription) = self.get_mut(key) {
+            subscription.mode = Mode::Lagging(lag);
+        }
+        metrics::counter!(port::metric::DEMOTIONS).increment(1);
+    }
+
+    /// Wild subscriptions take the new topic in from its first record. Answers those that were
+    /// live and need a pump now.
+    pub fn topic_created(&mut self, topic: &Arc<Topic>) -> Vec<SubscriptionKey> {
+        let mut woken = Vec::new();
+        for key in self.wild.clone() {
+            let takes = |subscription: &Subscription| {
+                subscription.who.project() == topic.project && !subscription.topics.contains(&topic.id)
+            };
+            if !self.get(key).is_some_and(takes) {
+                continue;
+            }
+            if self.get(key).is_some_and(|it| matches!(it.mode, Mode::Live)) {
+                self.demote(key, &Lag::new());
+                woken.push(key);
+            }
+            let seen = self.follow(topic).to_vec();
+            let is_ephemeral = topic.is_ephemeral();
+            if let Some(subscription) = self.get_mut(key) {
+                subscription.topics.push(topic.id);
+                if let Mode::Lagging(lag) = &mut subscription.mode {
+                    lag.extend((0..).zip(&seen).map(|(partition, &seen)| {
+                        ((topic.id, partition), if is_ephemeral { seen } else { 0 })
+                    }));
+                }
+            }
+        }
+        woken
+    }
+
+    /// The topic is gone: who followed it alone is told so, who follows others goes on with them.
+    pub fn topic_ended(&mut self, id: TopicId, why: &Refusal) {
+        let follows = |slot: &Slot| {
+            slot.subscription.as_ref().is_some_and(|subscription| subscription.topics.contains(&id))
+        };
+        let keys: Vec<SubscriptionKey> = (0..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| follows(slot))
+            .map(|(slot, held)| SubscriptionKey { slot, generation: held.generation })
+            .collect();
+        for key in keys {
+            let Some(subscription) = self.get_mut(key) else {
+                continue;
+            };
+            if subscription.filter.topic != TopicPart::Any {
+                self.end(key, why);
+                continue;
+            }
+            subscription.topics.retain(|&topic| topic != id);
+            if let Mode::Lagging(lag) = &mut subscription.mode {
+                lag.retain(|&(topic, _), _| topic != id);
+            }
+        }
+        if let Some(followed) = self.topics.remove(&id) {
+            followed.topic.leave(self.id);
+        }
+    }
+
+    /// Tells the subscriber that its subscription is over, and drops it.
+    pub fn end(&mut self, key: SubscriptionKey, why: &Refusal) {
+        if let Some(subscription) = self.get(key) {
+            let _ = subscription.sink.push(subscription.tag, Event::Ended(why));
+            self.pumped += 1;
+        }
+        self.detach(key);
+    }
+
+    pub fn seen(&self, topic: TopicId, partition: Partition) -> Option<Offset> {
+        self.topics.get(&topic)?.seen.get(partition as usize).copied()
+    }
+
+    fn follow(&mut self, topic: &Arc<Topic>) -> &[Offset] {
+        let id = self.id;
+        let followed = self.topics.entry(topic.id).or_insert_with(|| Followed {
+            seen: topic.join(id),
+            topic: Arc::clone(topic),
+            index: KeyIndex::default(),
+            followers: 0,
+        });
+        followed.followers += 1;
+        &followed.seen
+    }
+
+    fn unfollow(&mut self, id: TopicId, subscription: &Subscription, key: SubscriptionKey) {
+        let Some(followed) = self.topics.get_mut(&id) else {
+            return;
+        };
+        followed.index.remove(&subscription.filter.key, key);
+        followed.followers -= 1;
+        if followed.followers == 0
+            && let Some(followed) = self.topics.remove(&id)
+        {
+            followed.topic.leave(self.id);
+        }
+    }
+
+    fn put(&mut self, subscription: Subscription) -> SubscriptionKey {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, subscription: None });
+            (self.slots.len() - 1) as u32
+        });
+        let held = &mut self.slots[slot as usize];
+        held.subscription = Some(subscription);
+        SubscriptionKey { slot, generation: held.generation }
+    }
+
+    fn take(&mut self, key: SubscriptionKey) -> Option<Subscription> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let subscription = slot.subscription.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.slot);
+        Some(subscription)
+    }
+}
+
+pub fn positions_of(lag: &Lag) -> impl Iterator<Item = Position> + '_ {
+    lag.iter().map(|(&(topic, partition), &next)| Position { topic, partition, next })
+}

@@ -1,0 +1,142 @@
+//! One walk: a run of new records of one topic to everybody live who takes them. Subscribers
+//! outside, records inside, so that a subscriber's records of a run lie in one write. A walk may
+//! take several turns; who takes part is fixed when it begins, and each is looked up anew by
+//! generation, so subscriptions may come and go meanwhile.
+
+use super::index::SubscriptionKey;
+use super::mailbox::{Message, Published};
+use super::state::{Lag, Mode, State};
+use port::{Delivery, Room};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use types::TopicId;
+
+/// Records of one walk at most, give or take the last batch.
+const WALK_RECORDS_MAX: usize = 256;
+
+pub struct Walk {
+    topic: TopicId,
+    records: Vec<Arc<Delivery>>,
+    /// Takers of every record, then takers of single ones in order of subscription and record.
+    all: Vec<SubscriptionKey>,
+    keyed: Vec<(SubscriptionKey, u32)>,
+    at_all: usize,
+    at_keyed: usize,
+}
+
+/// Moves the batches of the same topic that wait right behind into the same run.
+pub fn gather(batches: &mut Vec<Arc<Published>>, waiting: &mut VecDeque<Message>) {
+    let mut count = batches.iter().map(|batch| batch.deliveries().len()).sum::<usize>();
+    while count < WALK_RECORDS_MAX {
+        match waiting.front() {
+            Some(Message::Published(next)) if next.topic.id == batches[0].topic.id => {
+                count += next.deliveries().len();
+                batches.push(Arc::clone(next));
+                waiting.pop_front();
+            }
+            _ => return,
+        }
+    }
+}
+
+impl Walk {
+    /// Counts the records as seen and notes who takes them. `None` when nobody here does.
+    pub fn begin(state: &mut State, batches: &[Arc<Published>]) -> Option<Walk> {
+        let topic = batches.first()?.topic.id;
+        let followed = state.topics.get_mut(&topic)?;
+        let mut records = Vec::new();
+        for batch in batches {
+            let Some(seen) = followed.seen.get_mut(batch.partition as usize) else {
+                continue;
+            };
+            // Told twice across a leave and a join: what lies before `seen` is the pumps'.
+            let fresh = batch.deliveries().iter().filter(|it| it.offset >= *seen);
+            records.extend(fresh.cloned());
+            *seen = (*seen).max(batch.next_offset());
+        }
+        let mut keyed = Vec::new();
+        if followed.index.has_keyed() {
+            for (index, delivery) in (0..).zip(&records) {
+                if let Some(key) = &delivery.record.key {
+                    followed.index.keyed(key.bytes(), &mut |found| keyed.push((found, index)));
+                }
+            }
+            keyed.sort_unstable();
+        }
+        let all = followed.index.all().to_vec();
+        if records.is_empty() || (all.is_empty() && keyed.is_empty()) {
+            return None;
+        }
+        Some(Walk { topic, records, all, keyed, at_all: 0, at_keyed: 0 })
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.at_all >= self.all.len() && self.at_keyed >= self.keyed.len()
+    }
+
+    /// Pushes until the budget is used up or everybody is served; answers who was demoted.
+    pub fn advance(
+        &mut self,
+        state: &mut State,
+        pushed: &mut usize,
+        budget: usize,
+    ) -> Vec<SubscriptionKey> {
+        let mut demoted = Vec::new();
+        while *pushed < budget && self.at_all < self.all.len() {
+            let key = self.all[self.at_all];
+            self.at_all += 1;
+            if !self.feed(state, key, 0..self.records.len(), pushed) {
+                demoted.push(key);
+            }
+        }
+        while *pushed < budget && self.at_keyed < self.keyed.len() {
+            let key = self.keyed[self.at_keyed].0;
+            let run = self.keyed[self.at_keyed..].iter().take_while(|(other, _)| *other == key);
+            let wanted: Vec<usize> = run.map(|&(_, index)| index as usize).collect();
+            self.at_keyed += wanted.len();
+            if !self.feed(state, key, wanted.into_iter(), pushed) {
+                demoted.push(key);
+            }
+        }
+        demoted
+    }
+
+    /// Pushes the records with these numbers, in order; `false` when the subscription was demoted.
+    fn feed(
+        &self,
+        state: &mut State,
+        key: SubscriptionKey,
+        wanted: impl Iterator<Item = usize>,
+        pushed: &mut usize,
+    ) -> bool {
+        let Some(subscription) = state.get(key) else {
+            return true;
+        };
+        if !matches!(subscription.mode, Mode::Live) {
+            return true;
+        }
+        for index in wanted {
+            let delivery = &self.records[index];
+            if subscription.is_own(delivery) {
+                continue;
+            }
+            *pushed += 1;
+            if subscription.push(delivery) == Room::Full {
+                let rest = self.rest(index + 1);
+                state.demote(key, &rest);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The next offsets of a subscription that got everything before record `index`.
+    fn rest(&self, index: usize) -> Lag {
+        let mut lag = Lag::new();
+        // Backwards, so that the first record of each partition is what remains.
+        for delivery in self.records[index..].iter().rev() {
+            lag.insert((self.topic, delivery.partition), delivery.offset);
+        }
+        lag
+    }
+}

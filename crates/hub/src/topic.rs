@@ -1,0 +1,125 @@
+//! A topic as the node holds it: its definition, compiled, and who on this node follows it.
+
+use eventlog::Engine;
+use parking_lot::Mutex;
+use port::{CursorMint, Origin, Refusal, ShardId};
+use rules::schema::Schema;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use types::{
+    Durability, Offset, Partition, ProjectId, TenantId, TimestampMs, TopicConfig, TopicId, TopicName,
+};
+
+/// What can change about a topic, swapped whole.
+pub struct Definition {
+    pub config: TopicConfig,
+    pub schema: Option<Schema>,
+    pub schema_version: u32,
+}
+
+pub struct Topic {
+    pub id: TopicId,
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub name: TopicName,
+    pub created_at: TimestampMs,
+    pub definition: arc_swap::ArcSwap<Definition>,
+    pub origin: Arc<Origin>,
+    /// Spreads records without a key over the partitions.
+    turn: AtomicU64,
+    fanout: Mutex<Fanout>,
+}
+
+/// Which shards are told of appends, and up to where they have been told. One lock for both: a
+/// shard that joins knows exactly from which offset on it will be told.
+struct Fanout {
+    shards: u64,
+    next: Vec<Offset>,
+}
+
+/// `Fanout::shards` is a bit set.
+pub const SHARDS_MAX: usize = 64;
+
+impl Definition {
+    pub fn new(config: TopicConfig, schema_version: u32) -> Result<Definition, Refusal> {
+        let schema = config.schema.as_ref().map(Schema::compile).transpose()?;
+        Ok(Definition { config, schema, schema_version })
+    }
+}
+
+/// What makes up a topic, before it is known to the engine.
+pub struct TopicSeed {
+    pub id: TopicId,
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub name: TopicName,
+    pub created_at: TimestampMs,
+    pub definition: Definition,
+}
+
+impl Topic {
+    /// The engine must know the topic already: its partitions' ends are where live delivery starts.
+    pub fn new(
+        seed: TopicSeed,
+        engine: &dyn Engine,
+        mint: Arc<dyn CursorMint>,
+    ) -> Result<Topic, eventlog::LogError> {
+        let partitions = seed.definition.config.partitions;
+        let next = (0..partitions)
+            .map(|partition| Ok(engine.bounds(seed.id, partition)?.end))
+            .collect::<Result<Vec<Offset>, eventlog::LogError>>()?;
+        Ok(Topic {
+            origin: Arc::new(Origin {
+                project: seed.project,
+                topic: seed.name.clone(),
+                topic_id: seed.id,
+                partitions,
+                mint,
+            }),
+            id: seed.id,
+            tenant: seed.tenant,
+            project: seed.project,
+            name: seed.name,
+            created_at: seed.created_at,
+            definition: arc_swap::ArcSwap::from_pointee(seed.definition),
+            turn: AtomicU64::new(0),
+            fanout: Mutex::new(Fanout { shards: 0, next }),
+        })
+    }
+
+    pub fn partitions(&self) -> u32 {
+        self.origin.partitions
+    }
+
+    pub fn is_ephemeral(&self) -> bool {
+        self.definition.load().config.durability == Durability::Ephemeral
+    }
+
+    pub fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The shard is told of appends from now on; answers per partition the first offset it will be
+    /// told of.
+    pub fn join(&self, shard: ShardId) -> Vec<Offset> {
+        let mut fanout = self.fanout.lock();
+        fanout.shards |= 1 << shard.0;
+        fanout.next.clone()
+    }
+
+    pub fn leave(&self, shard: ShardId) {
+        self.fanout.lock().shards &= !(1 << shard.0);
+    }
+
+    /// Called in offset order per partition. `tell` runs under the lock, so that no shard joins
+    /// between the decision and the telling; it only queues.
+    pub fn advance(&self, partition: Partition, next: Offset, tell: impl FnOnce(u64)) {
+        let mut fanout = self.fanout.lock();
+        if let Some(told) = fanout.next.get_mut(partition as usize) {
+            *told = (*told).max(next);
+        }
+        if fanout.shards != 0 {
+            tell(fanout.shards);
+        }
+    }
+}

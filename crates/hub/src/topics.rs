@@ -1,0 +1,221 @@
+//! The life of topics on this node: loaded at start, created by name or on first use, changed,
+//! deleted. The database has the definition, the engine the data, the catalogue both.
+
+use crate::node::Node;
+use crate::refusal::refusal_of;
+use crate::shard::mailbox::Message;
+use crate::topic::{Definition, Topic, TopicSeed};
+use eventlog::TopicSpec;
+use port::hub::PartitionInfo;
+use port::{Code, Identity, Refusal, TopicInfo};
+use rules::{quota, scopes};
+use std::sync::Arc;
+use tenancy::{Actor, Topic as Record};
+use types::limits::PARTITIONS_MAX;
+use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
+
+impl Node {
+    /// A topic as the database has it, brought to the engine and the catalogue.
+    pub(crate) fn load_topic(&self, record: Record) -> Result<Arc<Topic>, Refusal> {
+        let seed = TopicSeed {
+            id: record.id,
+            tenant: record.tenant,
+            project: record.project,
+            name: record.name,
+            created_at: record.created_at,
+            definition: Definition::new(record.config, record.schema_version)?,
+        };
+        self.install(seed)
+    }
+
+    fn install(&self, seed: TopicSeed) -> Result<Arc<Topic>, Refusal> {
+        self.engine
+            .put_topic(TopicSpec {
+                id: seed.id,
+                tenant: seed.tenant,
+                project: seed.project,
+                config: seed.definition.config.clone(),
+            })
+            .map_err(refusal_of)?;
+        let mint = Arc::clone(&self.signer);
+        let topic = Arc::new(Topic::new(seed, &*self.engine, mint).map_err(refusal_of)?);
+        self.catalogue.insert(Arc::clone(&topic));
+        Ok(topic)
+    }
+
+    pub(crate) fn existing(&self, who: &Identity, name: &TopicName) -> Result<Arc<Topic>, Refusal> {
+        self.catalogue.get(who.project(), name).ok_or_else(|| not_found(name))
+    }
+
+    /// The first publish or follow of a topic creates it with the default configuration, unless
+    /// the operator has switched that off.
+    pub(crate) async fn create_on_use(
+        &self,
+        who: &Identity,
+        name: &TopicName,
+    ) -> Result<Arc<Topic>, Refusal> {
+        if !self.options.auto_create_topics {
+            return Err(not_found(name).hint("create it with PUT /v1/topics/{topic}"));
+        }
+        let _one_at_a_time = self.definitions.lock().await;
+        if let Some(topic) = self.catalogue.get(who.project(), name) {
+            return Ok(topic);
+        }
+        self.create(who, name, TopicConfig::default()).await
+    }
+
+    /// The caller holds `definitions`.
+    async fn create(
+        &self,
+        who: &Identity,
+        name: &TopicName,
+        config: TopicConfig,
+    ) -> Result<Arc<Topic>, Refusal> {
+        let existing = self.catalogue.count(who.project()) as u64;
+        quota::check_topics(&self.admit(who)?.limits, existing)?;
+        let (tenant, project) = (who.tenant(), who.project());
+        let record =
+            self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
+        let topic = self.load_topic(record)?;
+        self.tell_all(|| Message::TopicCreated(Arc::clone(&topic)));
+        Ok(topic)
+    }
+
+    pub(crate) async fn configure(
+        &self,
+        who: &Identity,
+        name: &TopicName,
+        config: TopicConfig,
+    ) -> Result<(TopicInfo, bool), Refusal> {
+        self.admit(who)?;
+        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        check_config(&config)?;
+        // Compiled before it is stored: a schema that does not compile never gets in.
+        Definition::new(config.clone(), 0)?;
+        let _one_at_a_time = self.definitions.lock().await;
+        let Some(topic) = self.catalogue.get(who.project(), name) else {
+            let topic = self.create(who, name, config).await?;
+            return Ok((self.describe(&topic)?, true));
+        };
+        let now = topic.definition.load();
+        if now.config.partitions != config.partitions {
+            let message = "the number of partitions is fixed at creation: a key must keep its own";
+            return Err(Refusal::new(Code::Conflict, message).field("partitions"));
+        }
+        let was_stored = now.config.durability != Durability::Ephemeral;
+        if was_stored != (config.durability != Durability::Ephemeral) {
+            let message = "a topic cannot change between stored and ephemeral";
+            return Err(Refusal::new(Code::Conflict, message).field("durability"));
+        }
+        let (tenant, project) = (who.tenant(), who.project());
+        let record = self.tenancy.alter_topic(tenant, project, name, &config, &actor(who)).await?;
+        let definition = Definition::new(record.config, record.schema_version)?;
+        let spec = TopicSpec {
+            id: topic.id,
+            tenant: topic.tenant,
+            project: topic.project,
+            config: definition.config.clone(),
+        };
+        self.engine.put_topic(spec).map_err(refusal_of)?;
+        topic.definition.store(Arc::new(definition));
+        Ok((self.describe(&topic)?, false))
+    }
+
+    pub(crate) async fn delete(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
+        self.admit(who)?;
+        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        let _one_at_a_time = self.definitions.lock().await;
+        let topic = self.existing(who, name)?;
+        let (tenant, project) = (who.tenant(), who.project());
+        self.tenancy.delete_topic(tenant, project, name, &actor(who)).await?;
+        self.catalogue.remove(&topic);
+        let why = Refusal::new(Code::TopicNotFound, "the topic was deleted");
+        self.tell_all(|| Message::TopicEnded(topic.id, why.clone()));
+        self.engine.drop_topic(topic.id).map_err(refusal_of)
+    }
+
+    pub(crate) fn describe(&self, topic: &Topic) -> Result<TopicInfo, Refusal> {
+        let definition = topic.definition.load();
+        let partitions = (0..topic.partitions())
+            .map(|partition| {
+                let bounds = self.engine.bounds(topic.id, partition).map_err(refusal_of)?;
+                Ok(PartitionInfo { start: bounds.start, end: bounds.end })
+            })
+            .collect::<Result<Vec<PartitionInfo>, Refusal>>()?;
+        Ok(TopicInfo {
+            name: topic.name.clone(),
+            id: topic.id,
+            config: definition.config.clone(),
+            schema_version: definition.schema_version,
+            created_at: topic.created_at,
+            partitions,
+            stored_bytes: self.engine.stored_bytes(topic.id),
+        })
+    }
+
+    /// Seeing that a topic exists takes any right to work with topics.
+    pub(crate) fn may_see_topics(&self, who: &Identity) -> Result<(), Refusal> {
+        self.admit(who)?;
+        let scopes = who.claims().scopes;
+        let any = [Scope::AdminRead, Scope::AdminWrite, Scope::EventsPublish];
+        if any.into_iter().any(|scope| scopes.has(scope)) {
+            return Ok(());
+        }
+        scopes::require(scopes, Scope::EventsSubscribe)
+    }
+
+    pub(crate) fn stored_bytes(&self, project: ProjectId) -> u64 {
+        let topics = self.catalogue.list(project, None, usize::MAX);
+        topics.iter().map(|topic| self.engine.stored_bytes(topic.id)).sum()
+    }
+
+    /// The project's presence topic: ephemeral, known to this node only, made when first needed.
+    pub(crate) fn presence_topic(&self, who: &Identity) -> Result<Arc<Topic>, Refusal> {
+        self.presence_topic_of(who.tenant(), who.project())
+    }
+
+    pub(crate) fn presence_topic_of(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+    ) -> Result<Arc<Topic>, Refusal> {
+        let _one_at_a_time = self.presence_topics.lock();
+        if let Some(topic) = self.catalogue.get(project, &TopicName::presence()) {
+            return Ok(topic);
+        }
+        let config = TopicConfig { durability: Durability::Ephemeral, ..TopicConfig::default() };
+        self.install(TopicSeed {
+            // Numbers in the database fit 63 bits; this one is beside them.
+            id: TopicId(self.world.rng.next_u64() | 1 << 63),
+            tenant,
+            project,
+            name: TopicName::presence(),
+            created_at: self.world.clock.now_ms(),
+            definition: Definition::new(config, 0)?,
+        })
+    }
+}
+
+/// Who did it, for the audit.
+fn actor(who: &Identity) -> Actor {
+    Actor::from(who)
+}
+
+fn not_found(name: &TopicName) -> Refusal {
+    Refusal::new(Code::TopicNotFound, format!("there is no topic `{name}` in this project"))
+        .field("topic")
+}
+
+fn check_config(config: &TopicConfig) -> Result<(), Refusal> {
+    if config.partitions == 0 || config.partitions > PARTITIONS_MAX {
+        let message = format!("a topic has 1 to {PARTITIONS_MAX} partitions");
+        return Err(Refusal::new(Code::InvalidRequest, message).field("partitions"));
+    }
+    if config.retention.age_ms_max == Some(0) || config.retention.bytes_max == Some(0) {
+        let message = "a retention of zero keeps nothing";
+        return Err(Refusal::new(Code::InvalidRequest, message)
+            .field("retention")
+            .hint("leave it out to keep everything, or make the topic ephemeral"));
+    }
+    Ok(())
+}
