@@ -1,12 +1,24 @@
 //! The edge as the server starts it: bound early, serving late, drained politely.
 
+use crate::accept::{self, Acceptor};
+use crate::face::Face;
+use crate::http::router;
+use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::{Seed, run};
+use crate::tls::Certificate;
 use crate::{Config, EdgeError};
 use axum::Router;
-use port::{Hub, Mounts};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use port::{Hub, Mounts, ShardId};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 use stdx::{Clock, Rng};
+use tokio::sync::{oneshot, watch};
+
+/// How often the certificate's files are looked at.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
 /// What is outside the process and faked in tests.
 #[derive(Clone)]
@@ -25,10 +37,28 @@ pub struct Faces {
     pub admin: Router,
 }
 
+/// Reads the certificate's files again, on demand. Does nothing without TLS.
+#[derive(Clone)]
+pub struct Reload(Option<Arc<Certificate>>);
+
+impl Reload {
+    /// # Errors
+    /// When the files cannot be used; the certificate in use then stays.
+    pub fn reload(&self) -> Result<(), EdgeError> {
+        self.0.as_ref().map_or(Ok(()), |certificate| certificate.reload())
+    }
+}
+
 /// Bound sockets, not yet accepting.
 pub struct Edge {
-    public: SocketAddr,
-    admin: Option<SocketAddr>,
+    config: Arc<Config>,
+    hub: Arc<dyn Hub>,
+    world: World,
+    faces: Arc<[Face]>,
+    /// One per face.
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Edge {
@@ -36,27 +66,123 @@ impl Edge {
     /// answered `Ok`, clients can connect; they are served once `serve` runs.
     pub fn bind(
         config: Config,
-        _faces: Faces,
-        _hub: Arc<dyn Hub>,
-        _world: World,
+        faces: Faces,
+        hub: Arc<dyn Hub>,
+        world: World,
     ) -> Result<Edge, EdgeError> {
         config.check()?;
-        Ok(Edge { public: config.listen, admin: config.admin_listen })
+        let config = Arc::new(config);
+        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
+        let is_strict = certificate.as_ref().is_some_and(|certificate| certificate.is_lasting());
+        let public = router::public(&config, faces.mounts, faces.fallback, &hub)?;
+        let face = |name, router| Face { name, router, tls: tls.clone(), is_strict };
+        let mut wanted = vec![(config.listen, face("public", public))];
+        if let Some(admin) = config.admin_listen {
+            wanted.push((admin, face("admin", faces.admin)));
+        }
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for &(address, _) in &wanted {
+            let bind = |source| EdgeError::Bind { address, source };
+            let listener = accept::bind(address, config.accept.backlog_max).map_err(bind)?;
+            addresses.push(listener.local_addr().map_err(bind)?);
+            listeners.push(listener);
+        }
+        let faces = wanted.into_iter().map(|(_, face)| face).collect();
+        Ok(Edge { config, hub, world, faces, listeners, addresses, certificate })
     }
 
     /// Where tenants' clients connect, with the real port when 0 was asked for.
     pub fn public_address(&self) -> SocketAddr {
-        self.public
+        self.addresses.first().copied().unwrap_or(self.config.listen)
     }
 
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin
+        self.addresses.get(1).copied()
+    }
+
+    pub fn certificate(&self) -> Reload {
+        Reload(self.certificate.clone())
     }
 
     /// Serves until `drain` is ready, then advises, closes and ends within the configured time.
     /// Must run inside a tokio runtime: the acceptors live there, connections on own threads.
+    ///
+    /// # Errors
+    /// When a thread cannot be started, or one ends before it was told to.
     pub async fn serve(self, drain: impl Future<Output = ()>) -> Result<(), EdgeError> {
-        drain.await;
-        Ok(())
+        let (mailboxes, mut ended) = self.start_shards()?;
+        let (stop, stopped) = watch::channel(false);
+        let mut acceptors = tokio::task::JoinSet::new();
+        for (face, listener) in self.listeners.into_iter().enumerate() {
+            let acceptor = Acceptor {
+                name: self.faces.get(face).map_or("", |face| face.name),
+                face,
+                limits: self.config.accept.clone(),
+                clock: Arc::clone(&self.world.clock),
+                shards: Arc::clone(&mailboxes),
+                is_tls: self.certificate.is_some(),
+            };
+            acceptors.spawn(acceptor.run(listener, stopped.clone()));
+        }
+        if let Some(certificate) = self.certificate {
+            acceptors.spawn(watch_certificate(certificate, stopped));
+        }
+        let early = tokio::select! {
+            () = drain => None,
+            Some(end) = acceptors.join_next() => Some(format!("an acceptor ended: {end:?}")),
+            _ = ended.next() => Some("an edge thread ended".to_owned()),
+        };
+        // Nobody is let in any more before those who are inside are told.
+        stop.send_replace(true);
+        while acceptors.join_next().await.is_some() {}
+        for mailbox in mailboxes.iter() {
+            mailbox.post(Message::Drain);
+        }
+        while ended.next().await.is_some() {}
+        early.map_or(Ok(()), |lost| Err(EdgeError::Lost(lost)))
+    }
+
+    fn start_shards(&self) -> Result<Shards, EdgeError> {
+        let mut mailboxes = Vec::new();
+        let ends = FuturesUnordered::new();
+        for id in 0..self.config.shard_count() {
+            let mailbox = Arc::<Mailbox>::default();
+            let (ended, end) = oneshot::channel();
+            let seed = Seed {
+                id: ShardId(id),
+                config: Arc::clone(&self.config),
+                hub: Arc::clone(&self.hub),
+                world: self.world.clone(),
+                mailbox: Arc::clone(&mailbox),
+                faces: Arc::clone(&self.faces),
+            };
+            run::start(seed, ended)?;
+            mailboxes.push(mailbox);
+            ends.push(end);
+        }
+        Ok((mailboxes.into(), ends))
+    }
+}
+
+/// Where the threads are reached, and how each one's end is heard of.
+type Shards = (Arc<[Arc<Mailbox>]>, FuturesUnordered<oneshot::Receiver<()>>);
+
+async fn watch_certificate(
+    certificate: Arc<Certificate>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = tokio::time::sleep(CERTIFICATE_LOOK) => {}
+        }
+        let certificate = Arc::clone(&certificate);
+        match tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await {
+            Ok(Ok(true)) => tracing::info!("the certificate was exchanged"),
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the new certificate is not usable"),
+        }
     }
 }

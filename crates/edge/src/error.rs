@@ -24,6 +24,6 @@ pub enum EdgeError {
     Mount(Refusal),
     #[error("cannot start an edge thread: {0}")]
     Thread(std::io::Error),
-    #[error("an edge thread ended early: {0}")]
-    ShardLost(String),
+    #[error("a part of the edge ended before it was told to: {0}")]
+    Lost(String),
 }

@@ -13,11 +13,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept;
 pub mod config;
 mod edge;
 mod error;
+mod face;
+mod http;
 pub mod openapi;
+mod shard;
+mod tls;
+mod ws;
 
 pub use config::Config;
-pub use edge::{Edge, Faces, World};
+pub use edge::{Edge, Faces, Reload, World};
 pub use error::EdgeError;
+
+/// The WebSocket codec by itself, for fuzzing.
+pub mod framing {
+    pub use crate::ws::Violation;
+    pub use crate::ws::frame::{Head, Opcode, server_head, unmask};
+    pub use crate::ws::reader::{Incoming, Payload, Reader};
+}
+
+#[cfg(test)]
+mod tests;

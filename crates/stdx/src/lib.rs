@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod disk;
 pub mod rng;
+pub mod wheel;
 
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, File, SystemDisk};

@@ -1,0 +1,162 @@
+//! Admission, before anything is read: how fast and how many. One acceptor per listener; what it
+//! lets in goes to the shards in turn.
+
+use crate::config::Accept;
+use crate::shard::mailbox::{Mailbox, Message};
+use port::{Code, Refusal, metric};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use stdx::Clock;
+use tokio::sync::watch;
+
+/// After an error of the system (no more file descriptors), accepting rests.
+const REST: Duration = Duration::from_millis(50);
+/// What a client that is turned away should wait.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// A socket that was let in.
+pub struct Accepted {
+    pub socket: TcpStream,
+    pub address: SocketAddr,
+    /// Which of the faces answers.
+    pub face: usize,
+    pub permit: Permit,
+}
+
+/// One of a listener's connections; dropping it makes room for another.
+pub struct Permit(Arc<AtomicU32>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A token bucket in its GCRA form (ITU-T I.371): one number, no timer.
+#[derive(Debug)]
+pub struct Bucket {
+    interval: Duration,
+    burst: Duration,
+    /// When the bucket is full again.
+    full_at: Duration,
+}
+
+impl Bucket {
+    pub fn new(per_second: u32, burst: u32) -> Bucket {
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        Bucket { interval, burst: interval * burst.max(1), full_at: Duration::ZERO }
+    }
+
+    /// Takes a token, or tells how long there is none.
+    pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
+        let next = self.full_at.max(now) + self.interval;
+        let ahead = next - now;
+        if ahead > self.burst {
+            return Err(ahead - self.burst);
+        }
+        self.full_at = next;
+        Ok(())
+    }
+}
+
+/// Binds and listens, so that clients can connect before anybody accepts.
+pub fn bind(address: SocketAddr, backlog_max: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the old connections' last packets.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog_max).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+pub struct Acceptor {
+    pub name: &'static str,
+    pub face: usize,
+    pub limits: Accept,
+    pub clock: Arc<dyn Clock>,
+    pub shards: Arc<[Arc<Mailbox>]>,
+    pub is_tls: bool,
+}
+
+impl Acceptor {
+    /// Accepts until `stop` becomes true.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut bucket = Bucket::new(self.limits.per_second_max, self.limits.burst_max);
+        let open = Arc::new(AtomicU32::new(0));
+        let mut turn = 0;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted.and_then(|(socket, address)| Ok((socket.into_std()?, address))) {
+                Ok((socket, address)) => self.admit(socket, address, &open, &mut turn),
+                Err(error) if is_of_peer(&error) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, listener = self.name, "cannot accept");
+                    refused("accept_error");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+            while let Err(wait) = bucket.take(self.clock.monotonic()) {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                    () = tokio::time::sleep(wait) => {}
+                }
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        socket: TcpStream,
+        address: SocketAddr,
+        open: &Arc<AtomicU32>,
+        turn: &mut usize,
+    ) {
+        metrics::counter!(metric::CONNECTIONS_ACCEPTED, "listener" => self.name).increment(1);
+        let before = open.fetch_add(1, Ordering::AcqRel);
+        let permit = Permit(Arc::clone(open));
+        if before >= self.limits.connections_max {
+            refused("connections_max");
+            return turn_away(socket, self.is_tls);
+        }
+        // Small messages must not wait for the peer's acknowledgements (RFC 896).
+        let _ = socket.set_nodelay(true);
+        *turn = (*turn + 1) % self.shards.len().max(1);
+        if let Some(shard) = self.shards.get(*turn) {
+            shard.post(Message::Socket(Accepted { socket, address, face: self.face, permit }));
+        }
+    }
+}
+
+pub fn refused(reason: &'static str) {
+    metrics::counter!(metric::CONNECTIONS_REFUSED, "reason" => reason).increment(1);
+}
+
+/// The client was gone before it was accepted; nothing is wrong with us.
+fn is_of_peer(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// One attempt to say why: nobody here waits for a client that is not let in.
+fn turn_away(mut socket: TcpStream, is_tls: bool) {
+    if is_tls {
+        return;
+    }
+    let refusal = Refusal::new(Code::Overloaded, "the server has as many connections as it takes")
+        .retry_after(AWAY);
+    let _ = socket.write(&crate::http::bare::answer(503, &refusal, None));
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+}

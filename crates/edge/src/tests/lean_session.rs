@@ -1,0 +1,168 @@
+//! A protocol of words, one per text message: enough to make an edge do everything it can do.
+
+use bytes::{Bytes, BytesMut};
+use port::hub::Follow;
+use port::mounts::{MessageKind, WebSocketMount};
+use port::outbox::Then;
+use port::{
+    Code, Codec, Deadline, Delivery, Driver, Event, Flow, Form, Outbox, Quota, Refusal, Session,
+    SessionStart, Subscription, Wait,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use types::SubscriptionTag;
+
+pub struct Words;
+
+impl Codec for Words {
+    type Frame = Bytes;
+
+    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Refusal> {
+        Ok(Some(Bytes::copy_from_slice(&input.split())))
+    }
+
+    fn encode(&mut self, frame: Bytes, output: &mut BytesMut) {
+        output.extend_from_slice(&frame);
+    }
+}
+
+/// The delivered value and nothing else.
+struct Value;
+
+impl Form for Value {
+    fn encode(delivery: &Delivery) -> Bytes {
+        delivery.record.value.clone().unwrap_or_default()
+    }
+}
+
+pub struct LeanSession {
+    start: SessionStart,
+    subscription: Option<Subscription>,
+    lease: Option<port::Lease>,
+    deadline: Option<Deadline>,
+}
+
+impl LeanSession {
+    pub fn mount(path: &'static str, subprotocol: Option<&'static str>) -> WebSocketMount {
+        WebSocketMount {
+            protocol: "lean",
+            path,
+            subprotocol,
+            kind: MessageKind::Text,
+            factory: Arc::new(|mut start| {
+                start.head = None;
+                let lease = match &start.identity {
+                    Some(who) => Some(start.hub.open(
+                        who,
+                        port::Connection {
+                            protocol: "lean",
+                            quota: Quota::WebSocket,
+                            address: start.peer.address,
+                        },
+                        Arc::clone(&start.closer),
+                    )?),
+                    None => None,
+                };
+                let session = LeanSession { start, subscription: None, lease, deadline: None };
+                Ok(Box::new(Driver::new(session, Words)))
+            }),
+        }
+    }
+
+    fn follow(&self, out: &mut Outbox<Self>) {
+        let Some(who) = self.start.identity.clone() else {
+            return;
+        };
+        let hub = Arc::clone(&self.start.hub);
+        let sink = Arc::clone(&self.start.sink);
+        let shard = self.start.peer.shard;
+        out.defer(Wait::Barrier, async move {
+            let follow = Follow {
+                tag: SubscriptionTag(1),
+                filter: "news".parse().expect("a valid filter"),
+                from: types::From::Latest,
+                latest_first: false,
+                exclude_own: false,
+            };
+            let outcome = hub.follow(&who, follow, shard, sink).await;
+            let then: Then<Self> = Box::new(move |session, out| {
+                session.subscription = Some(outcome?);
+                out.send(Bytes::from_static(b"following"));
+                Ok(Flow::Continue)
+            });
+            then
+        });
+    }
+}
+
+impl Session for LeanSession {
+    type Codec = Words;
+
+    fn on_open(&mut self, out: &mut Outbox<Self>) -> Result<Flow, Refusal> {
+        if self.start.identity.is_some() {
+            out.send(Bytes::from_static(b"welcome"));
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_frame(&mut self, out: &mut Outbox<Self>, frame: Bytes) -> Result<Flow, Refusal> {
+        match frame.as_ref() {
+            b"follow" => self.follow(out),
+            b"refuse" => return Err(Refusal::new(Code::InvalidRequest, "as you wish")),
+            b"forbid" => {
+                out.close_code(4403);
+                return Ok(Flow::Close);
+            }
+            b"panic" => panic!("as you wish"),
+            b"later" => {
+                out.defer(Wait::Barrier, async {
+                    tokio::task::yield_now().await;
+                    let then: Then<Self> = Box::new(|_, out| {
+                        out.send(Bytes::from_static(b"now"));
+                        Ok(Flow::Continue)
+                    });
+                    then
+                });
+            }
+            b"deadline" => self.deadline = Some(Deadline::After(Duration::from_secs(5))),
+            b"big" => {
+                for _ in 0..64 {
+                    out.send(Bytes::from(vec![b'x'; 64 * 1024]));
+                }
+            }
+            _ => out.send(frame),
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_event(
+        &mut self,
+        out: &mut Outbox<Self>,
+        _tag: SubscriptionTag,
+        event: Event<'_>,
+    ) -> Result<Flow, Refusal> {
+        if let Event::Delivery(delivery) = event {
+            out.send(delivery.form::<Value>());
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_refusal(&mut self, out: &mut Outbox<Self>, refusal: Refusal) -> Flow {
+        out.control(Bytes::from(format!("refused {}", refusal.code().name())));
+        Flow::Continue
+    }
+
+    fn on_drain(&mut self, out: &mut Outbox<Self>, wait: Duration) {
+        let _ = &self.lease;
+        out.control(Bytes::from(format!("come back in {}", wait.as_millis())));
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    fn on_deadline(&mut self, out: &mut Outbox<Self>) -> Flow {
+        out.send(Bytes::from_static(b"time"));
+        Flow::Close
+    }
+}
