@@ -29,3 +29,6 @@ pub type Offset = u64;
 pub type Partition = u32;
 /// Milliseconds since the Unix epoch.
 pub type TimestampMs = i64;
+
+#[cfg(test)]
+mod tests;
