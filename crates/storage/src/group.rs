@@ -1,6 +1,7 @@
 //! What one commit gathers, and the source it gathers from. Knows sizes only, nothing of bytes on
 //! disk.
 
+use crate::layout::{commit, frame};
 use crate::{Entry, Frame, StoreError};
 
 /// A group is closed when it would pass this many bytes, headers included.
@@ -20,19 +21,19 @@ impl Group {
     /// Takes the frame, or gives it back when the group is full: then it and all that follow wait
     /// for the next call of `gather`. An empty group takes any frame.
     pub fn push(&mut self, frame: Frame) -> Result<(), Frame> {
-        let bytes = frame_bytes(&frame);
+        let bytes = frame::total_bytes(&frame);
         let is_full = match self.frames.len() {
             0 => false,
             _ => {
                 bytes >= LONE_FRAME_BYTES_MIN
                     || self.is_lone()
-                    || self.bytes + bytes > GROUP_BYTES_MAX
+                    || commit::HEADER_BYTES + self.bytes + bytes > GROUP_BYTES_MAX
             }
         };
         if is_full {
             return Err(frame);
         }
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
         self.frames.push(frame);
         Ok(())
     }
@@ -41,13 +42,18 @@ impl Group {
         self.frames.is_empty()
     }
 
+    pub(crate) fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
     fn is_lone(&self) -> bool {
         self.bytes >= LONE_FRAME_BYTES_MIN && self.frames.len() == 1
     }
-}
-
-fn frame_bytes(frame: &Frame) -> usize {
-    96 + 8 * frame.keys.len() + frame.body.len()
 }
 
 /// Where the writer gets its work. Implemented by the event log; called on the writer thread only,

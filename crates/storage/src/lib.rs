@@ -4,14 +4,34 @@
 //! numbers, a frame's body is opaque bytes, and the disk, the clock and randomness are injected.
 #![forbid(unsafe_code)]
 
+mod append;
+mod cache;
+mod device;
 mod entry;
 mod error;
+mod extent;
 mod group;
+mod index;
+mod inner;
+mod layout;
 mod options;
+mod pool;
+mod prepare;
+mod read;
+mod recovery;
+mod report;
+mod scan;
+mod seal;
 mod store;
+mod writer;
 
 pub use entry::{Entry, ExtentId, Frame, Location, Span, StreamId};
 pub use error::StoreError;
 pub use group::{GROUP_BYTES_MAX, Group, LONE_FRAME_BYTES_MIN, Source};
 pub use options::{Options, World};
-pub use store::{Damage, DamagedRange, Recovery, Stats, Store, Writer};
+pub use report::{Damage, DamagedRange, Recovery, Stats};
+pub use store::Store;
+pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;

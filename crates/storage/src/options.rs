@@ -49,7 +49,9 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let sizes = EXTENT_BYTES_MIN..=EXTENT_BYTES_MAX;
-        if !sizes.contains(&self.extent_bytes) || self.extent_bytes % EXTENT_BYTES_MIN != 0 {
+        if !sizes.contains(&self.extent_bytes)
+            || !self.extent_bytes.is_multiple_of(EXTENT_BYTES_MIN)
+        {
             let text = "extent_bytes must be a multiple of 1 MiB from 1 MiB to 1 GiB";
             return Err(StoreError::Format(text.to_owned()));
         }

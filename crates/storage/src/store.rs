@@ -1,131 +1,239 @@
-//! The store's public face.
+//! The store's public face: opening, reading and releasing. Appending is the writer's alone.
 
-use crate::{Entry, ExtentId, Location, Options, Source, Span, StoreError, StreamId, World};
+use crate::device::{Device, LOCK_NAME};
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::inner::Inner;
+use crate::pool::{Pool, Spare};
+use crate::prepare::Preparation;
+use crate::read::{self, Live};
+use crate::writer::Writer;
+use crate::{
+    Entry, ExtentId, Location, Options, Recovery, Source, Span, Stats, StoreError, StreamId, World,
+    recovery,
+};
 use bytes::Bytes;
+use std::fmt;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use types::Offset;
 
-/// What `Store::open` found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Everything the sealed extents hold, by age of the extent, then by stream. After opening every
-    /// extent with data is sealed.
-    pub spans: Vec<Span>,
-    /// Bytes of commits that were cut because they were never acknowledged.
-    pub tail_cut_bytes: u64,
-    /// Extents that had no footer and were scanned.
-    pub scanned_extents: u32,
-    /// Acknowledged data that is not readable any more. Never truncated.
-    pub damaged: Vec<Damage>,
+/// One directory of extents, held by one process.
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
 }
 
-/// A part of an extent that held acknowledged frames and does not any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    pub extent: ExtentId,
-    pub from_position: u64,
-    pub to_position: u64,
-    pub reason: &'static str,
-    /// The offsets known to be lost, where frames of the same stream lie on both sides in this
-    /// extent. Others show as a gap between the spans of two extents.
-    pub ranges: Vec<DamagedRange>,
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.inner.options.dir).finish_non_exhaustive()
+    }
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DamagedRange {
-    pub stream: StreamId,
-    pub from: Offset,
-    /// The first offset after the range.
-    pub to: Offset,
-}
-
-/// What an operator wants to know. Counters are since opening.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub commits: u64,
-    pub flushes: u64,
-    pub frames: u64,
-    /// Bytes written by commits, padding included.
-    pub bytes: u64,
-    pub extents_sealed: u32,
-    pub extents_free: u32,
-    pub free_bytes: u64,
-    /// Why the log takes no more appends, if so.
-    pub failed: Option<String>,
-}
-
-#[derive(Debug)]
-pub struct Store {}
 
 impl Store {
     /// Locks the directory (`Locked` when another process has it), recovers, and answers what is
-    /// there. `each` sees every whole frame of extents that had no footer, in order.
+    /// there. `each` sees every whole frame of extents that had no footer, oldest extent first.
     pub fn open(
-        _world: World,
-        _options: Options,
-        _each: &mut dyn FnMut(&Entry, StreamId, &Bytes),
+        world: World,
+        options: Options,
+        each: &mut dyn FnMut(&Entry, StreamId, &Bytes),
     ) -> Result<(Arc<Store>, Recovery), StoreError> {
-        Err(StoreError::Locked)
+        options.check()?;
+        let dir = &options.dir;
+        world.disk.create_dir(dir).map_err(StoreError::io("making the log's directory"))?;
+        let lock = world.disk.lock(&dir.join(LOCK_NAME)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StoreError::Locked,
+            _ => StoreError::io("locking the log's directory")(error),
+        })?;
+        world.disk.flush_dir(dir).map_err(StoreError::io("flushing the log's directory"))?;
+        let device = Arc::new(Device::new(world.disk.clone(), dir));
+        let pool = Pool::new(device.clone(), world.clone(), options.clone());
+        let found = recovery::recover(&device, &pool, each)?;
+        tracing::info!(
+            extents = found.extents.len(),
+            scanned = found.recovery.scanned_extents,
+            tail_cut_bytes = found.recovery.tail_cut_bytes,
+            damaged = found.recovery.damaged.len(),
+            is_direct = device.is_direct(),
+            "the log is open"
+        );
+        let inner = Arc::new(Inner::new(world, options, device, pool, lock));
+        inner.extents.write().extend(found.extents.into_iter().map(|extent| (extent.id, extent)));
+        found.jobs.into_iter().for_each(|job| inner.enqueue_seal(job));
+        inner.set_gauges();
+        Ok((Arc::new(Store { inner }), found.recovery))
     }
 
-    /// Starts the writer and the background threads. Once per store.
-    pub fn start(self: &Arc<Self>, _source: Arc<dyn Source>) -> Writer {
-        Writer {}
+    /// Starts the writer and the background threads. Once per store: a second call panics, as does
+    /// a machine that cannot start a thread.
+    pub fn start(self: &Arc<Self>, source: Arc<dyn Source>) -> Writer {
+        Writer::start(self.inner.clone(), source)
     }
 
     /// There is something to gather. Cheap, callable from anywhere.
-    pub fn wake(&self) {}
+    pub fn wake(&self) {
+        self.inner.bell.ring();
+    }
+
+    /// The largest frame taken, with header (96 bytes) and key hashes (8 bytes each).
+    pub fn frame_bytes_max(&self) -> u64 {
+        self.inner.frame_bytes_max()
+    }
 
     /// The frame's body. Blocking. Verifies header, generation, stream and checksum.
-    pub fn read(&self, location: Location, _stream: StreamId) -> Result<Bytes, StoreError> {
-        Err(StoreError::NotFound(location.extent))
+    pub fn read(&self, location: Location, stream: StreamId) -> Result<Bytes, StoreError> {
+        let extent = self.find(location)?;
+        let bytes = self.fetch(&extent, location.position, u64::from(location.len));
+        let body = bytes.and_then(|bytes| read::body(&extent, stream, location.position, &bytes));
+        body.map_err(|error| self.explain(&extent, error))
     }
 
     /// The bodies of the entries, in their order, with one read for neighbours. Blocking. A bad
     /// frame ends the answer early and is an error only when it is the first.
     pub fn read_range(
         &self,
-        _entries: &[Entry],
-        _stream: StreamId,
+        entries: &[Entry],
+        stream: StreamId,
     ) -> Result<Vec<Bytes>, StoreError> {
-        Ok(Vec::new())
+        let mut bodies = Vec::with_capacity(entries.len());
+        let mut rest = entries;
+        while let Some((count, len)) = read::run(rest) {
+            let (run, after) = rest.split_at(count);
+            match self.read_run(run, len, stream, &mut bodies) {
+                Ok(()) => rest = after,
+                Err(error) if bodies.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(bodies)
+    }
+
+    fn read_run(
+        &self,
+        run: &[Entry],
+        len: u64,
+        stream: StreamId,
+        bodies: &mut Vec<Bytes>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = run.first() else { return Ok(()) };
+        let extent = self.find(first.location)?;
+        let start = first.location.position;
+        let bytes = self.fetch(&extent, start, len);
+        let bytes = bytes.map_err(|error| self.explain(&extent, error))?;
+        for entry in run {
+            // `run` found the entries in rising order inside of `len`.
+            let from = (entry.location.position - start) as usize;
+            let frame = bytes.slice(from..from + entry.location.len as usize);
+            let body = read::body(&extent, stream, entry.location.position, &frame);
+            bodies.push(body.map_err(|error| self.explain(&extent, error))?);
+        }
+        Ok(())
     }
 
     /// The stream's frames in that extent, by offset. Blocking when the footer is not cached.
-    pub fn entries(&self, extent: ExtentId, _stream: StreamId) -> Result<Arc<[Entry]>, StoreError> {
-        Err(StoreError::NotFound(extent))
+    pub fn entries(&self, extent: ExtentId, stream: StreamId) -> Result<Arc<[Entry]>, StoreError> {
+        let found = self.inner.current(extent).ok_or(StoreError::NotFound(extent))?;
+        match read::live_entries(&found, stream) {
+            Live::Here(entries) => Ok(entries),
+            Live::Nothing => Err(StoreError::NotFound(extent)),
+            Live::OnDisk(trailer) => {
+                let footers = &self.inner.footers;
+                let section = footers.section(&self.inner.device, &found, &trailer, stream);
+                section.map(|(entries, _)| entries).map_err(|error| self.explain(&found, error))
+            }
+        }
     }
 
     /// Sorted key hashes with the base offset of the newest frame in that extent that has the key.
+    /// Blocking when the footer is not cached.
     pub fn keys(
         &self,
         extent: ExtentId,
-        _stream: StreamId,
+        stream: StreamId,
     ) -> Result<Arc<[(u64, Offset)]>, StoreError> {
-        Err(StoreError::NotFound(extent))
+        let found = self.inner.current(extent).ok_or(StoreError::NotFound(extent))?;
+        match read::live_keys(&found, stream) {
+            Live::Here(keys) => Ok(keys),
+            Live::Nothing => Err(StoreError::NotFound(extent)),
+            Live::OnDisk(trailer) => {
+                let footers = &self.inner.footers;
+                let section = footers.section(&self.inner.device, &found, &trailer, stream);
+                section.map(|(_, keys)| keys).map_err(|error| self.explain(&found, error))
+            }
+        }
     }
 
     /// What the extents sealed since the last call hold.
     pub fn take_sealed(&self) -> Vec<Span> {
-        Vec::new()
+        self.inner.take_sealed()
     }
 
-    /// No stream needs the extent any more: its file goes back to the pool. Blocking (one small
-    /// write). `InUse` while it is open or being sealed, `Recycled` when that generation is gone.
-    pub fn release(&self, extent: ExtentId, _generation: u64) -> Result<(), StoreError> {
-        Err(StoreError::NotFound(extent))
+    /// No stream needs the extent any more: its file goes back to the pool, or away when the pool
+    /// is full. Blocking. `InUse` while it is open or being sealed, `Recycled` when that generation
+    /// is gone. After an `Io` error it may be there again at the next start.
+    pub fn release(&self, extent: ExtentId, generation: u64) -> Result<(), StoreError> {
+        let found = self.remove_from_map(extent, generation)?;
+        let len = found.len.load(Ordering::Relaxed);
+        let device = &self.inner.device;
+        if self.inner.pool.wants(len) {
+            let file = device.open_writing(&device.path(extent));
+            let file = file.map_err(StoreError::io("opening a released extent"))?;
+            let until = found.prepared_bytes.load(Ordering::Relaxed);
+            let preparation = Arc::new(Preparation::new(until, len));
+            let spare = Spare { id: extent, file, preparation, len };
+            let freed = self.inner.pool.write_free(&spare, found.seal);
+            freed.map_err(StoreError::io("freeing an extent"))?;
+            self.inner.pool.put(spare);
+        } else {
+            device.remove(extent).map_err(StoreError::io("removing an extent"))?;
+        }
+        self.inner.set_gauges();
+        Ok(())
+    }
+
+    fn remove_from_map(&self, id: ExtentId, generation: u64) -> Result<Arc<Extent>, StoreError> {
+        let mut extents = self.inner.extents.write();
+        let found = extents.get(&id).ok_or(StoreError::NotFound(id))?;
+        if found.seal.generation != generation {
+            return Err(StoreError::Recycled(id));
+        }
+        if let Knowledge::Live { phase: Phase::Open | Phase::Sealing, .. } =
+            &*found.knowledge.read()
+        {
+            return Err(StoreError::InUse(id));
+        }
+        extents.remove(&id).ok_or(StoreError::NotFound(id))
     }
 
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        self.inner.stats()
     }
-}
 
-/// The running writer. Dropping it stops it too.
-#[derive(Debug)]
-pub struct Writer {}
+    fn find(&self, location: Location) -> Result<Arc<Extent>, StoreError> {
+        let id = location.extent;
+        let found = self.inner.current(id).ok_or(StoreError::Recycled(id))?;
+        if found.seal.generation != location.generation {
+            return Err(StoreError::Recycled(id));
+        }
+        Ok(found)
+    }
 
-impl Writer {
-    /// Commits what the source still has, then joins all threads. Seals nothing.
-    pub fn stop(self) {}
+    fn fetch(&self, extent: &Extent, position: u32, len: u64) -> Result<Bytes, StoreError> {
+        let end = u64::from(position).saturating_add(len);
+        if end > extent.len.load(Ordering::Relaxed) {
+            return Err(extent.damaged(u64::from(position), "a frame beyond the end of its file"));
+        }
+        let mut bytes = vec![0; len as usize];
+        extent.read_exact(&self.inner.device, &mut bytes, u64::from(position))?;
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Bytes that do not fit are damage only while the extent is still what it was.
+    fn explain(&self, extent: &Extent, error: StoreError) -> StoreError {
+        let now = self.inner.current(extent.id);
+        let is_current = now.is_some_and(|now| now.seal == extent.seal);
+        match error {
+            StoreError::Damaged { .. } if !is_current => StoreError::Recycled(extent.id),
+            error => error,
+        }
+    }
 }

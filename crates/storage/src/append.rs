@@ -1,0 +1,352 @@
+//! The one writer's work: gather, write and flush, tell. Strictly serial: a commit is written only
+//! after the one before it is durable, which is what lets recovery tell a torn tail from damage.
+
+use crate::device::{Blocks, WriteError, is_full};
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::index::Row;
+use crate::inner::Inner;
+use crate::layout::commit::{self, CommitHeader};
+use crate::layout::footer::FooterSize;
+use crate::layout::trailer::{Kind, Trailer};
+use crate::layout::{BLOCK_BYTES, frame, round_up};
+use crate::pool::OpenView;
+use crate::prepare::{CHUNK_BYTES, Preparation};
+use crate::seal::{self, Report, SealJob};
+use crate::{Entry, Frame, Group, Location, Source, StoreError};
+use port::metric;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use stdx::File;
+
+/// Free space is asked for after this many commits or this much time, whichever comes first.
+const SPACE_CHECK_COMMITS: u32 = 256;
+const SPACE_CHECK_EVERY: Duration = Duration::from_millis(100);
+/// The buffer for commits; a larger frame gets one of its own.
+const BUFFER_BYTES: usize = crate::GROUP_BYTES_MAX + BLOCK_BYTES;
+
+pub struct Appender {
+    inner: Arc<Inner>,
+    open: Option<OpenExtent>,
+    buffer: Blocks,
+    group: Group,
+    entries: Vec<Entry>,
+    space: SpaceWatch,
+    counters: Counters,
+}
+
+struct OpenExtent {
+    extent: Arc<Extent>,
+    file: Arc<dyn File>,
+    preparation: Arc<Preparation>,
+    /// Where the next commit goes; a copy for the background is in `position_seen`.
+    position: u64,
+    position_seen: Arc<AtomicU64>,
+    data_end: u64,
+    len: u64,
+    sequence: u64,
+    frame_next: u64,
+}
+
+#[derive(Default)]
+struct SpaceWatch {
+    commits_since: u32,
+    checked_at: Option<Duration>,
+}
+
+struct Counters {
+    commits: metrics::Counter,
+    seconds: metrics::Histogram,
+    bytes: metrics::Counter,
+}
+
+/// What one turn did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The source had nothing.
+    Idle,
+    Settled,
+}
+
+impl Appender {
+    pub fn new(inner: Arc<Inner>) -> Appender {
+        let counters = Counters {
+            commits: metrics::counter!(metric::COMMITS),
+            seconds: metrics::histogram!(metric::COMMIT_SECONDS),
+            bytes: metrics::counter!(metric::COMMIT_BYTES),
+        };
+        Appender {
+            inner,
+            open: None,
+            buffer: Blocks::new(BUFFER_BYTES),
+            group: Group::default(),
+            entries: Vec::new(),
+            space: SpaceWatch::default(),
+            counters,
+        }
+    }
+
+    /// Opens the first extent ahead of need. Without space the first append says so.
+    pub fn prepare(&mut self) {
+        match self.roll() {
+            Ok(()) => {}
+            Err(StoreError::Failed(reason)) => self.inner.fail(reason),
+            Err(error) => tracing::warn!(%error, "no extent could be opened yet"),
+        }
+    }
+
+    /// One group, from the source to the source.
+    pub fn turn(&mut self, source: &dyn Source) -> Turn {
+        let mut group = std::mem::take(&mut self.group);
+        source.gather(&mut group);
+        if group.is_empty() {
+            self.group = group;
+            return Turn::Idle;
+        }
+        let outcome = self.commit(group.frames());
+        if let Err(StoreError::Failed(reason)) = &outcome {
+            self.inner.fail(reason.clone());
+        }
+        group.clear();
+        self.group = group;
+        match &outcome {
+            Ok(()) => source.settled(Ok(&self.entries)),
+            Err(error) => source.settled(Err(error)),
+        }
+        Turn::Settled
+    }
+
+    fn commit(&mut self, frames: &[Frame]) -> Result<(), StoreError> {
+        self.entries.clear();
+        if let Some(reason) = self.inner.failed() {
+            return Err(StoreError::Failed(reason));
+        }
+        let bytes_max = self.inner.frame_bytes_max();
+        let largest = frames.iter().map(|frame| frame::total_bytes(frame) as u64).max();
+        if let Some(bytes) = largest.filter(|&bytes| bytes > bytes_max) {
+            return Err(StoreError::TooLarge { bytes, bytes_max });
+        }
+        self.check_space()?;
+        self.make_room(frames)?;
+        let started = self.inner.world.clock.monotonic();
+        let padded = self.write(frames)?;
+        let took = self.inner.world.clock.monotonic().saturating_sub(started);
+        self.counters.commits.increment(1);
+        self.counters.bytes.increment(padded);
+        self.counters.seconds.record(took.as_secs_f64());
+        self.inner.counters.committed(frames.len() as u64, padded);
+        Ok(())
+    }
+
+    /// Refuses while the file system is fuller than allowed; looks again each time it was.
+    fn check_space(&mut self) -> Result<(), StoreError> {
+        let now = self.inner.world.clock.monotonic();
+        self.space.commits_since += 1;
+        let is_fresh = self.space.commits_since < SPACE_CHECK_COMMITS
+            && self.space.checked_at.is_some_and(|at| now.saturating_sub(at) < SPACE_CHECK_EVERY);
+        if is_fresh {
+            return Ok(());
+        }
+        let space = match self.inner.device.space() {
+            Ok(space) => space,
+            // Not knowing is no reason to refuse: a full disk still shows when it is written to.
+            Err(error) => {
+                tracing::warn!(%error, "the free space of the log's file system is not known");
+                return Ok(());
+            }
+        };
+        let free_bytes_min = self.inner.options.free_bytes_min;
+        self.inner.counters.free_bytes.store(space.free_bytes, Ordering::Relaxed);
+        if space.free_bytes < free_bytes_min {
+            self.space.checked_at = None;
+            let free_bytes = space.free_bytes;
+            let text = format!("{free_bytes} bytes are free, at least {free_bytes_min} must be");
+            return Err(StoreError::Full(text));
+        }
+        self.space = SpaceWatch { commits_since: 0, checked_at: Some(now) };
+        Ok(())
+    }
+
+    /// Opens the next extent when these frames and the footer they will cause do not fit.
+    fn make_room(&mut self, frames: &[Frame]) -> Result<(), StoreError> {
+        if self.open.as_ref().is_some_and(|open| open.fits(frames)) {
+            return Ok(());
+        }
+        // A fresh extent that holds nothing would be no better.
+        let is_fresh = self.open.as_ref().is_some_and(|open| open.frame_next == 0);
+        if !is_fresh {
+            self.roll()?;
+        }
+        let open = self.open.as_ref().filter(|open| open.fits(frames));
+        let bytes = commit_bytes(frames);
+        let bytes_max = self.inner.frame_bytes_max();
+        open.map(|_| ()).ok_or(StoreError::TooLarge { bytes, bytes_max })
+    }
+
+    /// Opens the next extent, then hands the full one to be sealed: without a next one the old
+    /// one stays, since a smaller group may still fit.
+    fn roll(&mut self) -> Result<(), StoreError> {
+        let (spare, seal) = self.inner.pool.activate().map_err(|error| {
+            let text = error.to_string();
+            if is_full(&error) { StoreError::Full(text) } else { StoreError::Failed(text) }
+        })?;
+        let live = Knowledge::Live { index: Default::default(), phase: Phase::Open };
+        let extent = Arc::new(Extent::new(spare.id, seal, spare.len, live));
+        let position = BLOCK_BYTES as u64;
+        let next = OpenExtent {
+            extent: extent.clone(),
+            file: spare.file,
+            preparation: spare.preparation,
+            position,
+            position_seen: Arc::new(AtomicU64::new(position)),
+            data_end: position,
+            len: spare.len,
+            sequence: 0,
+            frame_next: 0,
+        };
+        self.inner.pool.set_open(Some(next.view()));
+        self.inner.extents.write().insert(extent.id, extent);
+        if let Some(full) = self.open.replace(next) {
+            self.inner.enqueue_seal(full.into_job());
+        }
+        Ok(())
+    }
+
+    /// Encodes, writes and flushes one commit, then adds it to the index.
+    fn write(&mut self, frames: &[Frame]) -> Result<u64, StoreError> {
+        let missing = || StoreError::Failed("no extent is open".to_owned());
+        let open = self.open.as_mut().ok_or_else(missing)?;
+        let total = commit_bytes(frames);
+        let padded = round_up(total);
+        let mut large = None;
+        let buffer = if padded > self.buffer.len() as u64 {
+            large.insert(Blocks::new(padded as usize))
+        } else {
+            &mut self.buffer
+        };
+        let bytes = buffer.first_mut(padded as usize);
+        open.encode(frames, total as usize, bytes, &mut self.entries);
+        open.preparation.claim(open.position + padded);
+        match self.inner.device.write(&*open.file, bytes, open.position) {
+            Ok(()) => {}
+            Err(WriteError::Full(error)) => return Err(StoreError::Full(error.to_string())),
+            Err(WriteError::Failed(error)) => return Err(StoreError::Failed(error.to_string())),
+        }
+        open.advance(frames, &self.entries, total, padded);
+        if open.position / CHUNK_BYTES != (open.position - padded) / CHUNK_BYTES {
+            self.inner.pool.nudge();
+        }
+        Ok(padded)
+    }
+
+    /// Ends in good order: the next start need not search for the end of the data.
+    pub fn close(&mut self) {
+        self.inner.pool.set_open(None);
+        let Some(open) = self.open.take() else { return };
+        if open.frame_next == 0 || self.inner.failed().is_some() {
+            return;
+        }
+        let prepared_bytes = open.preparation.until();
+        open.preparation.claim(open.len);
+        let trailer = Trailer {
+            kind: Kind::Closed,
+            seal: open.extent.seal,
+            data_end: open.data_end,
+            footer_at: 0,
+            footer_bytes: 0,
+            streams: 0,
+            directory_crc: 0,
+            prepared_bytes,
+        };
+        let at = open.len - BLOCK_BYTES as u64;
+        if let Err(error) = seal::write_trailer(&self.inner.device, &*open.file, &trailer, at) {
+            tracing::warn!(%error, "the log was not closed in order; the next start takes longer");
+        }
+    }
+}
+
+impl OpenExtent {
+    fn view(&self) -> OpenView {
+        OpenView {
+            file: self.file.clone(),
+            preparation: self.preparation.clone(),
+            position: self.position_seen.clone(),
+            len: self.len,
+        }
+    }
+
+    fn into_job(self) -> SealJob {
+        if let Knowledge::Live { phase, .. } = &mut *self.extent.knowledge.write() {
+            *phase = Phase::Sealing;
+        }
+        SealJob {
+            extent: self.extent,
+            file: self.file,
+            preparation: self.preparation,
+            data_end: self.data_end,
+            report: Report::Sealed,
+        }
+    }
+
+    fn fits(&self, frames: &[Frame]) -> bool {
+        let held = match &*self.extent.knowledge.read() {
+            Knowledge::Live { index, .. } => index.size(),
+            Knowledge::Sealed(_) => return false,
+        };
+        let count = frames.len() as u64;
+        let keys: u64 = frames.iter().map(|frame| frame.keys.len() as u64).sum();
+        // As if every frame brought a new stream: at most one commit too careful.
+        let footer = FooterSize {
+            streams: held.streams + count,
+            entries: held.entries + count,
+            keys: held.keys + keys,
+        };
+        self.position + round_up(commit_bytes(frames)) + footer.bytes() <= self.len
+    }
+
+    /// Fills `out` with the commit and `entries` with where each frame will lie.
+    fn encode(&self, frames: &[Frame], total: usize, out: &mut [u8], entries: &mut Vec<Entry>) {
+        let (extent, seal) = (self.extent.id, self.extent.seal);
+        let header = CommitHeader {
+            seal,
+            sequence: self.sequence,
+            frame_first: self.frame_next,
+            frames: frames.len() as u32,
+            total_bytes: total as u32,
+        };
+        let mut at = commit::HEADER_BYTES;
+        if let Some(head) = out.first_chunk_mut() {
+            header.encode(head);
+        }
+        for (frame, sequence) in frames.iter().zip(self.frame_next..) {
+            let len = frame::total_bytes(frame);
+            frame::encode(frame, seal, sequence, &mut out[at..at + len]);
+            let position = (self.position + at as u64) as u32;
+            let generation = seal.generation;
+            let location = Location { extent, generation, position, len: len as u32 };
+            let (base_offset, count) = (frame.base_offset, frame.count);
+            let max_timestamp = frame.max_timestamp;
+            entries.push(Entry { base_offset, count, max_timestamp, location });
+            at += len;
+        }
+        out[total..].fill(0);
+    }
+
+    fn advance(&mut self, frames: &[Frame], entries: &[Entry], total: u64, padded: u64) {
+        if let Knowledge::Live { index, .. } = &mut *self.extent.knowledge.write() {
+            for (frame, entry) in frames.iter().zip(entries) {
+                index.add(frame.stream, Row::of(entry), frame.keys.iter().copied());
+            }
+        }
+        self.data_end = self.position + total;
+        self.position += padded;
+        self.position_seen.store(self.position, Ordering::Relaxed);
+        self.sequence += 1;
+        self.frame_next += frames.len() as u64;
+    }
+}
+
+fn commit_bytes(frames: &[Frame]) -> u64 {
+    let frames: u64 = frames.iter().map(|frame| frame::total_bytes(frame) as u64).sum();
+    commit::HEADER_BYTES as u64 + frames
+}

@@ -1,0 +1,76 @@
+//! One extent in use, as everybody but the writer sees it: which generation, where its knowledge
+//! is, and how its bytes are read. A recycled file is another `Extent`.
+
+use crate::device::Device;
+use crate::index::LiveIndex;
+use crate::layout::Seal;
+use crate::layout::trailer::Trailer;
+use crate::{ExtentId, StoreError};
+use parking_lot::RwLock;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use stdx::File;
+
+pub struct Extent {
+    pub id: ExtentId,
+    pub seal: Seal,
+    /// Length of the file: shrinks when a mostly empty extent is sealed.
+    pub len: AtomicU64,
+    /// How far the file was ever written, for the pool when it is released.
+    pub prepared_bytes: AtomicU64,
+    pub knowledge: RwLock<Knowledge>,
+    reader: OnceLock<Arc<dyn File>>,
+}
+
+pub enum Knowledge {
+    Live { index: LiveIndex, phase: Phase },
+    Sealed(Trailer),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The writer adds to it.
+    Open,
+    /// Full; its footer is still to be written.
+    Sealing,
+    /// Keeps its index in memory: the data is damaged, or the footer could not be written.
+    Kept,
+}
+
+impl Extent {
+    pub fn new(id: ExtentId, seal: Seal, len: u64, knowledge: Knowledge) -> Extent {
+        Extent {
+            id,
+            seal,
+            len: AtomicU64::new(len),
+            prepared_bytes: AtomicU64::new(0),
+            knowledge: RwLock::new(knowledge),
+            reader: OnceLock::new(),
+        }
+    }
+
+    /// Fills the buffer from the file, which is opened at the first use: most extents of a large
+    /// log are never read.
+    pub fn read_exact(&self, device: &Device, out: &mut [u8], at: u64) -> Result<(), StoreError> {
+        let file = match self.reader.get() {
+            Some(file) => file,
+            None => {
+                let file = device.open_reading(self.id).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => StoreError::Recycled(self.id),
+                    _ => StoreError::io("opening an extent")(error),
+                })?;
+                self.reader.get_or_init(|| file)
+            }
+        };
+        let read = file.read_at(out, at).map_err(StoreError::io("reading an extent"))?;
+        if read < out.len() {
+            return Err(self.damaged(at + read as u64, "the file is cut short"));
+        }
+        Ok(())
+    }
+
+    pub fn damaged(&self, position: u64, reason: &'static str) -> StoreError {
+        StoreError::Damaged { extent: self.id, position, reason }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the writer, the background threads and the readers share. Each field guards itself; no two
+//! locks are held at once, except that knowledge of one extent is taken while nothing else is.
+
+use crate::device::Device;
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::pool::Pool;
+use crate::read::Footers;
+use crate::seal::{self, Report, SealJob};
+use crate::{ExtentId, Options, Span, Stats, World};
+use parking_lot::{Condvar, Mutex, RwLock};
+use port::metric;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use stdx::disk::Lock;
+
+/// The largest frame, whatever the extent's size.
+pub const FRAME_BYTES_MAX: u64 = 16 << 20;
+/// A frame takes at most this part of an extent.
+const FRAME_SHARE: u64 = 4;
+/// Full extents that wait for their footer. One more, and the writer lends a hand.
+const SEAL_BACKLOG_MAX: usize = 4;
+
+pub struct Inner {
+    pub world: World,
+    pub options: Options,
+    pub device: Arc<Device>,
+    pub pool: Pool,
+    pub extents: RwLock<HashMap<ExtentId, Arc<Extent>>>,
+    pub footers: Footers,
+    pub counters: Counters,
+    pub bell: Bell,
+    sealed: Mutex<Vec<Span>>,
+    jobs: Mutex<Jobs>,
+    jobs_changed: Condvar,
+    failed: OnceLock<String>,
+    /// Kept until the last user of the store is gone.
+    _lock: Box<dyn Lock>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<SealJob>,
+    is_stopping: bool,
+}
+
+#[derive(Default)]
+pub struct Counters {
+    commits: AtomicU64,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    pub free_bytes: AtomicU64,
+}
+
+impl Counters {
+    pub fn committed(&self, frames: u64, bytes: u64) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.frames.fetch_add(frames, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Wakes the writer. Ringing costs one atomic operation while the writer is busy.
+#[derive(Default)]
+pub struct Bell {
+    is_rung: AtomicBool,
+    is_stopping: AtomicBool,
+    writer: OnceLock<Thread>,
+}
+
+impl Bell {
+    pub fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// The calling thread is the one to wake; false when another is already.
+    pub fn listen(&self) -> bool {
+        self.writer.set(std::thread::current()).is_ok()
+    }
+
+    /// Forgets rings so far: what they announced is gathered next.
+    pub fn clear(&self) {
+        self.is_rung.swap(false, Ordering::AcqRel);
+    }
+
+    pub fn wait(&self) {
+        while !self.is_rung.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+}
+
+impl Inner {
+    pub fn new(
+        world: World,
+        options: Options,
+        device: Arc<Device>,
+        pool: Pool,
+        lock: Box<dyn Lock>,
+    ) -> Inner {
+        Inner {
+            footers: Footers::new(options.footer_cache_bytes),
+            world,
+            options,
+            device,
+            pool,
+            extents: RwLock::default(),
+            counters: Counters::default(),
+            bell: Bell::default(),
+            sealed: Mutex::default(),
+            jobs: Mutex::default(),
+            jobs_changed: Condvar::new(),
+            failed: OnceLock::new(),
+            _lock: lock,
+        }
+    }
+
+    pub fn frame_bytes_max(&self) -> u64 {
+        FRAME_BYTES_MAX.min(u64::from(self.options.extent_bytes) / FRAME_SHARE)
+    }
+
+    /// From now on nothing is appended. The first reason stays.
+    pub fn fail(&self, reason: String) {
+        if self.failed.set(reason.clone()).is_ok() {
+            metrics::gauge!(metric::LOG_FAILED).set(1.0);
+            tracing::error!(reason, "the log failed and takes no more appends; reads go on");
+        }
+    }
+
+    pub fn failed(&self) -> Option<String> {
+        self.failed.get().cloned()
+    }
+
+    pub fn current(&self, id: ExtentId) -> Option<Arc<Extent>> {
+        self.extents.read().get(&id).cloned()
+    }
+
+    pub fn enqueue_seal(&self, job: SealJob) {
+        let mut jobs = self.jobs.lock();
+        jobs.waiting.push_back(job);
+        let is_behind = jobs.waiting.len() > SEAL_BACKLOG_MAX;
+        drop(jobs);
+        self.jobs_changed.notify_all();
+        if is_behind {
+            self.seal_step();
+        }
+    }
+
+    /// Seals one extent; false when none waits.
+    pub fn seal_step(&self) -> bool {
+        let Some(job) = self.jobs.lock().waiting.pop_front() else { return false };
+        let spans = seal::seal(&self.device, &job);
+        if job.report == Report::Sealed {
+            self.sealed.lock().extend(spans);
+        }
+        self.set_gauges();
+        true
+    }
+
+    /// The sealing thread: ends once told to stop and nothing waits.
+    pub fn run_sealing(&self) {
+        loop {
+            while self.seal_step() {}
+            let mut jobs = self.jobs.lock();
+            if !jobs.waiting.is_empty() {
+                continue;
+            }
+            if jobs.is_stopping {
+                return;
+            }
+            self.jobs_changed.wait(&mut jobs);
+        }
+    }
+
+    pub fn stop_sealing(&self) {
+        self.jobs.lock().is_stopping = true;
+        self.jobs_changed.notify_all();
+    }
+
+    pub fn take_sealed(&self) -> Vec<Span> {
+        std::mem::take(&mut *self.sealed.lock())
+    }
+
+    pub fn stats(&self) -> Stats {
+        let (mut extents_sealed, mut stored_bytes) = (0, 0);
+        for extent in self.extents.read().values() {
+            let is_open =
+                matches!(&*extent.knowledge.read(), Knowledge::Live { phase: Phase::Open, .. });
+            extents_sealed += u32::from(!is_open);
+            stored_bytes += extent.len.load(Ordering::Relaxed);
+        }
+        let commits = self.counters.commits.load(Ordering::Relaxed);
+        Stats {
+            commits,
+            // One per commit, in both ways of writing.
+            flushes: commits,
+            frames: self.counters.frames.load(Ordering::Relaxed),
+            bytes: self.counters.bytes.load(Ordering::Relaxed),
+            extents_sealed,
+            extents_free: self.pool.spares() as u32,
+            stored_bytes,
+            free_bytes: self.device.space().map_or(0, |space| space.free_bytes),
+            failed: self.failed(),
+        }
+    }
+
+    pub fn set_gauges(&self) {
+        let stats = self.stats();
+        metrics::gauge!(metric::LOG_BYTES).set(stats.stored_bytes as f64);
+        let sealed = f64::from(stats.extents_sealed);
+        metrics::gauge!(metric::LOG_EXTENTS, "state" => "sealed").set(sealed);
+        let free = f64::from(stats.extents_free);
+        metrics::gauge!(metric::LOG_EXTENTS, "state" => "free").set(free);
+        metrics::gauge!(metric::LOG_FAILED).set(f64::from(u8::from(stats.failed.is_some())));
+    }
+}

@@ -1,0 +1,131 @@
+//! One frame: a header that names its place and its stream, the key hashes, and the body. The key
+//! id and the nonce are zero until bodies are encrypted, so that encryption changes no layout.
+
+use super::fields::{Fields, Slots};
+use super::{Seal, VERSION, checksum};
+use crate::{Frame, StreamId};
+use types::{Offset, TimestampMs, TopicId};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"MSFR");
+pub const HEADER_BYTES: usize = 96;
+const CHECKED_FROM: usize = 4;
+pub const NONCE_BYTES: usize = 12;
+
+/// Why bytes are not a whole frame; each is told to an operator as it stands.
+pub type Flaw = &'static str;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    pub generation: u64,
+    /// Counts the frames of the extent from 0.
+    pub sequence: u64,
+    pub stream: StreamId,
+    pub base_offset: Offset,
+    pub count: u32,
+    pub max_timestamp: TimestampMs,
+    pub key_id: u64,
+    pub nonce: [u8; NONCE_BYTES],
+    pub keys_count: u32,
+    /// Bytes with header, key hashes and body.
+    pub total_bytes: u32,
+}
+
+/// Bytes the frame takes on disk. Saturates, so that an absurd one is seen as too large.
+pub fn total_bytes(frame: &Frame) -> usize {
+    let keys = frame.keys.len().saturating_mul(8);
+    HEADER_BYTES.saturating_add(keys).saturating_add(frame.body.len())
+}
+
+/// Writes the frame to `out`, whose length is exactly `total_bytes`.
+pub fn encode(frame: &Frame, seal: Seal, sequence: u64, out: &mut [u8]) {
+    let total_bytes = out.len() as u32;
+    let mut slots = Slots(&mut out[CHECKED_FROM..]);
+    slots.u32(MAGIC);
+    slots.u16(VERSION);
+    slots.u16(HEADER_BYTES as u16);
+    slots.u32(0); // Flags, none defined.
+    slots.u32(total_bytes);
+    slots.u64(seal.generation);
+    slots.u64(sequence);
+    slots.u64(frame.stream.topic.0);
+    slots.u32(frame.stream.partition);
+    slots.u32(frame.count);
+    slots.u64(frame.base_offset);
+    slots.i64(frame.max_timestamp);
+    slots.u64(0); // Key id.
+    slots.put(&[0; NONCE_BYTES]);
+    slots.u32(frame.keys.len() as u32);
+    slots.u32(0); // Reserved, and aligns what follows.
+    frame.keys.iter().for_each(|&key| slots.u64(key));
+    slots.put(&frame.body);
+    let crc = checksum(seal.salt, &[&out[CHECKED_FROM..]]);
+    out[..CHECKED_FROM].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// The length a header claims, unchecked: a hint where to look after a damaged frame.
+pub fn claimed_bytes(bytes: &[u8]) -> Option<u32> {
+    let mut fields = Fields(bytes.get(CHECKED_FROM..)?);
+    let is_ours = fields.u32()? == MAGIC && fields.u16()? == VERSION;
+    fields.u16()?;
+    fields.u32()?;
+    fields.u32().filter(|claimed| is_ours && *claimed as usize >= HEADER_BYTES)
+}
+
+/// Reads and checks the frame that begins the bytes; more may follow it.
+pub fn decode(bytes: &[u8], salt: u64) -> Result<FrameHeader, Flaw> {
+    let mut fields = Fields(bytes);
+    let short = "the frame's header is cut short";
+    let crc = fields.u32().ok_or(short)?;
+    let header = parse(&mut fields).ok_or(short)??;
+    let body = bytes.get(CHECKED_FROM..header.total_bytes as usize);
+    let body = body.ok_or("the frame is cut short")?;
+    if crc != checksum(salt, &[body]) {
+        return Err("the frame's checksum does not fit");
+    }
+    Ok(header)
+}
+
+fn parse(fields: &mut Fields<'_>) -> Option<Result<FrameHeader, Flaw>> {
+    if fields.u32()? != MAGIC {
+        return Some(Err("there is no frame"));
+    }
+    if fields.u16()? != VERSION || usize::from(fields.u16()?) != HEADER_BYTES {
+        return Some(Err("the frame's version is unknown"));
+    }
+    fields.u32()?;
+    let total_bytes = fields.u32()?;
+    let generation = fields.u64()?;
+    let sequence = fields.u64()?;
+    let topic = TopicId(fields.u64()?);
+    let partition = fields.u32()?;
+    let header = FrameHeader {
+        generation,
+        sequence,
+        stream: StreamId { topic, partition },
+        count: fields.u32()?,
+        base_offset: fields.u64()?,
+        max_timestamp: fields.i64()?,
+        key_id: fields.u64()?,
+        nonce: fields.bytes()?,
+        keys_count: fields.u32()?,
+        total_bytes,
+    };
+    if header.body_start() > u64::from(total_bytes) {
+        return Some(Err("the frame is shorter than its own header"));
+    }
+    Some(Ok(header))
+}
+
+impl FrameHeader {
+    /// Bytes from the start of the frame to its body.
+    pub fn body_start(&self) -> u64 {
+        HEADER_BYTES as u64 + 8 * u64::from(self.keys_count)
+    }
+
+    /// The key hashes of a frame that `decode` accepted.
+    pub fn keys<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = u64> + use<'a> {
+        let end = (self.body_start() as usize).min(bytes.len());
+        let keys = bytes.get(HEADER_BYTES..end).unwrap_or_default();
+        keys.as_chunks::<8>().0.iter().map(|key| u64::from_le_bytes(*key))
+    }
+}

@@ -1,0 +1,205 @@
+//! Reading frames and footers. Everything read is checked against what it should be; what does not
+//! fit is answered as damage, never skipped.
+
+use crate::cache::Cache;
+use crate::device::Device;
+use crate::extent::{Extent, Knowledge};
+use crate::index::Row;
+use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
+use crate::layout::frame;
+use crate::layout::trailer::Trailer;
+use crate::{Entry, ExtentId, Span, StoreError, StreamId};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use types::Offset;
+
+/// Neighbouring frames are read together up to this many bytes.
+pub const READ_BYTES_MAX: u64 = 1 << 20;
+/// Frames this far apart still count as neighbours: reading on costs less than another call.
+pub const READ_GAP_BYTES_MAX: u64 = 16 << 10;
+
+type Directory = Arc<[DirectoryRow]>;
+type Keys = Arc<[(u64, Offset)]>;
+type Section = (Arc<[Entry]>, Keys);
+type SectionId = (ExtentId, u64, StreamId);
+
+/// Footers of sealed extents, read once and kept while there is room.
+pub struct Footers {
+    directories: Mutex<Cache<(ExtentId, u64), Directory>>,
+    sections: Mutex<Cache<SectionId, Section>>,
+}
+
+impl Footers {
+    pub fn new(bytes_max: u64) -> Footers {
+        Footers {
+            directories: Mutex::new(Cache::new(bytes_max / 2)),
+            sections: Mutex::new(Cache::new(bytes_max / 2)),
+        }
+    }
+
+    pub fn section(
+        &self,
+        device: &Device,
+        extent: &Extent,
+        trailer: &Trailer,
+        stream: StreamId,
+    ) -> Result<Section, StoreError> {
+        let id = (extent.id, extent.seal.generation, stream);
+        if let Some(section) = self.sections.lock().get(&id) {
+            return Ok(section);
+        }
+        let directory = self.directory(device, extent, trailer)?;
+        let found = directory.binary_search_by_key(&stream, |row| row.stream).ok();
+        let row = found.and_then(|index| directory.get(index));
+        let row = row.ok_or(StoreError::NotFound(extent.id))?;
+        let section = read_section(device, extent, trailer, row)?;
+        let weight = (section.0.len() * size_of::<Entry>() + section.1.len() * 16) as u64;
+        self.sections.lock().put(id, section.clone(), weight + 128);
+        Ok(section)
+    }
+
+    fn directory(
+        &self,
+        device: &Device,
+        extent: &Extent,
+        trailer: &Trailer,
+    ) -> Result<Directory, StoreError> {
+        let id = (extent.id, extent.seal.generation);
+        if let Some(directory) = self.directories.lock().get(&id) {
+            return Ok(directory);
+        }
+        let directory: Directory = read_directory(device, extent, trailer)?.into();
+        let weight = (directory.len() * size_of::<DirectoryRow>()) as u64;
+        self.directories.lock().put(id, directory.clone(), weight + 128);
+        Ok(directory)
+    }
+}
+
+pub fn read_directory(
+    device: &Device,
+    extent: &Extent,
+    trailer: &Trailer,
+) -> Result<Vec<DirectoryRow>, StoreError> {
+    let len = u64::from(trailer.streams) * DIRECTORY_ROW_BYTES as u64;
+    let flaw = || extent.damaged(trailer.footer_at, "the footer's directory is not whole");
+    if len > trailer.footer_bytes {
+        return Err(flaw());
+    }
+    // The footer lies inside the file, which the trailer's checksum and the length above ensure.
+    let mut bytes = vec![0; len as usize];
+    extent.read_exact(device, &mut bytes, trailer.footer_at)?;
+    footer::decode_directory(&bytes, extent.seal.salt, trailer.directory_crc).ok_or_else(flaw)
+}
+
+pub fn spans(extent: &Extent, directory: &[DirectoryRow]) -> Vec<Span> {
+    let span = |row: &DirectoryRow| Span {
+        extent: extent.id,
+        generation: extent.seal.generation,
+        stream: row.stream,
+        first_offset: row.first_offset,
+        next_offset: row.next_offset,
+        max_timestamp: row.max_timestamp,
+        bytes: row.bytes,
+        frames: row.frames,
+    };
+    directory.iter().map(span).collect()
+}
+
+fn read_section(
+    device: &Device,
+    extent: &Extent,
+    trailer: &Trailer,
+    row: &DirectoryRow,
+) -> Result<Section, StoreError> {
+    let at = trailer.footer_at + u64::from(row.section_at);
+    let flaw = || extent.damaged(at, "a footer's section is not whole");
+    let len = row.section_bytes();
+    if u64::from(row.section_at) + len as u64 > trailer.footer_bytes {
+        return Err(flaw());
+    }
+    let mut bytes = vec![0; len];
+    extent.read_exact(device, &mut bytes, at)?;
+    let section = footer::decode_section(&bytes, extent.seal.salt, row).ok_or_else(flaw)?;
+    let (rows, keys) = section;
+    Ok((entries_of(extent, &rows), keys.into()))
+}
+
+fn entries_of(extent: &Extent, rows: &[Row]) -> Arc<[Entry]> {
+    rows.iter().map(|row| row.entry(extent.id, extent.seal.generation)).collect()
+}
+
+/// The stream's frames from memory, or the trailer that says where they are on disk.
+pub fn live_entries(extent: &Extent, stream: StreamId) -> Live<Arc<[Entry]>> {
+    match &*extent.knowledge.read() {
+        Knowledge::Sealed(trailer) => Live::OnDisk(*trailer),
+        Knowledge::Live { index, .. } => match index.get(&stream) {
+            Some(held) => Live::Here(entries_of(extent, &held.rows_sorted())),
+            None => Live::Nothing,
+        },
+    }
+}
+
+pub fn live_keys(extent: &Extent, stream: StreamId) -> Live<Keys> {
+    match &*extent.knowledge.read() {
+        Knowledge::Sealed(trailer) => Live::OnDisk(*trailer),
+        Knowledge::Live { index, .. } => match index.get(&stream) {
+            Some(held) => Live::Here(held.keys_sorted().into()),
+            None => Live::Nothing,
+        },
+    }
+}
+
+/// Where an extent's knowledge of a stream is.
+pub enum Live<T> {
+    Here(T),
+    Nothing,
+    /// In the footer.
+    OnDisk(Trailer),
+}
+
+/// Checks that the bytes are the frame they should be and answers its body. `Err` says what is
+/// wrong; whether that is damage or reuse of the file the caller knows.
+pub fn body(
+    extent: &Extent,
+    stream: StreamId,
+    position: u32,
+    bytes: &Bytes,
+) -> Result<Bytes, StoreError> {
+    let damaged = |flaw| extent.damaged(u64::from(position), flaw);
+    let header = frame::decode(bytes, extent.seal.salt).map_err(damaged)?;
+    if header.generation != extent.seal.generation {
+        return Err(damaged("a frame of another generation"));
+    }
+    if header.stream != stream {
+        return Err(damaged("a frame of another stream"));
+    }
+    if header.total_bytes as usize != bytes.len() {
+        return Err(damaged("a frame of another length"));
+    }
+    Ok(bytes.slice(header.body_start() as usize..))
+}
+
+/// How many of the leading entries one read covers, and how long it is. The first alone may be
+/// longer than a read usually is.
+pub fn run(entries: &[Entry]) -> Option<(usize, u64)> {
+    let first = entries.first()?.location;
+    let start = u64::from(first.position);
+    let mut end = start + u64::from(first.len);
+    let mut count = 1;
+    for entry in &entries[1..] {
+        let next = entry.location;
+        let (at, next_end) =
+            (u64::from(next.position), u64::from(next.position) + u64::from(next.len));
+        let is_near = (next.extent, next.generation) == (first.extent, first.generation)
+            && at >= end
+            && at - end <= READ_GAP_BYTES_MAX
+            && next_end - start <= READ_BYTES_MAX;
+        if !is_near {
+            break;
+        }
+        end = next_end;
+        count += 1;
+    }
+    Some((count, end - start))
+}

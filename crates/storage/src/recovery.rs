@@ -1,0 +1,193 @@
+//! Opening a directory: what each file is, what it holds, and what became of what a crash left. Runs
+//! before anything is written to an extent.
+
+use crate::device::Device;
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::layout::header::{Header, Use};
+use crate::layout::trailer::{Kind, Trailer};
+use crate::layout::{BLOCK_BYTES, round_up};
+use crate::pool::{Pool, Spare};
+use crate::prepare::Preparation;
+use crate::read;
+use crate::scan::{self, Each, Scan, Target};
+use crate::seal::{Report, SealJob};
+use crate::{Damage, ExtentId, Recovery, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Everything recovery hands to the store.
+#[derive(Default)]
+pub struct Recovered {
+    pub extents: Vec<Arc<Extent>>,
+    pub jobs: Vec<SealJob>,
+    pub recovery: Recovery,
+}
+
+/// A file of the directory whose header is whole.
+struct Candidate {
+    id: ExtentId,
+    header: Header,
+    len: u64,
+}
+
+pub fn recover(device: &Device, pool: &Pool, each: &mut Each<'_>) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
+    let mut candidates = Vec::new();
+    for id in device.list().map_err(StoreError::io("listing the log's directory"))? {
+        let candidate = look(device, id)?;
+        let generation = candidate.as_ref().map_or(0, |found| found.header.seal.generation);
+        pool.saw(id, generation);
+        match candidate {
+            Some(found) => candidates.push(found),
+            None => recovered.recovery.damaged.push(headless(id)),
+        }
+    }
+    candidates.sort_unstable_by_key(|found| found.header.seal.generation);
+    for found in candidates {
+        match found.header.use_now {
+            Use::Free => reuse(device, pool, &found)?,
+            Use::Taken => recovered.extent(device, pool, &found, each)?,
+        }
+    }
+    Ok(recovered)
+}
+
+/// `None` when neither copy of the header is whole. Such a file is left as it is: it only gets its
+/// name after its header is durable, so it held something once.
+fn look(device: &Device, id: ExtentId) -> Result<Option<Candidate>, StoreError> {
+    let file = device.open_reading(id).map_err(StoreError::io("opening an extent"))?;
+    let len = file.len().map_err(StoreError::io("measuring an extent"))?;
+    let mut block = vec![0; BLOCK_BYTES];
+    let read = file.read_at(&mut block, 0).map_err(StoreError::io("reading an extent"))?;
+    block.truncate(read);
+    let header = Header::decode(&block).filter(|header| header.id == id.0);
+    Ok(header.map(|header| Candidate { id, header, len }))
+}
+
+fn headless(extent: ExtentId) -> Damage {
+    let reason = "the extent's header is not whole";
+    tracing::error!(%extent, reason, "an extent is damaged and was left as it is");
+    Damage { extent, from_position: 0, to_position: u64::MAX, reason, ranges: Vec::new() }
+}
+
+fn reuse(device: &Device, pool: &Pool, found: &Candidate) -> Result<(), StoreError> {
+    let spare = spare(device, found, found.header.prepared_bytes)?;
+    if pool.wants(found.len) {
+        pool.put(spare);
+        return Ok(());
+    }
+    device.remove(found.id).map_err(StoreError::io("removing a free extent"))
+}
+
+fn spare(device: &Device, found: &Candidate, prepared_bytes: u64) -> Result<Spare, StoreError> {
+    let file = device.open_writing(&device.path(found.id));
+    let file = file.map_err(StoreError::io("opening an extent for writing"))?;
+    let until = prepared_bytes.max(BLOCK_BYTES as u64);
+    let preparation = Arc::new(Preparation::new(until, found.len));
+    Ok(Spare { id: found.id, file, preparation, len: found.len })
+}
+
+impl Recovered {
+    fn extent(
+        &mut self,
+        device: &Device,
+        pool: &Pool,
+        found: &Candidate,
+        each: &mut Each<'_>,
+    ) -> Result<(), StoreError> {
+        let live = Knowledge::Live { index: Default::default(), phase: Phase::Kept };
+        let extent = Extent::new(found.id, found.header.seal, found.len, live);
+        let trailer = find_trailer(device, &extent, found)?;
+        let prepared_bytes = trailer.map_or(0, |trailer| trailer.prepared_bytes);
+        let prepared_bytes = prepared_bytes.max(found.header.prepared_bytes);
+        extent.prepared_bytes.store(prepared_bytes, Ordering::Relaxed);
+        if let Some(trailer) = trailer.filter(|trailer| trailer.kind == Kind::Sealed) {
+            match read::read_directory(device, &extent, &trailer) {
+                Ok(directory) => {
+                    self.recovery.spans.extend(read::spans(&extent, &directory));
+                    *extent.knowledge.write() = Knowledge::Sealed(trailer);
+                    self.extents.push(Arc::new(extent));
+                    return Ok(());
+                }
+                Err(StoreError::Damaged { reason, .. }) => {
+                    tracing::warn!(extent = %found.id, reason, "a footer is rebuilt by a scan");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let data_end = trailer.map(|trailer| trailer.data_end);
+        self.scanned(device, pool, found, Arc::new(extent), data_end, each)
+    }
+
+    /// Makes what is there durable before anybody is told of it, then reads all of it.
+    fn scanned(
+        &mut self,
+        device: &Device,
+        pool: &Pool,
+        found: &Candidate,
+        extent: Arc<Extent>,
+        data_end: Option<u64>,
+        each: &mut Each<'_>,
+    ) -> Result<(), StoreError> {
+        let prepared_bytes = extent.prepared_bytes.load(Ordering::Relaxed);
+        let spare = spare(device, found, prepared_bytes)?;
+        spare.file.flush().map_err(StoreError::io("flushing an extent"))?;
+        let reader = device.open_reading(found.id).map_err(StoreError::io("opening an extent"))?;
+        let (seal, limit) = (found.header.seal, found.len.saturating_sub(BLOCK_BYTES as u64));
+        let target = Target { extent: found.id, seal, limit, data_end };
+        let scan = scan::scan(&*reader, target, each);
+        let scan = scan.map_err(StoreError::io("scanning an extent"))?;
+        self.recovery.scanned_extents += 1;
+        self.recovery.tail_cut_bytes += scan.cut_bytes;
+        log_scan(found.id, &scan);
+        if scan.index.is_empty() && scan.damage.is_empty() {
+            pool.write_free(&spare, seal).map_err(StoreError::io("freeing an empty extent"))?;
+            let header = Header { use_now: Use::Free, ..found.header };
+            let found = Candidate { id: found.id, header, len: found.len };
+            return reuse(device, pool, &found);
+        }
+        spare.preparation.claim(round_up(scan.data_end));
+        self.recovery.spans.extend(scan.index.spans(found.id, seal.generation));
+        // A footer would hide the damage from the next start, so there is none.
+        let is_whole = scan.damage.is_empty();
+        let phase = if is_whole { Phase::Sealing } else { Phase::Kept };
+        *extent.knowledge.write() = Knowledge::Live { index: scan.index, phase };
+        if is_whole {
+            let (file, preparation) = (spare.file, spare.preparation);
+            let report = Report::AlreadyReported;
+            let data_end = scan.data_end;
+            let extent = extent.clone();
+            self.jobs.push(SealJob { extent, file, preparation, data_end, report });
+        }
+        self.recovery.damaged.extend(scan.damage);
+        self.extents.push(extent);
+        Ok(())
+    }
+}
+
+fn find_trailer(
+    device: &Device,
+    extent: &Extent,
+    found: &Candidate,
+) -> Result<Option<Trailer>, StoreError> {
+    let Some(at) = found.len.checked_sub(BLOCK_BYTES as u64) else { return Ok(None) };
+    let mut block = vec![0; BLOCK_BYTES];
+    extent.read_exact(device, &mut block, at)?;
+    let trailer = Trailer::decode(&block, found.header.seal);
+    Ok(trailer.filter(|trailer| {
+        let footer_end = trailer.footer_at.saturating_add(trailer.footer_bytes);
+        trailer.data_end <= at && footer_end <= at
+    }))
+}
+
+fn log_scan(extent: ExtentId, scan: &Scan) {
+    if scan.cut_bytes > 0 {
+        tracing::warn!(%extent, cut_bytes = scan.cut_bytes, data_end = scan.data_end,
+            "cut {} bytes of an unacknowledged commit off the log's tail", scan.cut_bytes);
+    }
+    for damage in &scan.damage {
+        tracing::error!(%extent, from = damage.from_position, to = damage.to_position,
+            reason = damage.reason, ranges = ?damage.ranges,
+            "acknowledged records are damaged; reading them answers an error");
+    }
+}

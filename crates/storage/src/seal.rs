@@ -1,0 +1,111 @@
+//! Writes footers, off the acknowledged path. A footer that cannot be written loses nothing: the
+//! index stays in memory, and the next start scans.
+
+use crate::Span;
+use crate::device::Device;
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::layout::footer::{self, EncodedFooter};
+use crate::layout::trailer::{Kind, Trailer};
+use crate::layout::{BLOCK_BYTES, round_up};
+use crate::prepare::Preparation;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use stdx::File;
+
+/// One extent that takes no more frames.
+pub struct SealJob {
+    pub extent: Arc<Extent>,
+    pub file: Arc<dyn File>,
+    pub preparation: Arc<Preparation>,
+    pub data_end: u64,
+    /// Whether the event log is to be told; what recovery reported already is not told again.
+    pub report: Report,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    Sealed,
+    AlreadyReported,
+}
+
+/// A file less full than one part in this is cut to its content when sealed, so that a log that
+/// is often restarted does not take a whole extent each time.
+const SHRINK_BELOW_SHARE: u64 = 2;
+
+/// Writes the footer and answers what the extent holds.
+pub fn seal(device: &Device, job: &SealJob) -> Vec<Span> {
+    let extent = &job.extent;
+    let len = extent.len.load(Ordering::Relaxed);
+    // From here on no zeros are written to the file.
+    let prepared_bytes = job.preparation.until();
+    job.preparation.claim(len);
+    extent.prepared_bytes.store(prepared_bytes, Ordering::Relaxed);
+    let (footer, spans) = match &*extent.knowledge.read() {
+        Knowledge::Live { index, .. } => {
+            let spans = index.spans(extent.id, extent.seal.generation);
+            (footer::encode(index, extent.seal.salt), spans)
+        }
+        Knowledge::Sealed(_) => return Vec::new(),
+    };
+    let outcome = write(device, job, &footer, len, prepared_bytes);
+    let mut knowledge = extent.knowledge.write();
+    match (outcome, &mut *knowledge) {
+        (Ok(trailer), knowledge) => *knowledge = Knowledge::Sealed(trailer),
+        (Err(error), Knowledge::Live { phase, .. }) => {
+            tracing::error!(extent = %extent.id, %error, "a footer could not be written; \
+                the extent's index stays in memory and is rebuilt by a scan at the next start");
+            *phase = Phase::Kept;
+        }
+        (Err(_), Knowledge::Sealed(_)) => {}
+    }
+    spans
+}
+
+fn write(
+    device: &Device,
+    job: &SealJob,
+    footer: &EncodedFooter,
+    len: u64,
+    prepared_bytes: u64,
+) -> io::Result<Trailer> {
+    let footer_at = round_up(job.data_end);
+    let footer_end = footer_at + round_up(footer.bytes.len() as u64);
+    let is_small = footer_end + (BLOCK_BYTES as u64) < len / SHRINK_BELOW_SHARE;
+    let is_shrunk = is_small && job.report == Report::AlreadyReported;
+    let trailer_at = if is_shrunk { footer_end } else { len - BLOCK_BYTES as u64 };
+    if footer_end > trailer_at {
+        return Err(io::Error::other("the footer does not fit behind the data"));
+    }
+    let trailer = Trailer {
+        kind: Kind::Sealed,
+        seal: job.extent.seal,
+        data_end: job.data_end,
+        footer_at,
+        footer_bytes: footer.bytes.len() as u64,
+        streams: footer.directory.len() as u32,
+        directory_crc: footer.directory_crc,
+        prepared_bytes,
+    };
+    device.write_padded(&*job.file, &footer.bytes, footer_at)?;
+    write_trailer(device, &*job.file, &trailer, trailer_at)?;
+    if is_shrunk {
+        // The trailer counts only as the last block, so that a crash before this just scans again.
+        let len = trailer_at + BLOCK_BYTES as u64;
+        job.file.set_len(len)?;
+        job.file.flush()?;
+        job.extent.len.store(len, Ordering::Relaxed);
+    }
+    Ok(trailer)
+}
+
+pub fn write_trailer(
+    device: &Device,
+    file: &dyn File,
+    trailer: &Trailer,
+    at: u64,
+) -> io::Result<()> {
+    let mut block = [0; BLOCK_BYTES];
+    trailer.encode(&mut block);
+    device.write_padded(file, &block, at)
+}

@@ -1,0 +1,99 @@
+//! The threads: one that commits, one that seals, one that prepares extents. Their owner joins them.
+
+use crate::Source;
+use crate::append::{Appender, Turn};
+use crate::inner::Inner;
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// The running writer. Dropping it stops it too.
+pub struct Writer {
+    inner: Arc<Inner>,
+    appending: Option<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    pub(crate) fn start(inner: Arc<Inner>, source: Arc<dyn Source>) -> Writer {
+        let sealing = inner.clone();
+        let preparing = inner.clone();
+        let background = vec![
+            spawn("log-seal", move || sealing.run_sealing()),
+            spawn("log-prepare", move || {
+                preparing.pool.run(&|reason| preparing.fail(reason));
+            }),
+        ];
+        let appending = inner.clone();
+        let appending = spawn("log-write", move || run(appending, &*source));
+        Writer { inner, appending: Some(appending), background }
+    }
+
+    /// Commits what the source still has, then joins all threads. Seals nothing; a mark says
+    /// where the data ends, so that the next start need not search for it.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        self.inner.bell.stop();
+        let appending = self.appending.take();
+        let threads = appending.into_iter().chain(self.background.drain(..));
+        for (index, thread) in threads.enumerate() {
+            if index > 0 {
+                // Only after the writer has ended: it may still hand over a full extent.
+                self.inner.stop_sealing();
+                self.inner.pool.stop();
+            }
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    // Only at start-up; a process that cannot have three threads cannot serve anybody.
+    thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
+}
+
+fn run(inner: Arc<Inner>, source: &dyn Source) {
+    assert!(inner.bell.listen(), "a store has one writer");
+    let _guard = PanicGuard { inner: inner.clone() };
+    let mut appender = Appender::new(inner.clone());
+    appender.prepare();
+    loop {
+        inner.bell.clear();
+        match appender.turn(source) {
+            Turn::Settled => {}
+            Turn::Idle if inner.bell.is_stopping() => break,
+            Turn::Idle => inner.bell.wait(),
+        }
+    }
+    appender.close();
+}
+
+/// A source that panics must not leave appends waiting for ever without a word.
+struct PanicGuard {
+    inner: Arc<Inner>,
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.inner.fail("the writer panicked".to_owned());
+        }
+    }
+}
