@@ -5,6 +5,12 @@
 pub mod clock;
 pub mod conformance;
 pub mod disk;
+pub mod driven;
+pub mod faces;
 pub mod memory_hub;
 pub mod postgres;
 pub mod rng;
+pub mod served;
+
+#[cfg(test)]
+mod tests;
