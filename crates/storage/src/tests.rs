@@ -61,10 +61,6 @@ impl Script {
         self.waiting.lock().push_back(frame);
     }
 
-    pub fn is_done(&self) -> bool {
-        self.waiting.lock().is_empty() && self.taken.lock().is_empty()
-    }
-
     /// What was acknowledged so far, in order.
     pub fn acknowledged(&self) -> Vec<(Frame, Entry)> {
         self.outcomes.lock().iter().flatten().flatten().cloned().collect()
@@ -109,7 +105,6 @@ pub fn extent_path(id: ExtentId) -> PathBuf {
 
 /// A store whose threads are the test's own hands.
 pub struct Rig {
-    pub disk: Arc<SimDisk>,
     pub store: Arc<Store>,
     pub script: Arc<Script>,
     pub recovery: Recovery,
@@ -130,7 +125,7 @@ impl Rig {
         })?;
         let appender = Appender::new(store.inner.clone());
         let script = Arc::new(Script::default());
-        Ok(Rig { disk: disk.clone(), store, script, recovery, seen, appender })
+        Ok(Rig { store, script, recovery, seen, appender })
     }
 
     /// Commits until the source has nothing left.

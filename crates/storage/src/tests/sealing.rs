@@ -1,1 +1,230 @@
-//! To come.
+//! Full extents, footers, recycling and restarts.
+
+use super::*;
+use crate::layout::BLOCK_BYTES;
+
+/// Appends single-frame commits until `extents` have been filled; answers the frames.
+fn fill(rig: &mut Rig, extents: usize, from: u64) -> Vec<Frame> {
+    let first = rig.store.inner.extents.read().len();
+    let mut frames = Vec::new();
+    while rig.store.inner.extents.read().len() < first + extents {
+        let n = from + frames.len() as u64;
+        let done = rig.append([frame(n % 3, n, 20_000)]).expect("appends");
+        frames.extend(done.into_iter().map(|(frame, _)| frame));
+    }
+    frames
+}
+
+fn check_all(rig: &Rig, frames: &[Frame]) {
+    for number in 0..3 {
+        let held = rig.read_all(number).expect("reads");
+        let written = frames.iter().filter(|frame| frame.stream == stream(number));
+        let written: Vec<_> = written.map(|f| (f.base_offset, f.body.clone())).collect();
+        assert_eq!(held, written, "stream {number}");
+    }
+}
+
+#[test]
+fn full_extents_are_sealed_and_reported_once() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let frames = fill(&mut rig, 4, 0);
+    assert!(rig.store.take_sealed().is_empty(), "nothing is sealed yet");
+    check_all(&rig, &frames);
+    rig.seal();
+    let spans = rig.store.take_sealed();
+    assert_eq!(spans.len(), 9, "three extents of three streams");
+    let span = &spans[0];
+    assert_eq!((span.stream, span.first_offset), (stream(0), 0));
+    assert_eq!(span.max_timestamp, 1_000 + span.next_offset as i64 - 1);
+    assert!(rig.store.take_sealed().is_empty());
+    check_all(&rig, &frames);
+    let keys = rig.store.keys(span.extent, stream(0)).expect("from the footer");
+    assert_eq!(keys.len(), 7);
+}
+
+#[test]
+fn footers_are_found_at_the_next_start_and_nothing_is_scanned() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let frames = fill(&mut rig, 3, 0);
+    rig.seal();
+    let sealed = rig.store.take_sealed();
+    rig.close();
+    disk.kill_process();
+    let mut rig = Rig::open(&disk).expect("opens");
+    assert_eq!(rig.recovery.scanned_extents, 1, "only the one that was open");
+    assert_eq!(rig.recovery.spans[..sealed.len()], sealed);
+    assert_eq!((rig.recovery.tail_cut_bytes, rig.recovery.damaged.len()), (0, 0));
+    check_all(&rig, &frames);
+    rig.seal();
+    assert!(rig.store.take_sealed().is_empty(), "recovery has reported them");
+    let more = fill(&mut rig, 1, 1_000);
+    check_all(&rig, &[frames, more].concat());
+}
+
+#[test]
+fn a_missing_or_bad_footer_is_rebuilt() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let frames = fill(&mut rig, 3, 0);
+    rig.seal();
+    let spans = rig.store.take_sealed();
+    let (first, second) = (spans[0].extent, spans[3].extent);
+    rig.close();
+    let trailer = u64::from(EXTENT_BYTES) - BLOCK_BYTES as u64;
+    assert!(disk.flip_bits(&extent_path(first), trailer + 20, 1), "no trailer");
+    let bytes = disk.bytes(&extent_path(second)).expect("is there");
+    let footer_at = u64::from_le_bytes(bytes[trailer as usize + 40..][..8].try_into().expect("8"));
+    assert!(disk.flip_bits(&extent_path(second), footer_at + 8, 1), "a bad directory");
+    disk.kill_process();
+    let rig = Rig::open(&disk).expect("opens");
+    assert_eq!(rig.recovery.scanned_extents, 3);
+    assert_eq!((rig.recovery.tail_cut_bytes, rig.recovery.damaged.len()), (0, 0));
+    assert_eq!(rig.recovery.spans[..spans.len()], spans);
+    assert_eq!(rig.seen.len(), frames.len());
+    check_all(&rig, &frames);
+    rig.seal();
+    rig.close();
+    disk.kill_process();
+    assert_eq!(Rig::open(&disk).expect("opens").recovery.scanned_extents, 0, "written again");
+}
+
+#[test]
+fn a_bad_section_of_a_footer_is_an_error() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    fill(&mut rig, 2, 0);
+    rig.seal();
+    let extent = rig.store.take_sealed()[0].extent;
+    let trailer = u64::from(EXTENT_BYTES) - BLOCK_BYTES as u64;
+    let bytes = disk.bytes(&extent_path(extent)).expect("is there");
+    let footer_at = u64::from_le_bytes(bytes[trailer as usize + 40..][..8].try_into().expect("8"));
+    assert!(disk.flip_bits(&extent_path(extent), footer_at + 3 * 64 + 4, 1));
+    let error = rig.store.entries(extent, stream(0)).expect_err("damaged");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    rig.store.entries(extent, stream(1)).expect("the others are whole");
+}
+
+#[test]
+fn released_extents_are_recycled_under_a_new_generation() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let old = rig.append([frame(0, 0, 100)]).expect("appends");
+    fill(&mut rig, 2, 1);
+    let location = old[0].1.location;
+    let release = |rig: &Rig| rig.store.release(location.extent, location.generation);
+    assert_eq!(release(&rig), Err(StoreError::InUse(location.extent)), "no footer yet");
+    rig.seal();
+    assert_eq!(rig.store.read(location, stream(0)), Ok(old[0].0.body.clone()));
+    release(&rig).expect("releases");
+    assert_eq!(release(&rig), Err(StoreError::NotFound(location.extent)));
+    let gone = Err(StoreError::Recycled(location.extent));
+    assert_eq!(rig.store.read(location, stream(0)), gone);
+    assert_eq!(rig.store.stats().extents_free, 1);
+    fill(&mut rig, 1, 1_000);
+    let now = rig.store.inner.current(location.extent).expect("in use again");
+    assert!(now.seal.generation > location.generation);
+    assert_eq!(rig.store.read(location, stream(0)), gone);
+    assert_eq!(release(&rig), Err(StoreError::Recycled(location.extent)));
+    rig.seal();
+}
+
+#[test]
+fn what_an_older_generation_left_is_not_data() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    fill(&mut rig, 2, 0);
+    rig.seal();
+    let span = rig.store.take_sealed()[0];
+    rig.store.release(span.extent, span.generation).expect("releases");
+    let before: Vec<_> = (0..3).map(|n| rig.read_all(n).expect("reads")).collect();
+    // Fills the rest of the open extent and a little of the recycled one.
+    let more = fill(&mut rig, 1, 1_000);
+    disk.restart();
+    let rig = Rig::open(&disk).expect("opens");
+    assert!(rig.recovery.damaged.is_empty(), "{:?}", rig.recovery.damaged);
+    for number in 0..3 {
+        let mut expected = before[number as usize].clone();
+        let of_it = more.iter().filter(|frame| frame.stream == stream(number));
+        expected.extend(of_it.map(|frame| (frame.base_offset, frame.body.clone())));
+        assert_eq!(rig.read_all(number).expect("reads"), expected);
+    }
+}
+
+#[test]
+fn a_freed_extent_stays_free_after_a_crash() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    fill(&mut rig, 2, 0);
+    rig.seal();
+    let span = rig.store.take_sealed()[0];
+    rig.store.release(span.extent, span.generation).expect("releases");
+    disk.restart();
+    let rig = Rig::open(&disk).expect("opens");
+    assert!(rig.recovery.spans.iter().all(|found| found.extent != span.extent));
+    assert_eq!(rig.store.stats().extents_free, 1);
+}
+
+#[test]
+fn restarts_with_little_data_take_little_space() {
+    let disk = SimDisk::shared(1);
+    for n in 0..20 {
+        let mut rig = Rig::open(&disk).expect("opens");
+        rig.append([frame(0, n, 100)]).expect("appends");
+        rig.close();
+        disk.kill_process();
+    }
+    let rig = Rig::open(&disk).expect("opens");
+    assert_eq!(rig.read_all(0).expect("reads").len(), 20);
+    rig.seal();
+    let stats = rig.store.stats();
+    assert_eq!(stats.extents_sealed, 20);
+    assert!(stats.stored_bytes < 2 * u64::from(EXTENT_BYTES), "{}", stats.stored_bytes);
+    let span = rig.recovery.spans[0];
+    rig.store.release(span.extent, span.generation).expect("releases");
+    assert_eq!(disk.bytes(&extent_path(span.extent)), None, "too short to be used again");
+}
+
+#[test]
+fn empty_extents_are_used_again() {
+    let disk = SimDisk::shared(1);
+    for _ in 0..5 {
+        let mut rig = Rig::open(&disk).expect("opens");
+        rig.run();
+        rig.appender.prepare();
+        rig.close();
+        disk.kill_process();
+    }
+    let rig = Rig::open(&disk).expect("opens");
+    assert_eq!((rig.store.stats().extents_free, rig.recovery.spans.len()), (1, 0));
+}
+
+#[test]
+fn a_footer_that_cannot_be_written_loses_nothing() {
+    use testkit::disk::{Failure, Fault, Operation};
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let frames = fill(&mut rig, 2, 0);
+    disk.inject(Fault { operation: Operation::Write, nth: 1, failure: Failure::Io });
+    rig.seal();
+    assert_eq!(rig.store.take_sealed().len(), 3, "sealed all the same");
+    check_all(&rig, &frames);
+    assert_eq!(rig.store.stats().failed, None);
+    disk.restart();
+    let rig = Rig::open(&disk).expect("opens");
+    assert_eq!(rig.recovery.scanned_extents, 2);
+    check_all(&rig, &frames);
+}
+
+#[test]
+fn extents_are_written_ahead_of_the_writer() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open_with(&disk, Options { pool_extents: 2, ..options() }).expect("opens");
+    let frames = fill(&mut rig, 1, 0);
+    let more = rig.append((0..10).map(|n| frame(0, 1_000 + n, 20_000))).expect("appends");
+    rig.prepare();
+    assert_eq!(rig.store.stats().extents_free, 2);
+    let frames = [frames, more.into_iter().map(|(frame, _)| frame).collect()].concat();
+    check_all(&rig, &frames);
+}
