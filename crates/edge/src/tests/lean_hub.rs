@@ -53,7 +53,7 @@ impl LeanHub {
     pub fn new(shards: usize) -> Arc<LeanHub> {
         let origin = Origin {
             project: ProjectId(Default::default()),
-            topic: "news".parse().expect("a valid name"),
+            topic: types::TopicName::parse("news").expect("a valid name"),
             topic_id: TopicId(1),
             partitions: 1,
             mint: Arc::new(NoMint),

@@ -5,7 +5,7 @@ use port::hub::Follow;
 use port::mounts::{MessageKind, WebSocketMount};
 use port::outbox::Then;
 use port::{
-    Code, Codec, Deadline, Delivery, Driver, Event, Flow, Form, Outbox, Quota, Refusal, Session,
+    Code, Codec, Deadline, Delivery, Driver, Event, Flow, Form, Outbox, Refusal, Session,
     SessionStart, Subscription, Wait,
 };
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl LeanSession {
                         who,
                         port::Connection {
                             protocol: "lean",
-                            quota: Quota::WebSocket,
+                            quota: port::live::Quota::WebSocket,
                             address: start.peer.address,
                         },
                         Arc::clone(&start.closer),
@@ -79,7 +79,7 @@ impl LeanSession {
         out.defer(Wait::Barrier, async move {
             let follow = Follow {
                 tag: SubscriptionTag(1),
-                filter: "news".parse().expect("a valid filter"),
+                filter: types::Filter::parse("news").expect("a valid filter"),
                 from: types::From::Latest,
                 latest_first: false,
                 exclude_own: false,

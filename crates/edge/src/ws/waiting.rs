@@ -86,8 +86,9 @@ impl Waiting {
             }
             self.frame_at = next;
         }
-        if self.frame_at >= CUT_BYTES_MIN && self.frame_at > self.bytes.len() / 2 {
-            let cut = self.frame_at;
+        // Past `sent` when a control frame was placed behind a half written one.
+        let cut = self.frame_at;
+        if cut >= CUT_BYTES_MIN && cut > self.bytes.len() / 2 && cut <= self.sent {
             self.bytes.drain(..cut);
             self.bytes.shrink_to(self.bytes.len() * 2);
             self.sent -= cut;
