@@ -48,8 +48,8 @@ pub struct Wanted {
 
 /// Follow records
 ///
-/// Records come as unnamed events, so that `onmessage` gets them. `caught_up`, `gap`, `ended` and
-/// `closed` are events of the stream itself.
+/// Records come as unnamed events, so that `onmessage` gets them. `caught_up`, `gap`, `ended`,
+/// `closed` and `reconnect` are events of the stream itself.
 #[utoipa::path(
     get, path = "/v1/sse", tag = "events",
     params(

@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use types::{Position, Positions, SubscriptionTag};
 use wire_http::text::{write_display, write_member, write_string};
 use wire_http::view::cursor_of;
-use wire_http::{Caller, JsonForm, error_body, write_error};
+use wire_http::{Caller, JsonForm, write_error};
 
 /// Partitions a stream may begin with. Its id names each, and clients send it back in a header,
 /// which servers and proxies bound.
@@ -203,15 +203,31 @@ impl Stream {
                 write_event(out, None, Some("ended"), &[&data]);
                 self.end(tag);
             }
-            Fed::Closed(why) => {
-                if let Some(wait) = why.wait() {
-                    write_retry(out, wait);
-                }
-                let data = error_body(&why, Some(&self.request));
-                write_event(out, None, Some("closed"), &[&data]);
-                self.is_over = true;
-            }
+            Fed::Closed(why) => self.write_close(out, &why),
         }
+    }
+
+    /// The last word: `reconnect` with the time to wait when the node goes down, else `closed`.
+    fn write_close(&mut self, out: &mut BytesMut, why: &Refusal) {
+        let retry = Duration::from_millis(self.config.retry_ms);
+        let wait = why.wait().unwrap_or(retry);
+        write_retry(out, wait);
+        let mut data = BytesMut::new();
+        data.put_u8(b'{');
+        let name = match why.code() {
+            Code::Draining => {
+                data.put_slice(b"\"after_ms\":");
+                write_display(&mut data, wait.as_millis());
+                data.put_u8(b',');
+                "reconnect"
+            }
+            _ => "closed",
+        };
+        data.put_slice(b"\"error\":");
+        write_error(&mut data, why, Some(&self.request));
+        data.put_u8(b'}');
+        write_event(out, None, Some(name), &[&data]);
+        self.is_over = true;
     }
 
     fn filter(&self, tag: SubscriptionTag) -> &str {
