@@ -49,11 +49,7 @@ impl Catalogue {
 
     pub fn insert(&self, topic: Arc<Topic>) {
         self.by_id.write().insert(topic.id, Arc::clone(&topic));
-        self.by_name
-            .write()
-            .entry(topic.project)
-            .or_default()
-            .insert(topic.name.clone(), topic);
+        self.by_name.write().entry(topic.project).or_default().insert(topic.name.clone(), topic);
     }
 
     pub fn remove(&self, topic: &Topic) {

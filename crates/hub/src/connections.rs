@@ -4,9 +4,7 @@
 use crate::meter::ProjectMeter;
 use parking_lot::Mutex;
 use port::Connection;
-use port::{
-    Closer, Code, ConnectionFilter, ConnectionId, ConnectionState, Identity, Refusal,
-};
+use port::{Closer, Code, ConnectionFilter, ConnectionId, ConnectionState, Identity, Refusal};
 use rules::quota::{OpenConnections, check_connection};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -195,4 +193,3 @@ impl Entry {
         }
     }
 }
-

@@ -16,8 +16,9 @@ const CURSOR_TEXT_BYTES_MAX: usize = 128 * 1024;
 pub struct CursorSigner(hmac::Key);
 
 impl CursorSigner {
-    pub fn new(secret: &[u8; 32]) -> CursorSigner {
-        CursorSigner(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    /// The key is one for HMAC-SHA256.
+    pub fn new(key: hmac::Key) -> CursorSigner {
+        CursorSigner(key)
     }
 
     fn tag(&self, project: ProjectId, body: &[u8]) -> [u8; TAG_BYTES] {
@@ -32,9 +33,12 @@ impl CursorSigner {
     /// A cursor of another project fails like a forged one: nothing tells them apart.
     pub fn open(&self, project: ProjectId, text: &str) -> Result<Positions, Refusal> {
         let refused = || {
-            Refusal::new(Code::InvalidCursor, "the cursor is malformed, forged or of another project")
-                .field("from")
-                .hint("use a cursor of an earlier answer unchanged, or `earliest` or `latest`")
+            Refusal::new(
+                Code::InvalidCursor,
+                "the cursor is malformed, forged or of another project",
+            )
+            .field("from")
+            .hint("use a cursor of an earlier answer unchanged, or `earliest` or `latest`")
         };
         if text.len() > CURSOR_TEXT_BYTES_MAX {
             return Err(refused());

@@ -134,15 +134,15 @@ fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
     }
     scopes::require(who.claims().scopes, scopes::needed_for(Access::Subscribe))?;
     let KeyPart::Exact(address) = &filter.key else {
-        return Err(Refusal::new(Code::InvalidFilter, "presence is watched at one address")
-            .field("filter"));
+        return Err(
+            Refusal::new(Code::InvalidFilter, "presence is watched at one address").field("filter")
+        );
     };
     let (topic, key) = match address.split_once('/') {
         Some((topic, key)) => (topic, Some(key.as_bytes())),
         None => (&**address, None),
     };
-    let topic = TopicName::parse(topic).map_err(|error| {
-        Refusal::new(Code::InvalidTopic, error.to_string()).field("filter")
-    })?;
+    let topic = TopicName::parse(topic)
+        .map_err(|error| Refusal::new(Code::InvalidTopic, error.to_string()).field("filter"))?;
     grants::check_address(who.claims(), Access::Subscribe, &topic, key)
 }

@@ -15,6 +15,8 @@ mod publish;
 mod read;
 mod refusal;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod topics;
 mod usage;

@@ -2,9 +2,7 @@
 //! be open has ended, metering, refreshing what other nodes may have changed.
 
 use crate::node::{Node, check_active};
-use port::{
-    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal, Usage,
-};
+use port::{Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal, Usage};
 use std::time::Duration;
 use types::{ProjectId, TenantId};
 

@@ -6,19 +6,19 @@ use crate::connections::Connections;
 use crate::cursor::CursorSigner;
 use crate::meter::Meters;
 use crate::presence::{Address, Change, Entering, Presence};
+use crate::read;
 use crate::shard::HubShard;
 use crate::shard::mailbox::{Mailbox, Message, Published};
 use crate::topic::{SHARDS_MAX, Topic};
-use crate::read;
 use crate::usage::Unwritten;
 use eventlog::Engine;
 use identity::{Authenticator, ProjectSnapshot};
 use metrics::Histogram;
 use parking_lot::Mutex;
 use port::{
-    Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease, Peer,
-    Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal, ShardId, Sink,
-    Subscription, TopicInfo,
+    Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease,
+    Peer, Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal,
+    ShardId, Sink, Subscription, TopicInfo,
 };
 use rules::{Bound, RateTable};
 use std::sync::{Arc, Weak};
@@ -28,8 +28,8 @@ use tenancy::Tenancy;
 use types::batch::Batch;
 use types::limits::READ_RECORDS_MAX;
 use types::{
-    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TopicConfig,
-    TopicId, TopicName, record,
+    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TopicConfig, TopicId,
+    TopicName, record,
 };
 
 /// Rate limiters in memory at most; see `rules::RateTable`.
@@ -60,7 +60,7 @@ pub(crate) enum RateKey {
 
 pub struct Node {
     pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) tenancy: Tenancy,
+    pub(crate) tenancy: Arc<Tenancy>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) signer: Arc<CursorSigner>,
     pub(crate) world: World,
@@ -82,9 +82,10 @@ pub struct Node {
 /// What a node is made of.
 pub struct Parts {
     pub engine: Arc<dyn Engine>,
-    pub tenancy: Tenancy,
+    pub tenancy: Arc<Tenancy>,
     pub authenticator: Arc<Authenticator>,
-    pub cursor_secret: [u8; 32],
+    /// Signs the cursors clients keep.
+    pub cursor_key: aws_lc_rs::hmac::Key,
     pub world: World,
     pub options: Options,
 }
@@ -97,7 +98,7 @@ impl Node {
             "a node has 1 to {SHARDS_MAX} shards"
         );
         let node = Arc::new_cyclic(|this| Node {
-            signer: Arc::new(CursorSigner::new(&parts.cursor_secret)),
+            signer: Arc::new(CursorSigner::new(parts.cursor_key)),
             catalogue: Catalogue::default(),
             connections: Connections::new(Arc::clone(&parts.world.clock)),
             meters: Meters::default(),
@@ -312,7 +313,11 @@ impl Drop for LeaseGuard {
 }
 
 impl Hub for Node {
-    fn authenticate<'a>(&'a self, peer: &'a Peer, credential: &'a Credential) -> Answer<'a, Identity> {
+    fn authenticate<'a>(
+        &'a self,
+        peer: &'a Peer,
+        credential: &'a Credential,
+    ) -> Answer<'a, Identity> {
         Box::pin(self.prove(peer, credential))
     }
 

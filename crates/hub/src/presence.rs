@@ -30,9 +30,8 @@ impl Address {
             text.push(b'/');
             text.extend_from_slice(key.bytes());
         }
-        Key::new(text).map_err(|error| {
-            Refusal::new(Code::InvalidRequest, error.to_string()).field("key")
-        })
+        Key::new(text)
+            .map_err(|error| Refusal::new(Code::InvalidRequest, error.to_string()).field("key"))
     }
 }
 
@@ -111,7 +110,12 @@ impl Presence {
     }
 
     /// The member that left with this, if it was its last connection.
-    pub fn leave(&self, at: &Address, connection: ConnectionId, id: &str) -> Option<PresenceMember> {
+    pub fn leave(
+        &self,
+        at: &Address,
+        connection: ConnectionId,
+        id: &str,
+    ) -> Option<PresenceMember> {
         let mut rooms = self.0.lock();
         if let Some(entered) = rooms.entered.get_mut(&connection) {
             entered.retain(|(address, member)| address != at || member != id);
@@ -141,7 +145,12 @@ impl Presence {
 }
 
 impl Rooms {
-    fn leave(&mut self, at: &Address, connection: ConnectionId, id: &str) -> Option<PresenceMember> {
+    fn leave(
+        &mut self,
+        at: &Address,
+        connection: ConnectionId,
+        id: &str,
+    ) -> Option<PresenceMember> {
         let room = self.present.get_mut(at)?;
         let present = room.get_mut(id)?;
         present.connections.retain(|&held| held != connection);
@@ -158,8 +167,9 @@ impl Rooms {
 
 fn check_member(member: &PresenceMember) -> Result<(), Refusal> {
     if member.member.is_empty() || member.member.len() > MEMBER_ID_BYTES_MAX {
-        return Err(Refusal::new(Code::InvalidRequest, "a member id has 1 to 255 bytes")
-            .field("member"));
+        return Err(
+            Refusal::new(Code::InvalidRequest, "a member id has 1 to 255 bytes").field("member")
+        );
     }
     let size = member.data.as_ref().map_or(0, |data| data.to_string().len());
     if size > MEMBER_DATA_BYTES_MAX {

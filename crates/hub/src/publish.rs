@@ -9,9 +9,7 @@ use eventlog::Pending;
 use port::{Code, Identity, Placed, Refusal};
 use rules::{grants, quota};
 use std::sync::Arc;
-use types::limits::{
-    APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX,
-};
+use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::{Access, Header, Limits, Partition, Record, TopicName, record};
 
 /// One partition's share of an append: which of the caller's records, and the answer to come.
@@ -140,11 +138,15 @@ fn check_shape(limits: &Limits, records: &[Record]) -> Result<(), Refusal> {
                 let message = format!("a header has at most {HEADER_BYTES_MAX} bytes");
                 return Err(Refusal::new(Code::PayloadTooLarge, message).field(at("headers")));
             }
-            if header.name == record::header::PUBLISHER || header.name == record::header::SCHEMA_VERSION
+            if header.name == record::header::PUBLISHER
+                || header.name == record::header::SCHEMA_VERSION
             {
                 let name = String::from_utf8_lossy(&header.name);
-                return Err(Refusal::new(Code::InvalidRequest, "the platform sets this header itself")
-                    .field(at(&format!("headers.{name}"))));
+                return Err(Refusal::new(
+                    Code::InvalidRequest,
+                    "the platform sets this header itself",
+                )
+                .field(at(&format!("headers.{name}"))));
             }
         }
     }

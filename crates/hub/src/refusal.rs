@@ -20,16 +20,12 @@ pub fn refusal_of(error: LogError) -> Refusal {
         )
         .field("from")
         .hint("read from `earliest`"),
-        LogError::Full => Refusal::new(
-            Code::StorageFull,
-            "the disk is full: appends are refused, reads go on",
-        )
-        .retry_after(RETRY),
-        LogError::Busy => Refusal::new(
-            Code::Overloaded,
-            "too many bytes wait for the disk",
-        )
-        .retry_after(RETRY_BUSY),
+        LogError::Full => {
+            Refusal::new(Code::StorageFull, "the disk is full: appends are refused, reads go on")
+                .retry_after(RETRY)
+        }
+        LogError::Busy => Refusal::new(Code::Overloaded, "too many bytes wait for the disk")
+            .retry_after(RETRY_BUSY),
         LogError::TooLarge => {
             Refusal::new(Code::PayloadTooLarge, "the records of one call are larger than allowed")
         }

@@ -7,7 +7,8 @@ use rules::schema::Schema;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{
-    Durability, Offset, Partition, ProjectId, TenantId, TimestampMs, TopicConfig, TopicId, TopicName,
+    Durability, Offset, Partition, ProjectId, TenantId, TimestampMs, TopicConfig, TopicId,
+    TopicName,
 };
 
 /// What can change about a topic, swapped whole.

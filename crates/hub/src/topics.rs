@@ -74,8 +74,7 @@ impl Node {
         let existing = self.catalogue.count(who.project()) as u64;
         quota::check_topics(&self.admit(who)?.limits, existing)?;
         let (tenant, project) = (who.tenant(), who.project());
-        let record =
-            self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
+        let record = self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
         let topic = self.load_topic(record)?;
         self.tell_all(|| Message::TopicCreated(Arc::clone(&topic)));
         Ok(topic)

@@ -1,1 +1,17 @@
-//! server
+//! The binary's inside: configuration, wiring, the list of protocols, the commands. It joins the
+//! engine and the protocols, which do not know each other, and decides nothing else.
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod commands;
+pub mod config;
+mod console;
+pub mod dev;
+mod health;
+pub mod protocols;
+mod reference;
+mod rounds;
+mod serve;
+mod telemetry;
+#[cfg(test)]
+mod tests;

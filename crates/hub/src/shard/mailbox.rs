@@ -41,13 +41,7 @@ pub fn unpack(
 ) -> impl Iterator<Item = Arc<Delivery>> {
     let origin = Arc::clone(&topic.origin);
     batch.records().map(move |(offset, timestamp, record)| {
-        Arc::new(Delivery::new(
-            Arc::clone(&origin),
-            partition,
-            offset,
-            timestamp,
-            record,
-        ))
+        Arc::new(Delivery::new(Arc::clone(&origin), partition, offset, timestamp, record))
     })
 }
 

@@ -15,17 +15,17 @@ mod index;
 pub mod mailbox;
 mod pump;
 mod state;
-#[cfg(test)]
-mod tests;
 mod walk;
 
+#[cfg(test)]
+pub use index::KeyIndex;
 pub use index::SubscriptionKey;
 
 use eventlog::Engine;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailbox::{Mailbox, Message};
-use pump::Pump;
 use port::ShardId;
+use pump::Pump;
 use state::State;
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -214,7 +214,8 @@ impl State {
         let mut woken = Vec::new();
         for key in self.wild.clone() {
             let takes = |subscription: &Subscription| {
-                subscription.who.project() == topic.project && !subscription.topics.contains(&topic.id)
+                subscription.who.project() == topic.project
+                    && !subscription.topics.contains(&topic.id)
             };
             if !self.get(key).is_some_and(takes) {
                 continue;

@@ -1,0 +1,245 @@
+//! Tests of the hub on the real engine (over a simulated disk) and the real control plane (SQLite).
+
+mod cursors;
+mod following;
+mod index;
+mod isolation;
+mod limits;
+mod presence;
+mod reading;
+
+use crate::{Node, Options, Parts, World};
+use eventlog::EmbeddedLog;
+use identity::{Authenticator, Environment, Secrets, Settings};
+use port::sink::{Event, Room, Sink};
+use port::{
+    Credential, Delivery, Follow, Hub, Identity, Peer, Placed, Refusal, RequestId, ShardId,
+};
+use secrecy::ExposeSecret;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use tenancy::{Actor, KeyMode, NewKey, NewProject, NewTenant, Tenancy};
+use testkit::clock::ManualClock;
+use testkit::disk::SimDisk;
+use testkit::rng::SeededRng;
+use types::{
+    Filter, From, Key, Limits, ProjectId, Record, Scopes, SubscriptionTag, TenantId, TopicName,
+};
+
+/// 2026-11-21T00:00:00Z.
+const START_MS: i64 = 1_795_219_200_000;
+const SHARD: ShardId = ShardId(0);
+const TAG: SubscriptionTag = SubscriptionTag(1);
+
+/// A node with one tenant and project, and what it stands on.
+struct Site {
+    node: Arc<Node>,
+    tenancy: Arc<Tenancy>,
+    authenticator: Arc<Authenticator>,
+    clock: Arc<ManualClock>,
+    tenant: TenantId,
+    project: ProjectId,
+    _dir: tempfile::TempDir,
+}
+
+impl Site {
+    async fn open() -> Site {
+        let dir = tempfile::tempdir().expect("a writable temporary directory");
+        let clock = ManualClock::shared(START_MS);
+        let rng = SeededRng::shared(7);
+        let options = tenancy::Options::sqlite(&dir.path().join("metadata.sqlite"));
+        let tenancy = Tenancy::connect(&options, clock.clone(), rng.clone()).await;
+        let tenancy = Arc::new(tenancy.expect("a fresh database"));
+        let (tenant, project) = make_project(&tenancy, Limits::default()).await;
+        let secrets = Secrets::from_bytes([7; 32]);
+        let authenticator = Authenticator::new(
+            Arc::clone(&tenancy) as _,
+            &secrets,
+            Settings::default(),
+            clock.clone(),
+            rng.clone(),
+        );
+        let authenticator = Arc::new(authenticator.expect("an authenticator"));
+        let world =
+            storage::World { disk: SimDisk::shared(7), clock: clock.clone(), rng: rng.clone() };
+        let mut options = eventlog::Options::new("/log");
+        options.store.extent_bytes = 1 << 20;
+        options.store.free_bytes_min = 0;
+        options.maintain_interval = None;
+        let (log, _) = EmbeddedLog::open(world, options, Vec::new()).expect("an empty log");
+        let node = Node::start(Parts {
+            engine: log,
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            cursor_key: secrets.cursor_key(),
+            world: World { clock: clock.clone(), rng },
+            options: Options { shards: 2, auto_create_topics: true },
+        });
+        let node = node.await.expect("a node");
+        Site { node, tenancy, authenticator, clock, tenant, project, _dir: dir }
+    }
+
+    /// Somebody with these scopes in this project.
+    async fn caller(&self, project: (TenantId, ProjectId), scopes: Scopes) -> Identity {
+        let text = self.key(project, scopes).await;
+        self.prove(&text).await.expect("a good key")
+    }
+
+    async fn owner(&self) -> Identity {
+        self.caller((self.tenant, self.project), Scopes::all()).await
+    }
+
+    async fn key(&self, (tenant, project): (TenantId, ProjectId), scopes: Scopes) -> String {
+        let key = self.authenticator.new_api_key(Environment::Test);
+        let new = NewKey {
+            name: "key".to_owned(),
+            mode: KeyMode::Test,
+            prefix: key.lookup.clone(),
+            hash: key.hash.to_vec(),
+            scopes,
+            grants: None,
+            rate_per_second: None,
+            expires_at: None,
+        };
+        self.tenancy.create_key(tenant, project, new, &Actor::system()).await.expect("a key");
+        key.text.expose_secret().to_owned()
+    }
+
+    async fn prove(&self, key: &str) -> Result<Identity, Refusal> {
+        self.node.authenticate(&peer(), &Credential::ApiKey(key.to_owned())).await
+    }
+
+    async fn publish(&self, who: &Identity, topic: &str, records: Vec<Record>) -> Vec<Placed> {
+        let topic = name(topic);
+        self.node.append(who, &topic, records).await.expect("an append")
+    }
+}
+
+async fn make_project(tenancy: &Tenancy, limits: Limits) -> (TenantId, ProjectId) {
+    let by = Actor::system();
+    let new = NewTenant { name: "tenant".to_owned(), ..NewTenant::default() };
+    let tenant = tenancy.create_tenant(new, &by).await.expect("a tenant").id;
+    let new = NewProject { name: "project".to_owned(), limits };
+    let project = tenancy.create_project(tenant, new, &by).await.expect("a project").id;
+    (tenant, project)
+}
+
+fn peer() -> Peer {
+    Peer {
+        address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        shard: SHARD,
+        is_tls: false,
+        request_id: RequestId("test".into()),
+    }
+}
+
+fn name(text: &str) -> TopicName {
+    TopicName::parse(text).expect("a topic name")
+}
+
+fn record(key: &str, value: &str) -> Record {
+    Record {
+        key: Some(Key::new(key.to_owned()).expect("a key")),
+        value: Some(value.to_owned().into()),
+        ..Record::default()
+    }
+}
+
+fn follow(filter: &str, from: From) -> Follow {
+    Follow {
+        tag: TAG,
+        filter: Filter::parse(filter).expect("a filter"),
+        from,
+        latest_first: false,
+        exclude_own: false,
+    }
+}
+
+/// A connection that takes so many records and is then full until it is emptied.
+struct Outlet {
+    room: usize,
+    state: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    waiting: VecDeque<Arc<Delivery>>,
+    news: Vec<String>,
+    wakers: Vec<Waker>,
+}
+
+impl Outlet {
+    fn new(room: usize) -> Arc<Outlet> {
+        Arc::new(Outlet { room, state: Mutex::default() })
+    }
+
+    fn empty(&self) -> Vec<Arc<Delivery>> {
+        let mut state = self.state.lock().expect("no panic while held");
+        state.wakers.drain(..).for_each(Waker::wake);
+        state.waiting.drain(..).collect()
+    }
+
+    fn news(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().expect("no panic while held").news)
+    }
+}
+
+impl Sink for Outlet {
+    fn push(&self, _tag: SubscriptionTag, event: Event<'_>) -> Room {
+        let mut state = self.state.lock().expect("no panic while held");
+        match event {
+            Event::Delivery(delivery) => state.waiting.push_back(Arc::clone(delivery)),
+            Event::CaughtUp => state.news.push("caught up".to_owned()),
+            Event::Gap { from, to, .. } => state.news.push(format!("gap {from} {to}")),
+            Event::Ended(why) => state.news.push(format!("ended {}", why.code().name())),
+        }
+        if state.waiting.len() >= self.room { Room::Full } else { Room::Free }
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock().expect("no panic while held");
+        if state.waiting.len() < self.room {
+            return Poll::Ready(());
+        }
+        state.wakers.push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Runs the test with the node's shard 0 turning beside it on the same thread, as the edge does.
+fn on_shard<T>(test: impl AsyncFnOnce(&Site) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime.expect("a runtime"), async {
+        let site = Site::open().await;
+        let mut shard = site.node.shard(SHARD);
+        let turning = tokio::task::spawn_local(async move {
+            loop {
+                std::future::poll_fn(|cx| shard.poll_turn(cx, 16)).await;
+                tokio::task::yield_now().await;
+            }
+        });
+        let outcome = test(&site).await;
+        turning.abort();
+        outcome
+    })
+}
+
+/// Empties the outlet until it has given so many records.
+async fn collect(outlet: &Outlet, count: usize) -> Vec<Arc<Delivery>> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.extend(outlet.empty());
+        tokio::task::yield_now().await;
+    }
+    all
+}
+
+fn values(deliveries: &[Arc<Delivery>]) -> Vec<String> {
+    let text = |delivery: &Arc<Delivery>| {
+        String::from_utf8_lossy(delivery.record.value.as_deref().unwrap_or_default()).into_owned()
+    };
+    deliveries.iter().map(text).collect()
+}

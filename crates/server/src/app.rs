@@ -1,0 +1,221 @@
+//! From configuration to a running server and back: build, serve, drain. Whatever can be wrong is
+//! found before traffic: bad settings, a data directory in use, a taken port.
+
+use crate::config::{Config, ConfigError};
+use crate::health::{Health, MetricsRoute};
+use crate::rounds::Rounds;
+use crate::telemetry::Instruments;
+use crate::{console, protocols};
+use axum::Router;
+use edge::{Edge, Faces};
+use eventlog::{EmbeddedLog, Engine};
+use hub::Node;
+use identity::{Authenticator, OperatorTokens, Secrets};
+use port::Live;
+use secrecy::{ExposeSecret, SecretString};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use stdx::disk::SystemDisk;
+use stdx::{Clock, Rng, SystemClock, SystemRng};
+use tenancy::Tenancy;
+
+/// A start that failed, for people.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    #[error("the data directory {path}: {cause}")]
+    Data { path: PathBuf, cause: String },
+    #[error("the metadata database: {0}")]
+    Database(#[from] tenancy::TenancyError),
+    #[error("the log: {0}")]
+    Log(#[from] eventlog::LogError),
+    #[error("{0}")]
+    Refused(#[from] port::Refusal),
+    #[error("{0}")]
+    Edge(#[from] edge::EdgeError),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Clock and randomness of the process.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+impl World {
+    pub fn system() -> World {
+        World { clock: SystemClock::shared(), rng: SystemRng::shared() }
+    }
+}
+
+pub struct App {
+    pub config: Config,
+    pub tenancy: Arc<Tenancy>,
+    pub authenticator: Arc<Authenticator>,
+    pub world: World,
+    log: Arc<EmbeddedLog>,
+    node: Arc<Node>,
+    edge: Edge,
+    is_draining: Arc<AtomicBool>,
+    started: Instant,
+}
+
+impl App {
+    /// Opens everything and binds the ports; nothing is served yet.
+    pub async fn build(
+        config: Config,
+        operators: &[SecretString],
+        instruments: &Instruments,
+    ) -> Result<App, StartError> {
+        let started = Instant::now();
+        let mounts = protocols::mount_all(&config.protocols)?;
+        let world = World::system();
+        let secrets = open_secrets(&config, &world)?;
+        let tenancy = Arc::new(open_database(&config, &world).await?);
+        let log = open_log(&config, &world, &tenancy).await?;
+        let engine: Arc<dyn Engine> = Arc::clone(&log) as _;
+        let authenticator = Arc::new(Authenticator::new(
+            Arc::clone(&tenancy) as _,
+            &secrets,
+            config.identity.clone(),
+            Arc::clone(&world.clock),
+            Arc::clone(&world.rng),
+        )?);
+        let node = Node::start(hub::Parts {
+            engine: Arc::clone(&engine),
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            cursor_key: secrets.cursor_key(),
+            world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
+            options: hub::Options {
+                shards: usize::from(config.edge.shard_count()),
+                auto_create_topics: config.topics.auto_create,
+            },
+        })
+        .await?;
+        let is_draining = Arc::new(AtomicBool::new(false));
+        let health = Health {
+            engine,
+            tenancy: Arc::clone(&tenancy),
+            metrics: instruments.metrics.clone(),
+            is_draining: Arc::clone(&is_draining),
+        };
+        let control = control::Control {
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            live: Arc::clone(&node) as _,
+            hub: Arc::clone(&node) as _,
+            operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
+            clock: Arc::clone(&world.clock),
+            sealer: Arc::new(secrets.sealer(Arc::clone(&world.rng))),
+        };
+        let faces = Faces {
+            fallback: public_routes(&config, health.clone(), &control),
+            admin: control.routes().merge(health.routes(MetricsRoute::Served)),
+            mounts,
+        };
+        let edge_world =
+            edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
+        let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
+        Ok(App { config, tenancy, authenticator, world, log, node, edge, is_draining, started })
+    }
+
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
+    /// to come back, what was acknowledged is on disk, what was used is written down.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let rounds = Rounds::start(Arc::clone(&self.node));
+        tracing::info!(
+            address = %self.edge.public_address(),
+            admin = ?self.edge.admin_address(),
+            start_ms = self.started.elapsed().as_millis() as u64,
+            "ready"
+        );
+        let (node, is_draining) = (Arc::clone(&self.node), Arc::clone(&self.is_draining));
+        let drain = async move {
+            stop.await;
+            tracing::info!("draining");
+            is_draining.store(true, Ordering::Relaxed);
+            node.drain();
+        };
+        let served = self.edge.serve(drain).await;
+        rounds.stop().await;
+        if let Err(refusal) = self.node.write_usage().await {
+            tracing::error!(%refusal, "the last usage could not be written");
+        }
+        self.log.close().await;
+        tracing::info!("stopped");
+        Ok(served?)
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> StartError {
+    StartError::Other(error.to_string())
+}
+
+fn open_secrets(config: &Config, world: &World) -> Result<Secrets, StartError> {
+    let wrong = |cause: String| StartError::Data { path: config.data_dir.clone(), cause };
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| wrong(error.to_string()))?;
+    let path = config.data_dir.join("secret.key");
+    Secrets::load_or_create(&path, &*world.rng).map_err(|error| wrong(error.to_string()))
+}
+
+async fn open_database(config: &Config, world: &World) -> Result<Tenancy, StartError> {
+    let options = match &config.database.url {
+        Some(url) => tenancy::Options::new(url.expose_secret()),
+        None => tenancy::Options::sqlite(&config.data_dir.join("metadata.sqlite")),
+    };
+    let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
+    Ok(Tenancy::connect(&options, clock, rng).await?)
+}
+
+async fn open_log(
+    config: &Config,
+    world: &World,
+    tenancy: &Tenancy,
+) -> Result<Arc<EmbeddedLog>, StartError> {
+    let topics = tenancy.all_topics().await?;
+    let specs = topics
+        .into_iter()
+        .map(|topic| eventlog::TopicSpec {
+            id: topic.id,
+            tenant: topic.tenant,
+            project: topic.project,
+            config: topic.config,
+        })
+        .collect();
+    let mut options = eventlog::Options::new(config.data_dir.join("log"));
+    let mib = |count: u32| u64::from(count) << 20;
+    options.tail_bytes_max = mib(config.log.tail_mib) as usize;
+    options.pending_bytes_max = mib(config.log.pending_mib) as usize;
+    options.store.extent_bytes = config.log.extent_mib << 20;
+    options.store.pool_extents = config.log.pool_extents;
+    options.store.free_bytes_min = mib(config.log.free_mib_min);
+    let world = storage::World {
+        disk: Arc::new(SystemDisk::default()),
+        clock: Arc::clone(&world.clock),
+        rng: Arc::clone(&world.rng),
+    };
+    // Recovery reads whole extents: not on an async thread.
+    let opening = move || EmbeddedLog::open(world, options, specs);
+    let (log, report) = tokio::task::spawn_blocking(opening).await.map_err(other)??;
+    tracing::info!(?report, "the log is open");
+    Ok(log)
+}
+
+fn public_routes(config: &Config, health: Health, control: &control::Control) -> Router {
+    let metrics = match config.telemetry.metrics_public {
+        true => MetricsRoute::Served,
+        false => MetricsRoute::Hidden,
+    };
+    health.routes(metrics).merge(control.project_routes()).merge(console::routes())
+}

@@ -1,0 +1,117 @@
+//! The command line.
+
+use crate::config::{self, Config, Source};
+use crate::dev::Dev;
+use crate::reference::Reference;
+use crate::serve;
+use clap::{Parser, Subcommand};
+use cli::target::Target;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "mainstem", version, about = "One binary for live software")]
+#[command(propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything on embedded defaults, with a demo tenant and key.
+    Dev(Dev),
+    /// Runs the server as configured.
+    Serve {
+        /// YAML, JSON or TOML; `MAINSTEM__SECTION__KEY` in the environment overrides it.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Checks, prints or explains the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Publishes records.
+    Publish(cli::publish::Publish),
+    /// Prints records as they come, from any point in history.
+    Follow(cli::follow::Follow),
+    /// Generates load and measures.
+    #[command(subcommand)]
+    Bench(cli::bench::Bench),
+    #[command(flatten)]
+    Admin(cli::admin::Admin),
+    /// Prints reference pages.
+    #[command(subcommand)]
+    Reference(Reference),
+    /// Prints the version.
+    Version,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Reads a configuration as `serve` would, and says what is wrong with it.
+    Check {
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Prints the configuration in force, secrets left out.
+    Print {
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Lists every option with its default and meaning.
+    Reference,
+}
+
+impl Arguments {
+    pub fn read() -> Arguments {
+        Arguments::parse()
+    }
+}
+
+/// Runs a command to its end; the error is one line for people.
+pub fn run(arguments: Arguments) -> Result<(), String> {
+    // One provider for every TLS user of the process, before the first of them.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let target = arguments.target;
+    match arguments.command {
+        Command::Dev(dev) => serve::dev(&dev),
+        Command::Serve { config } => serve::serve(config),
+        Command::Config(command) => configure(command),
+        Command::Publish(publish) => client(publish.run(&target)),
+        Command::Follow(follow) => client(follow.run(&target)),
+        Command::Bench(bench) => client(bench.run(&target)),
+        Command::Admin(admin) => client(admin.run(&target)),
+        Command::Reference(reference) => reference.print(),
+        Command::Version => {
+            println!("mainstem {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}
+
+fn client(command: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(command)
+}
+
+fn configure(command: ConfigCommand) -> Result<(), String> {
+    let read = |file| config::load(&Source::with_environment(file));
+    match command {
+        ConfigCommand::Check { config } => {
+            read(config).map_err(|error| error.to_string())?;
+            println!("the configuration is good");
+            Ok(())
+        }
+        ConfigCommand::Print { config } => {
+            let config: Config = read(config).map_err(|error| error.to_string())?;
+            let text = serde_saphyr::to_string(&config).map_err(|error| error.to_string())?;
+            print!("{text}");
+            Ok(())
+        }
+        ConfigCommand::Reference => Reference::Config.print(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Everything an operator may set. The comments on the fields are the manual: the reference in the
+//! docs and `mainstem config reference` are made from them. Unknown keys are refused.
+
+mod load;
+mod locate;
+
+pub use load::{ConfigError, Source, load};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything durable lies: the log, the embedded database, the root secret. One process
+    /// at a time.
+    pub data_dir: PathBuf,
+    pub edge: edge::Config,
+    pub admin: Admin,
+    pub database: Database,
+    pub log: Log,
+    pub topics: Topics,
+    pub identity: identity::Settings,
+    pub telemetry: Telemetry,
+    /// Settings per protocol, by its name; `false` switches one off.
+    pub protocols: BTreeMap<String, serde_json::Value>,
+}
+
+/// Who may use the admin API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Bearer token of the operator, 24 characters or more. Better given as a file, or as
+    /// `MAINSTEM__ADMIN__TOKEN`.
+    #[serde(skip_serializing)]
+    pub token: Option<SecretString>,
+    /// File that holds the token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where tenants, projects, keys and topic definitions are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host/database`; absent keeps them in SQLite in the data
+    /// directory. Hidden in printed configurations.
+    #[serde(skip_serializing)]
+    pub url: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Mebibytes of one extent file, 1 to 1024.
+    pub extent_mib: u32,
+    /// Free extents written ahead of need.
+    pub pool_extents: u32,
+    /// Mebibytes of the newest records kept in memory for live readers.
+    pub tail_mib: u32,
+    /// Mebibytes that may wait for the disk before appends are told to slow down.
+    pub pending_mib: u32,
+    /// Mebibytes of disk that stay free: appends are refused below.
+    pub free_mib_min: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topics {
+    /// A topic comes into being when it is first published to or followed.
+    pub auto_create: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// What is logged, in the syntax of `RUST_LOG`: `info`, or `warn,hub=debug`.
+    pub log: String,
+    pub log_format: LogFormat,
+    /// An OTLP collector (`http://host:4318`) that gets the traces; absent sends none.
+    pub otlp_url: Option<String>,
+    /// Of a hundred traces begun here, how many are sent.
+    pub trace_percent: u8,
+    /// Serves `/metrics` on the public port too; the admin port always has it.
+    pub metrics_public: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data_dir: "data".into(),
+            edge: edge::Config::default(),
+            admin: Admin::default(),
+            database: Database::default(),
+            log: Log::default(),
+            topics: Topics::default(),
+            identity: identity::Settings::default(),
+            telemetry: Telemetry::default(),
+            protocols: crate::protocols::defaults(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { extent_mib: 256, pool_extents: 1, tail_mib: 32, pending_mib: 64, free_mib_min: 256 }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Topics {
+        Topics { auto_create: true }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        Telemetry {
+            log: "info".into(),
+            log_format: LogFormat::Json,
+            otlp_url: None,
+            trace_percent: 10,
+            metrics_public: false,
+        }
+    }
+}
+
+impl Config {
+    /// Whether the settings agree with each other and with the protocols built in.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.edge.check().map_err(|error| ConfigError::about("edge", error))?;
+        if !(1..=1024).contains(&self.log.extent_mib) {
+            return Err(ConfigError::about("log.extent_mib", "an extent has 1 to 1024 MiB"));
+        }
+        if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
+            return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
+        }
+        if self.telemetry.trace_percent > 100 {
+            return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
+        }
+        if self.edge.admin_listen == Some(self.edge.listen) && self.edge.listen.port() != 0 {
+            return Err(ConfigError::about(
+                "edge.admin_listen",
+                "the admin API must not share the tenants' address",
+            ));
+        }
+        crate::protocols::mount_all(&self.protocols).map(|_| ())
+    }
+}

@@ -1,0 +1,164 @@
+//! Development mode: a tenant, a project, a key and an operator's token, made once and written
+//! where scripts find them, and the commands a newcomer pastes next.
+
+use crate::app::App;
+use crate::config::{Config, LogFormat};
+use identity::Environment;
+use port::Credential;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use stdx::Rng;
+use tenancy::{Actor, KeyMode, NewKey};
+use types::Scopes;
+
+const NAME: &str = "demo";
+
+#[derive(clap::Args, Debug)]
+pub struct Dev {
+    /// Where everything durable lies.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Where tenants' clients connect.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where the admin API answers.
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    admin_listen: SocketAddr,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    #[arg(long, default_value = "info", env = "RUST_LOG")]
+    log: String,
+}
+
+/// `<data>/dev-credentials.json`, readable by its owner only.
+#[derive(Serialize, Deserialize, Clone)]
+pub struct DevCredentials {
+    pub http_url: String,
+    pub admin_url: String,
+    pub tenant: String,
+    pub project: String,
+    pub api_key: String,
+    pub admin_token: String,
+}
+
+impl Dev {
+    pub fn config(&self) -> Config {
+        let mut config = Config { data_dir: self.data.clone(), ..Config::default() };
+        config.edge.listen = self.listen;
+        config.edge.admin_listen = Some(self.admin_listen);
+        config.telemetry.log = self.log.clone();
+        config.telemetry.log_format = LogFormat::Pretty;
+        config.telemetry.metrics_public = true;
+        config
+    }
+
+    fn file(&self) -> PathBuf {
+        self.data.join("dev-credentials.json")
+    }
+
+    /// The operator's token of an earlier start, or a new one.
+    pub fn admin_token(&self, rng: &dyn Rng) -> SecretString {
+        match read(&self.file()) {
+            Some(known) => known.admin_token.into(),
+            None => {
+                let mut bytes = [0; 24];
+                rng.fill(&mut bytes);
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("msadmin_{digits}").into()
+            }
+        }
+    }
+
+    /// Makes what is missing, writes the file anew and says what to do with it.
+    pub async fn prepare(&self, app: &App, admin_token: &SecretString) -> Result<(), String> {
+        let made = app.tenancy.bootstrap(NAME, &Actor::system()).await;
+        let made = made.map_err(|error| error.to_string())?;
+        let known = read(&self.file()).map(|known| known.api_key);
+        let api_key = match known {
+            Some(key) if works(app, &key).await => key,
+            _ => {
+                let key = app.authenticator.new_api_key(Environment::Test);
+                let new = NewKey {
+                    name: NAME.to_owned(),
+                    mode: KeyMode::Test,
+                    prefix: key.lookup.clone(),
+                    hash: key.hash.to_vec(),
+                    scopes: Scopes::all(),
+                    grants: None,
+                    rate_per_second: None,
+                    expires_at: None,
+                };
+                let (tenant, project) = (made.tenant.id, made.project.id);
+                let stored =
+                    app.tenancy.create_key(tenant, project, new, &Actor::system()).await;
+                stored.map_err(|error| error.to_string())?;
+                key.text.expose_secret().to_owned()
+            }
+        };
+        let admin = app.edge().admin_address().unwrap_or(self.admin_listen);
+        let credentials = DevCredentials {
+            http_url: format!("http://{}", app.edge().public_address()),
+            admin_url: format!("http://{admin}"),
+            tenant: made.tenant.id.to_string(),
+            project: made.project.id.to_string(),
+            api_key,
+            admin_token: admin_token.expose_secret().to_owned(),
+        };
+        write(&self.file(), &credentials).map_err(|error| error.to_string())?;
+        println!("{}", welcome(&credentials, &self.file()));
+        Ok(())
+    }
+}
+
+/// Whether the key of an earlier start is still good: the database may be another one.
+async fn works(app: &App, key: &str) -> bool {
+    let peer = port::Peer {
+        address: app.edge().public_address(),
+        shard: port::ShardId(0),
+        is_tls: false,
+        request_id: port::RequestId("start".into()),
+    };
+    let credential = Credential::ApiKey(key.to_owned());
+    app.authenticator.authenticate(&peer, &credential).await.is_ok()
+}
+
+fn read(path: &Path) -> Option<DevCredentials> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+fn write(path: &Path, credentials: &DevCredentials) -> std::io::Result<()> {
+    let text = serde_json::to_string_pretty(credentials)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")
+}
+
+fn welcome(known: &DevCredentials, file: &Path) -> String {
+    let (url, key) = (&known.http_url, &known.api_key);
+    let socket = url.replacen("http", "ws", 1);
+    let place = file.display();
+    format!(
+        r#"
+  Mainstem is up.   Console  {url}/      API  {url}/openapi.json      Admin  {admin}
+
+  export KEY={key}
+
+  Follow, live (curl, then our own client):
+    curl -N "{url}/v1/sse?topics=orders&access_token=$KEY"
+    mainstem follow orders --from earliest
+  Publish:
+    curl {url}/v1/events -H "Authorization: Bearer $KEY" \
+      -H 'content-type: application/json' -d '{{"topic":"orders","key":"eu/42","data":{{"total":99}}}}'
+  WebSocket:
+    wscat -c "{socket}/v1/ws?access_token=$KEY" -s mainstem.v1.json
+      > {{"type":"subscribe","id":1,"filter":"orders/#","from":"earliest"}}
+
+  All of it is in {place} (for your eyes only). Ctrl-C stops.
+"#,
+        admin = known.admin_url,
+    )
+}

@@ -1,0 +1,77 @@
+//! Whether the process lives, whether it can do its work, and its figures.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use eventlog::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tenancy::Tenancy;
+
+/// A dependency that takes longer counts as down.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub struct Health {
+    pub engine: Arc<dyn Engine>,
+    pub tenancy: Arc<Tenancy>,
+    pub metrics: PrometheusHandle,
+    pub is_draining: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// `/healthz` and `/readyz`, and `/metrics` where it is wanted.
+    pub fn routes(self, metrics: MetricsRoute) -> Router {
+        let routes = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready));
+        match metrics {
+            MetricsRoute::Served => routes.route("/metrics", get(figures)),
+            MetricsRoute::Hidden => routes,
+        }
+        .with_state(self)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsRoute {
+    Served,
+    Hidden,
+}
+
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// 200 when appends and look-ups work, else 503; either way with the state of each part.
+async fn ready(State(health): State<Health>) -> Response {
+    let ping = tokio::time::timeout(CHECK_TIME_MAX, health.tenancy.ping()).await;
+    let database = match ping {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    };
+    let log = health.engine.health();
+    let is_draining = health.is_draining.load(Ordering::Relaxed);
+    let is_ready = database.is_ok() && log.is_writable && !is_draining;
+    let state = |is_ok: bool, reason: Option<String>| match (is_ok, reason) {
+        (true, _) => json!({"status": "ok"}),
+        (false, reason) => json!({"status": "down", "reason": reason}),
+    };
+    let body = json!({
+        "status": if is_ready { "ready" } else if is_draining { "draining" } else { "degraded" },
+        "log": state(log.is_writable, log.reason),
+        "database": state(database.is_ok(), database.err()),
+    });
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+async fn figures(State(health): State<Health>) -> Response {
+    let text = health.metrics.render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,58 @@
+//! What the node does by itself, again and again: look at what open connections rest on, write
+//! down what was used. The rounds end when the server drains.
+
+use hub::Node;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A revocation made by another node ends its connections within a second.
+const REVIEW_EVERY: Duration = Duration::from_millis(400);
+const USAGE_EVERY: Duration = Duration::from_secs(5);
+
+pub struct Rounds {
+    stop: watch::Sender<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Rounds {
+    pub fn start(node: Arc<Node>) -> Rounds {
+        let (stop, stopped) = watch::channel(());
+        let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
+        let usage = tokio::spawn(write_usage(node, stopped));
+        Rounds { stop, tasks: vec![review, usage] }
+    }
+
+    /// Lets the round under way finish.
+    pub async fn stop(self) {
+        drop(self.stop);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a round panicked");
+            }
+        }
+    }
+}
+
+/// Waits for the next round; `false` when there is none any more.
+async fn next(every: Duration, stopped: &mut watch::Receiver<()>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(every) => true,
+        _ = stopped.changed() => false,
+    }
+}
+
+async fn review(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while next(REVIEW_EVERY, &mut stopped).await {
+        node.review().await;
+    }
+}
+
+async fn write_usage(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while next(USAGE_EVERY, &mut stopped).await {
+        if let Err(refusal) = node.write_usage().await {
+            tracing::warn!(%refusal, "usage is kept until the database takes it");
+        }
+    }
+}

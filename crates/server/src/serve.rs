@@ -1,0 +1,105 @@
+//! Running the server: telemetry first, then the runtime, then the app, until a signal or a
+//! failure; and the reload of what may change while it runs.
+
+use crate::app::{App, StartError, World};
+use crate::config::{self, Config, Source};
+use crate::dev::Dev;
+use crate::telemetry::{self, Instruments};
+use secrecy::SecretString;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// `mainstem dev`.
+pub fn dev(dev: &Dev) -> Result<(), String> {
+    let config = dev.config();
+    let instruments = telemetry::install(&config.telemetry)?;
+    let token = dev.admin_token(&*World::system().rng);
+    let outcome = runtime()?.block_on(async {
+        let app = App::build(config, std::slice::from_ref(&token), &instruments).await?;
+        dev.prepare(&app, &token).await.map_err(StartError::Other)?;
+        app.serve(stopped()).await
+    });
+    instruments.finish();
+    outcome.map_err(|error| error.to_string())
+}
+
+/// `mainstem serve`.
+pub fn serve(file: Option<PathBuf>) -> Result<(), String> {
+    let source = Source::with_environment(file);
+    let config = config::load(&source).map_err(|error| match &source.file {
+        Some(file) => format!("{}: {error}", file.display()),
+        None => error.to_string(),
+    })?;
+    let instruments = telemetry::install(&config.telemetry)?;
+    let operators = operators(&config)?;
+    let outcome = runtime()?.block_on(async {
+        let app = App::build(config, &operators, &instruments).await?;
+        let reloading = reload(&source, &instruments);
+        tokio::select! {
+            outcome = app.serve(stopped()) => outcome,
+            () = reloading => Ok(()),
+        }
+    });
+    instruments.finish();
+    outcome.map_err(|error| error.to_string())
+}
+
+/// Tenants' connections have threads of their own; what is left needs few.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// The tokens that open the admin API; none keeps it shut.
+fn operators(config: &Config) -> Result<Vec<SecretString>, String> {
+    let from_file = |path: &Path| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("admin.token_file {}: {error}", path.display()))?;
+        Ok::<SecretString, String>(text.trim().to_owned().into())
+    };
+    let file = config.admin.token_file.as_deref().map(from_file).transpose()?;
+    Ok(config.admin.token.clone().into_iter().chain(file).collect())
+}
+
+/// SIGINT or SIGTERM; a second one ends the process at once.
+async fn stopped() {
+    let both = signal(SignalKind::interrupt()).and_then(|interrupt| {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok((interrupt, terminate))
+    });
+    let Ok((mut interrupt, mut terminate)) = both else {
+        tracing::error!("signals cannot be heard; the server runs until it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+}
+
+/// On SIGHUP the configuration is read again. What can change at run time does; what cannot is
+/// named; a bad file changes nothing. Never ends by itself.
+async fn reload(source: &Source, instruments: &Instruments) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return std::future::pending().await;
+    };
+    while hangup.recv().await.is_some() {
+        match config::load(source) {
+            Ok(config) => match instruments.set_log(&config.telemetry.log) {
+                Ok(()) => tracing::info!(log = config.telemetry.log, "configuration reloaded"),
+                Err(error) => tracing::error!(%error, "telemetry.log is left as it was"),
+            },
+            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        }
+    }
+}
