@@ -1,1 +1,103 @@
-//! control
+//! The admin API: what operators of an installation see and change, as JSON over HTTP on a port of
+//! its own. One typed service over `tenancy`'s records, the hub's topics and the node's live state;
+//! the CLI is a client of it. It must not decide who a tenant's caller is, nor touch the log: topics
+//! go through `port::Hub` like anybody's.
+//!
+//! Every request passes `gate` (operator token, request id, headers) and, when it changes
+//! something, `repeat` (idempotency keys, and running to the end even when the client leaves).
+#![forbid(unsafe_code)]
+
+mod admin;
+mod gate;
+mod page;
+mod path;
+mod repeat;
+mod routes;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use admin::{Configuration, Parts};
+
+use admin::Shared;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use http::StatusCode;
+use port::{Code, Refusal};
+use std::sync::Arc;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+
+/// Where the API describes itself; the one path that needs no token.
+pub const OPENAPI_PATH: &str = "/v1/openapi.json";
+
+/// The admin API, ready to be served, and its description.
+pub struct AdminApi {
+    pub router: Router,
+    /// The OpenAPI document, which the router also serves at `OPENAPI_PATH`.
+    pub openapi: serde_json::Value,
+}
+
+impl std::fmt::Debug for AdminApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminApi").finish_non_exhaustive()
+    }
+}
+
+/// Builds the API. The edge should put a `port::Peer` into each request's extensions; without one
+/// the API makes a request id of its own.
+///
+/// # Errors
+/// `INTERNAL` when the description cannot be written as JSON.
+pub fn admin_api(parts: Parts) -> Result<AdminApi, Refusal> {
+    let shared = Arc::new(Shared::new(parts));
+    let (router, openapi) = routes::all().split_for_parts();
+    let openapi = serde_json::to_value(describe(openapi));
+    let openapi = openapi.map_err(|error| Refusal::internal(&error))?;
+    let repeat = middleware::from_fn_with_state(Arc::clone(&shared), repeat::repeat);
+    let gate = middleware::from_fn_with_state(Arc::clone(&shared), gate::gate);
+    let document = openapi.clone();
+    let described = Router::new().route(OPENAPI_PATH, get(move || async move { Json(document) }));
+    let router = router
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(repeat)
+        .layer(gate)
+        .with_state(shared)
+        .merge(described);
+    Ok(AdminApi { router, openapi })
+}
+
+async fn no_route(admin: admin::Admin) -> axum::response::Response {
+    let refusal = Refusal::new(Code::NotFound, "there is no such path in the admin API");
+    admin.refuse(&refusal.hint(format!("the paths are listed at {OPENAPI_PATH}")))
+}
+
+async fn no_method(admin: admin::Admin) -> axum::response::Response {
+    let refusal = Refusal::new(Code::Unsupported, "the path does not take this method");
+    let refusal = refusal.hint(format!("the methods are listed at {OPENAPI_PATH}"));
+    let mut response = admin.refuse(&refusal);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+fn describe(mut openapi: OpenApi) -> OpenApi {
+    const SCHEME: &str = "operator_token";
+    let mut info = Info::new("Mainstem admin API", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Tenants, projects, keys, topics, connections and usage of an installation. Every request \
+         carries an operator token as `Authorization: Bearer`. Requests that change something take \
+         an `Idempotency-Key`. Lists end with `next_cursor`, to be passed as `cursor`."
+            .to_owned(),
+    );
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let components = openapi.components.get_or_insert_default();
+    components.add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
+    let needs = SecurityRequirement::new::<&str, [&str; 0], &str>(SCHEME, []);
+    OpenApiBuilder::from(openapi).info(info).security(Some([needs])).build()
+}
+
+/// All of one area's routes.
+type Routes = OpenApiRouter<Arc<Shared>>;

@@ -17,9 +17,9 @@ use types::{ProjectId, TenantId, TimestampMs};
 pub struct Actor(String);
 
 impl Actor {
-    /// Somebody with an administrator's token of this node.
-    pub fn operator(name: &str) -> Actor {
-        Actor(format!("operator:{name}"))
+    /// Somebody with an operator's token of this installation: the principal of the same name.
+    pub fn operator() -> Actor {
+        Actor("operator".to_owned())
     }
 
     /// The node itself: start-up, reload, expiry.
@@ -160,6 +160,26 @@ impl Tenancy {
         limit: usize,
     ) -> Result<Page<AuditRecord>> {
         self.audit_page(table::Entity::find(), filter, limit).await
+    }
+
+    /// A connection that an operator closed: it is no record of the store, but its end is in the
+    /// trail.
+    pub async fn note_connection_closed(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        connection: u64,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let entry = Entry {
+            tenant: Some(tenant),
+            project: Some(project),
+            action: "connection.close",
+            target: &connection,
+            details,
+        };
+        self.change(by).await?.commit(entry).await
     }
 
     async fn audit_page(

@@ -68,7 +68,7 @@ async fn on_each(test: impl AsyncFn(&Store)) {
 }
 
 fn operator() -> Actor {
-    Actor::operator("test")
+    Actor::operator()
 }
 
 impl Store {

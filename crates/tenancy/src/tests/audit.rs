@@ -82,7 +82,7 @@ async fn the_trail_is_filtered_and_paged_newest_first() {
     on_each(async |store| {
         let (tenant, project) = store.scope("a").await;
         let (other, _) = store.scope("b").await;
-        let by = Actor::operator("ann");
+        let by = Actor::system();
         for prefix in ["k1", "k2", "k3"] {
             store.create_key(tenant, project, new_key(prefix), &by).await.unwrap();
         }
@@ -91,7 +91,7 @@ async fn the_trail_is_filtered_and_paged_newest_first() {
         let page = store.audit(tenant, &keys, 2).await.unwrap();
         assert!(page.has_more);
         let newest = &page.items[0];
-        assert_eq!(newest.actor, "operator:ann");
+        assert_eq!(newest.actor, "system");
         assert_eq!((newest.tenant, newest.project), (Some(tenant), Some(project)));
         assert_eq!((newest.at, &newest.details["prefix"]), (START_MS, &"k3".into()));
         assert!(newest.target.starts_with("key_"));

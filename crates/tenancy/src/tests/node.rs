@@ -35,7 +35,7 @@ async fn configuration_can_be_traced_back() {
             assert_eq!((made.revision, &made.config), (number, &config));
         }
         let newest = store.config_revision(None).await.unwrap().unwrap();
-        assert_eq!((newest.revision, newest.actor.as_str()), (4, "operator:test"));
+        assert_eq!((newest.revision, newest.actor.as_str()), (4, "operator"));
         let second = store.config_revision(Some(2)).await.unwrap().unwrap();
         assert_eq!(second.config, json!({"number": 2}));
         assert!(store.config_revision(Some(u64::MAX)).await.unwrap().is_none());
@@ -59,7 +59,7 @@ async fn a_repeated_request_is_answered_and_not_carried_out() {
         let reused = store.claim_request(&by, "k", b"other").await;
         assert_eq!(reused, Err(TenancyError::RequestReused));
         // Another actor's key of the same text is another key.
-        let stranger = Actor::operator("stranger");
+        let stranger = Actor::system();
         let fresh = store.claim_request(&stranger, "k", b"other").await.unwrap();
         assert_eq!(fresh, RequestClaim::Fresh);
         store.release_request(&stranger, "k").await.unwrap();

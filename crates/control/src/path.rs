@@ -1,0 +1,93 @@
+//! Identifiers in paths, each refused by name when it is malformed. It must not ask whether what
+//! they name exists.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use port::{Code, ConnectionId, Refusal};
+use std::fmt::Display;
+use std::str::FromStr;
+use tenancy::SigningKeyId;
+use types::{KeyId, ProjectId, TenantId};
+use wire_http::Rejection;
+
+/// `{tenant}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TenantPath(pub(crate) TenantId);
+
+/// `{tenant}` and `{project}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProjectPath {
+    pub(crate) tenant: TenantId,
+    pub(crate) project: ProjectId,
+}
+
+/// `{key}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyPath(pub(crate) KeyId);
+
+/// `{signing_key}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SigningKeyPath(pub(crate) SigningKeyId);
+
+/// `{connection}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionPath(pub(crate) ConnectionId);
+
+/// One parameter of the path by name.
+async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let text = params
+        .as_ref()
+        .ok()
+        .and_then(|params| params.iter().find(|(found, _)| *found == name).map(|(_, text)| text));
+    let bad = |why: String| {
+        Refusal::new(Code::InvalidRequest, format!("the path's {name} is not an identifier"))
+            .field(name)
+            .hint(why)
+    };
+    match text.map(T::from_str) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(Rejection::new(parts, bad(error.to_string()))),
+        None => Err(Rejection::new(parts, bad("the path is not UTF-8 text".to_owned()))),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<TenantPath, Rejection> {
+        param(parts, "tenant").await.map(TenantPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ProjectPath, Rejection> {
+        let tenant = param(parts, "tenant").await?;
+        Ok(ProjectPath { tenant, project: param(parts, "project").await? })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<KeyPath, Rejection> {
+        param(parts, "key").await.map(KeyPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SigningKeyPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<SigningKeyPath, Rejection> {
+        param(parts, "signing_key").await.map(SigningKeyPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ConnectionPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ConnectionPath, Rejection> {
+        param(parts, "connection").await.map(|id| ConnectionPath(ConnectionId(id)))
+    }
+}

@@ -1,0 +1,26 @@
+//! All routes, one module per area. A route reads its input, makes one call and shows the outcome.
+
+mod audit;
+mod configuration;
+mod connections;
+mod keys;
+mod projects;
+mod signing;
+mod tenants;
+mod topics;
+mod usage;
+
+use crate::Routes;
+
+pub(crate) fn all() -> Routes {
+    Routes::new()
+        .merge(tenants::routes())
+        .merge(projects::routes())
+        .merge(keys::routes())
+        .merge(signing::routes())
+        .merge(topics::routes())
+        .merge(connections::routes())
+        .merge(usage::routes())
+        .merge(audit::routes())
+        .merge(configuration::routes())
+}

@@ -1,0 +1,115 @@
+//! Connections open on this node at this moment: list, close.
+
+use crate::Routes;
+use crate::admin::Admin;
+use crate::page::{limit, next_cursor, place};
+use crate::path::ConnectionPath;
+use crate::view::ConnectionView;
+use axum::Json;
+use axum::response::Response;
+use http::StatusCode;
+use port::{Code, ConnectionFilter, ConnectionId, Refusal};
+use serde::{Deserialize, Serialize};
+use types::{ProjectId, TenantId};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+use wire_http::StrictQuery;
+use wire_http::query::NoQuery;
+use wire_http::schema::ErrorSchema;
+
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list_connections)).routes(routes!(close_connection))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConnectionQuery {
+    tenant: Option<TenantId>,
+    project: Option<ProjectId>,
+    protocol: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ConnectionList {
+    connections: Vec<ConnectionView>,
+    /// For the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// List open connections
+#[utoipa::path(
+    get, path = "/v1/connections", tag = "connections",
+    params(
+        ("tenant" = Option<String>, Query, description = "Only this tenant's"),
+        ("project" = Option<String>, Query, description = "Only this project's"),
+        ("protocol" = Option<String>, Query, description = "Only of this protocol"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "Connections of this node in the order they were opened",
+            body = ConnectionList),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn list_connections(
+    admin: Admin,
+    StrictQuery(query): StrictQuery<ConnectionQuery>,
+) -> Response {
+    let list = || {
+        let limit = limit(query.limit)?;
+        let filter = ConnectionFilter {
+            tenant: query.tenant,
+            project: query.project,
+            protocol: query.protocol,
+            after: place(query.cursor.as_deref())?.map(ConnectionId),
+        };
+        // One more than asked for tells whether there is a next page.
+        let mut found = admin.live.connections(&filter, limit + 1);
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = next_cursor(found.last().map(|open| open.id.0), has_more);
+        let connections = found.into_iter().map(ConnectionView::from).collect();
+        Ok(Json(ConnectionList { connections, next_cursor }))
+    };
+    admin.answer(list())
+}
+
+/// Close a connection
+#[utoipa::path(
+    delete, path = "/v1/connections/{connection}", tag = "connections",
+    params(("connection" = u64, Path, description = "The connection's id")),
+    responses(
+        (status = 204, description = "Closing"),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn close_connection(
+    admin: Admin,
+    ConnectionPath(connection): ConnectionPath,
+    _: StrictQuery<NoQuery>,
+) -> Response {
+    let outcome = async {
+        // A connection is not a record: its tenant is found here, for the trail.
+        let before = connection.0.checked_sub(1).map(ConnectionId);
+        let filter = ConnectionFilter { after: before, ..ConnectionFilter::default() };
+        let found = admin.live.connections(&filter, 1);
+        let open = found.into_iter().find(|open| open.id == connection);
+        let closed = open.filter(|_| admin.live.close(connection));
+        let Some(closed) = closed else {
+            return Err(Refusal::new(Code::NotFound, "there is no such connection")
+                .hint("it may have ended by itself"));
+        };
+        let details = serde_json::json!({
+            "principal": closed.principal,
+            "protocol": closed.protocol,
+            "address": closed.address.to_string(),
+        });
+        let (tenant, project, by) = (closed.tenant, closed.project, admin.actor());
+        admin.tenancy.note_connection_closed(tenant, project, connection.0, details, &by).await?;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    admin.answer(outcome.await)
+}
