@@ -54,7 +54,11 @@ export class Log {
   }
 
   view(topic) {
-    return { topic: topic.name, ...topic.config };
+    const offsets = topic.partitions.map(({ base, records }, partition) => {
+      return { partition, start: base, end: base + records.length };
+    });
+    const stored_bytes = offsets.reduce((sum, at) => sum + 180 * (at.end - at.start), 0);
+    return { topic: topic.name, ...topic.config, stored_bytes, offsets };
   }
 
   list(after) {

@@ -66,8 +66,8 @@ async function answer(log, connections, request, response) {
   const route = `${request.method} ${resource}${name ? '/:' : ''}${part ? `/${part}` : ''}`;
   switch (route) {
     case 'GET topics': {
-      const list = log.list(url.searchParams.get('after') ?? '');
-      return sendJson(response, 200, { topics: list, next: null });
+      const list = log.list(url.searchParams.get('cursor') ?? '');
+      return sendJson(response, 200, { topics: list, next_cursor: null });
     }
     case 'GET topics/:':
       return sendJson(response, 200, log.view(log.get(name)));
@@ -89,7 +89,7 @@ async function answer(log, connections, request, response) {
     }
     case 'GET connections': {
       const list = [...connections.values()].map((entry) => entry.view());
-      return sendJson(response, 200, { connections: list, next: null });
+      return sendJson(response, 200, { connections: list, next_cursor: null });
     }
     case 'DELETE connections/:': {
       const entry = connections.get(name);

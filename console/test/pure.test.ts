@@ -25,12 +25,13 @@ describe('JSON as typed', () => {
 
 describe('measuring', () => {
   it('counts complete seconds and takes quantiles of live delays only', () => {
-    const measure = new Measure();
+    const measure = new Measure(10_000);
     for (let index = 0; index < 100; index += 1) measure.note(10_000 + index, index + 1);
     measure.note(10_500);
     measure.note(11_000, 5_000);
     const series = measure.series(11_500);
     expect(series.seconds).toHaveLength(SECONDS_SHOWN);
+    expect(series.perSecond.at(-2)).toBeNull();
     expect([series.perSecond.at(-1), series.p50.at(-1), series.p99.at(-1)]).toEqual([101, 50, 99]);
     expect(measure.recent(11_500, 1)).toEqual({ perSecond: 101, p50: 50, p99: 99 });
   });

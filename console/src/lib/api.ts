@@ -13,6 +13,7 @@ import type {
 const ANSWER_WAIT_MS_MAX = 15_000;
 /** Pages the console asks for before it says that there is more. */
 const PAGES_MAX = 20;
+const PAGE_ITEMS = 1_000;
 
 export class ApiError extends Error {
   constructor(
@@ -27,6 +28,9 @@ export class ApiError extends Error {
 export interface Topic {
   name: string;
   config: TopicConfig;
+  storedBytes: number;
+  /** Kept now, in all partitions; deletions by retention leave no holes in the count. */
+  records: number;
 }
 
 export interface Stats {
@@ -55,14 +59,13 @@ export class Api {
 
   async topics(): Promise<{ topics: Topic[]; more: boolean }> {
     const topics: Topic[] = [];
-    let after = '';
+    let cursor = '';
     for (let page = 0; page < PAGES_MAX; page += 1) {
-      const query = after === '' ? '' : `?after=${encodeURIComponent(after)}`;
-      const answer = await this.call('GET', `/v1/topics${query}`);
-      const listed = (answer.topics as object[]).map(readTopic);
-      topics.push(...listed);
-      if (!answer.next) return { topics, more: false };
-      after = String(answer.next);
+      const query = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+      const answer = await this.call('GET', `/v1/topics?limit=${PAGE_ITEMS}${query}`);
+      topics.push(...(answer.topics as object[]).map(readTopic));
+      if (!answer.next_cursor) return { topics, more: false };
+      cursor = String(answer.next_cursor);
     }
     return { topics, more: true };
   }
@@ -91,8 +94,8 @@ export class Api {
     return answer?.connections as ConnectionView[] | undefined;
   }
 
-  async closeConnection(id: string): Promise<void> {
-    await this.call('DELETE', `/v1/connections/${encodeURIComponent(id)}`);
+  async closeConnection(id: ConnectionView['id']): Promise<void> {
+    await this.call('DELETE', `/v1/connections/${encodeURIComponent(String(id))}`);
   }
 
   /** `undefined` when this server offers no statistics. */
@@ -151,16 +154,17 @@ function readError(status: number, answer: any): ErrorView {
   return { code: `HTTP_${status}`, message: `The server answered with status ${status}.` };
 }
 
-/** The configuration may stand beside the name or in `config`. */
 function readTopic(answer: any): Topic {
-  const config = answer.config ?? answer;
+  const schema = answer.schema ?? undefined;
   return {
-    name: String(answer.name ?? answer.topic),
+    name: String(answer.topic),
     config: {
-      partitions: Number(config.partitions ?? 1),
-      durability: (config.durability ?? 'durable') as Durability,
-      retention: config.retention ?? {},
-      ...(config.schema == null ? {} : { schema: config.schema }),
+      partitions: Number(answer.partitions ?? 1),
+      durability: (answer.durability ?? 'durable') as Durability,
+      retention: answer.retention ?? {},
+      ...(schema === undefined ? {} : { schema }),
     },
+    storedBytes: Number(answer.stored_bytes ?? 0),
+    records: (answer.offsets ?? []).reduce((sum: number, at: any) => sum + (at.end - at.start), 0),
   };
 }

@@ -1,6 +1,7 @@
 // What the demo page reads out of a record of `examples/replay`. Records of another shape are left
 // out, since anybody may publish to these topics.
 
+import { project } from './land';
 import type { RecordView } from './wire';
 
 export interface Place {
@@ -33,7 +34,7 @@ export function happening(record: RecordView, arrivedAt: number): Happening | un
 function place(from: Record<string, unknown> | null | undefined): Place | undefined {
   const longitude = number(from?.['longitude']);
   const latitude = number(from?.['latitude']);
-  return longitude === undefined || latitude === undefined ? undefined : { x: longitude, y: -latitude };
+  return longitude === undefined || latitude === undefined ? undefined : project(longitude, latitude);
 }
 
 function quake(record: RecordView, data: Record<string, any>, arrivedAt: number): Happening | undefined {

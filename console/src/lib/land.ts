@@ -1,8 +1,17 @@
 // The outline of the land as one SVG path, from the TopoJSON of the package `world-atlas` (Natural
-// Earth, public domain; part of the build, no request at run time). x is the longitude, y the
-// negative latitude, both in degrees.
+// Earth, public domain; part of the build, no request at run time). Both are drawn in Mercator's
+// projection: x in degrees of longitude, y growing southwards in the same unit.
 
 import atlas from 'world-atlas/land-110m.json';
+
+/** Nothing is drawn beyond: the projection stretches without end towards the poles. */
+const LATITUDE_MAX = 82;
+
+export function project(longitude: number, latitude: number): { x: number; y: number } {
+  const bounded = Math.max(-LATITUDE_MAX, Math.min(LATITUDE_MAX, latitude));
+  const radians = (bounded * Math.PI) / 180;
+  return { x: longitude, y: (-Math.log(Math.tan(Math.PI / 4 + radians / 2)) * 180) / Math.PI };
+}
 
 interface Topology {
   arcs: number[][][];
@@ -24,7 +33,8 @@ function decodeArc(arc: number[][], { scale, translate }: Topology['transform'])
   return arc.map(([dx = 0, dy = 0]) => {
     x += dx;
     y += dy;
-    return [x * scale[0] + translate[0], y * scale[1] + translate[1]];
+    const point = project(x * scale[0] + translate[0], y * scale[1] + translate[1]);
+    return [point.x, point.y];
   });
 }
 
@@ -39,7 +49,7 @@ function ringPath(ring: number[], arcs: [number, number][][]): string {
   for (const [index, [x, y]] of points.entries()) {
     // A ring that crosses the date line is two shapes on a flat map.
     const pen = index === 0 || Math.abs(x - previousX) > 180 ? 'M' : 'L';
-    path += `${pen}${x.toFixed(1)} ${(-y).toFixed(1)}`;
+    path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
     previousX = x;
   }
   return `${path}Z`;

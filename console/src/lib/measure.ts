@@ -14,14 +14,16 @@ interface Bucket {
 export interface Series {
   /** Unix seconds, oldest first, one for each second shown. */
   seconds: number[];
-  perSecond: number[];
-  /** Milliseconds; `null` where nothing live arrived. */
+  perSecond: (number | null)[];
+  /** Milliseconds; `null` where nothing live arrived. Rates are `null` before the start. */
   p50: (number | null)[];
   p99: (number | null)[];
 }
 
 export class Measure {
   private buckets: Bucket[] = [];
+
+  constructor(private readonly startedMs: number) {}
 
   /** `delayMs` is absent for a record read from history: its age says nothing of delivery. */
   note(nowMs: number, delayMs?: number, random: () => number = Math.random): void {
@@ -51,7 +53,10 @@ export class Measure {
     const found = seconds.map((second) => bySecond.get(second));
     return {
       seconds,
-      perSecond: found.map((bucket) => bucket?.count ?? 0),
+      perSecond: found.map((bucket, index) => {
+        const before = (seconds[index] ?? 0) < Math.floor(this.startedMs / 1_000);
+        return bucket?.count ?? (before ? null : 0);
+      }),
       p50: found.map((bucket) => quantile(bucket?.delays ?? [], 0.5)),
       p99: found.map((bucket) => quantile(bucket?.delays ?? [], 0.99)),
     };

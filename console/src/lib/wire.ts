@@ -57,7 +57,7 @@ export interface TopicConfig {
 }
 
 export interface ConnectionView {
-  id: string;
+  id: number | string;
   protocol: string;
   principal: string;
   address: string;
