@@ -231,13 +231,16 @@ impl Authenticator {
         let projects: BTreeSet<ProjectId> =
             in_use.iter().map(|(holder, _)| holder.project).collect();
         let mut reviews = stream::iter(projects)
-            .map(|project| self.projects.review(project))
+            .map(async |project| (project, self.projects.review(project).await))
             .buffer_unordered(REVIEWS_AT_ONCE);
-        while let Some(found) = reviews.next().await {
-            changes.extend(found.unwrap_or_default());
+        while let Some((project, ended)) = reviews.next().await {
+            if ended.unwrap_or(false) {
+                changes.push(Change::Project(project));
+            }
         }
         drop(reviews);
-        let mut reviews = stream::iter(&in_use)
+        changes.extend(self.projects.take_differences());
+        let mut reviews = stream::iter(in_use)
             .map(|(holder, switch)| self.refresh_key(holder, switch))
             .buffer_unordered(REVIEWS_AT_ONCE);
         while let Some(found) = reviews.next().await {
@@ -246,12 +249,12 @@ impl Authenticator {
         changes
     }
 
-    async fn refresh_key(&self, holder: &Holder, switch: &Arc<Liveness>) -> Option<Change> {
+    async fn refresh_key(&self, holder: Holder, switch: Arc<Liveness>) -> Option<Change> {
         let HolderKind::ApiKey { id, lookup } = &holder.kind else { return None };
-        if !self.keys.is_in_use(lookup, switch) {
+        if !self.keys.is_in_use(lookup, &switch) {
             return None;
         }
-        let ended = self.keys.review(holder, lookup).await;
+        let ended = self.keys.review(&holder, lookup).await;
         ended.unwrap_or(false).then_some(Change::Key(*id))
     }
 }

@@ -151,11 +151,7 @@ impl KeyCheck {
 
     fn known(&self, found: FoundKey) -> Result<Arc<KnownKey>, Refusal> {
         let record = found.key;
-        let holder = holder(&record);
-        let liveness = self.livenesses.get(holder.clone());
-        if record.revoked_at.is_some() {
-            self.livenesses.revoke(&holder);
-        }
+        let liveness = self.livenesses.get(holder(&record));
         let grants = match record.grants.as_ref().map(grant_text::read_value).transpose() {
             Ok(grants) => grants.map(Into::into),
             Err(why) => return Err(Refusal::internal(&format!("grants of {}: {why}", record.id))),

@@ -78,4 +78,9 @@ impl LivenessTable {
         let living = state.switches.iter();
         living.filter_map(|(holder, switch)| Some((holder.clone(), switch.upgrade()?))).collect()
     }
+
+    #[cfg(test)]
+    pub fn entries(&self) -> usize {
+        self.0.lock().switches.len()
+    }
 }

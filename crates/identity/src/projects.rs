@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::{ProjectId, TenantId};
 
+/// Differences kept for `take_differences`; further ones are lost when nobody takes them.
+const DIFFERENCES_MAX: usize = 20_000;
 /// Attempts to read a project that keeps being changed meanwhile.
 const READS_MAX: usize = 4;
 
@@ -23,6 +25,7 @@ pub(crate) struct Projects {
     sealer: Sealer,
     known: Mutex<Cache<ProjectId, Arc<ProjectSnapshot>>>,
     unknown: Mutex<Cache<ProjectId, ()>>,
+    differences: Mutex<Vec<Change>>,
     misses: Mutex<Gcra>,
     misses_rate: Rate,
     fresh_max: Duration,
@@ -39,6 +42,7 @@ impl Projects {
             sealer,
             known: Mutex::new(Cache::new(settings.projects_max)),
             unknown: Mutex::new(Cache::new(settings.projects_max)),
+            differences: Mutex::default(),
             misses: Mutex::default(),
             misses_rate: Rate::per_second(settings.unknown_projects_per_second_max),
             fresh_max: Duration::from_millis(settings.fresh_ms_max),
@@ -114,6 +118,9 @@ impl Projects {
         if self.shared.epoch.get() != epoch {
             return false;
         }
+        if let Some(before) = known.get(&project) {
+            self.note_differences(&before.value, found.map(Arc::as_ref));
+        }
         match found {
             Some(found) => {
                 known.insert(project, Arc::clone(found), now);
@@ -142,28 +149,33 @@ impl Projects {
         of_tenant.map(|(project, _)| *project).collect()
     }
 
-    /// Reads the project again if it is due, ends the sessions of tokens whose key it no longer
-    /// trusts, and tells what became different.
-    pub async fn review(&self, project: ProjectId) -> Result<Vec<Change>, Refusal> {
-        let before = self.remembered(project);
+    /// Reads the project again if it is due and ends the sessions of tokens whose key it no longer
+    /// trusts; `true` when it ended some.
+    pub async fn review(&self, project: ProjectId) -> Result<bool, Refusal> {
         let after = self.get(project).await?;
-        let mut changes = Vec::new();
-        if self.revoke_untrusted(project, after.as_deref()) {
-            changes.push(Change::Project(project));
-        }
-        match (before, after) {
-            (Some(before), Some(after)) => {
-                if before.status != after.status || before.plan != after.plan {
-                    changes.push(Change::Tenant(after.tenant));
-                }
-                if before.limits != after.limits {
-                    changes.push(Change::Project(project));
-                }
+        Ok(self.revoke_untrusted(project, after.as_deref()))
+    }
+
+    /// What turned out to be different since the last call, whoever read it.
+    pub fn take_differences(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.differences.lock())
+    }
+
+    /// Equal ones are told once.
+    fn note_differences(&self, before: &ProjectSnapshot, after: Option<&ProjectSnapshot>) {
+        let is_standing_new =
+            after.is_some_and(|after| before.status != after.status || before.plan != after.plan);
+        let is_project_new = after.is_none_or(|after| before.limits != after.limits);
+        let mut differences = self.differences.lock();
+        for (is_new, change) in [
+            (is_standing_new, Change::Tenant(before.tenant)),
+            (is_project_new, Change::Project(before.project)),
+        ] {
+            let has_room = differences.len() < DIFFERENCES_MAX;
+            if is_new && has_room && !differences.contains(&change) {
+                differences.push(change);
             }
-            (Some(_), None) => changes.push(Change::Project(project)),
-            (None, _) => {}
         }
-        Ok(changes)
     }
 
     fn revoke_untrusted(&self, project: ProjectId, now: Option<&ProjectSnapshot>) -> bool {

@@ -53,10 +53,7 @@ impl Gcra {
     /// Takes `cost` units, or changes nothing. `now` is monotonic time; a `now` before an earlier
     /// one is harmless. A cost of 0 is always admitted and only asks for the state.
     pub fn take(&mut self, rate: Rate, cost: u32, now: Duration) -> Result<RateState, Excess> {
-        let cost_time = match self.room_for(rate, cost, now) {
-            Ok(time) => time,
-            Err(excess) => return Err(excess),
-        };
+        let cost_time = self.room_for(rate, cost, now)?;
         if cost > 0 {
             self.full_at = self.full_at.max(picoseconds(now)) + cost_time;
         }
