@@ -112,10 +112,6 @@ impl Connections {
         self.open.lock().entries.get(&id).map(|entry| Arc::clone(&entry.subscriptions))
     }
 
-    pub fn counts(&self, project: ProjectId) -> OpenConnections {
-        self.open.lock().counts.get(&project).copied().unwrap_or_default()
-    }
-
     pub fn list(&self, filter: &ConnectionFilter, limit: usize) -> Vec<ConnectionState> {
         let after = filter.after.map_or(Bound::Unbounded, Bound::Excluded);
         let fits = |(_, entry): &(&ConnectionId, &Entry)| {

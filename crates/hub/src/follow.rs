@@ -7,8 +7,9 @@ use crate::topic::Topic;
 use port::{Code, CursorMint, Follow, Identity, Refusal, ShardId, Sink, Subscription};
 use rules::{grants, scopes};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::oneshot;
-use types::filter::{KeyPart, TopicPart};
+use types::filter::{KeyPart, Level, TopicPart};
 use types::{Access, Filter, From, Positions, TopicName};
 
 /// Topics a wildcard subscription covers at most.
@@ -18,10 +19,15 @@ const WILD_TOPICS_MAX: usize = 1_000;
 struct Guard {
     mailbox: Arc<Mailbox>,
     key: SubscriptionKey,
+    /// The connection's count of subscriptions, this one included.
+    count: Option<Arc<AtomicU32>>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if let Some(count) = &self.count {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
         self.mailbox.send(Message::Detach(self.key));
     }
 }
@@ -44,7 +50,7 @@ impl Node {
             From::Latest => StartDefault::Live,
             _ => StartDefault::Earliest,
         };
-        let tag = follow.tag;
+        let (tag, connection) = (follow.tag, follow.connection);
         mailbox.send(Message::Attach(Box::new(Attach {
             who: who.clone(),
             tag,
@@ -61,7 +67,11 @@ impl Node {
         let (key, start) = answer.await.map_err(|_| {
             Refusal::new(Code::Draining, "the connection's thread is shutting down")
         })?;
-        let guard = Box::new(Guard { mailbox, key });
+        let count = connection.and_then(|id| self.connections.subscriptions(id));
+        if let Some(count) = &count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let guard = Box::new(Guard { mailbox, key, count });
         let cursor = self.signer.mint(who.project(), &start);
         Ok(Subscription { tag, start, cursor, guard })
     }
@@ -133,16 +143,34 @@ fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
         return grants::check_filter(who.claims(), Access::Subscribe, filter);
     }
     scopes::require(who.claims().scopes, scopes::needed_for(Access::Subscribe))?;
-    let KeyPart::Exact(address) = &filter.key else {
-        return Err(
-            Refusal::new(Code::InvalidFilter, "presence is watched at one address").field("filter")
-        );
+    let parse = |topic: &str| {
+        TopicName::parse(topic)
+            .map_err(|error| Refusal::new(Code::InvalidTopic, error.to_string()).field("filter"))
     };
-    let (topic, key) = match address.split_once('/') {
-        Some((topic, key)) => (topic, Some(key.as_bytes())),
-        None => (&**address, None),
+    let watched = match &filter.key {
+        KeyPart::All => Filter { topic: TopicPart::Any, key: KeyPart::All },
+        KeyPart::Exact(address) => {
+            let (topic, key) = match address.split_once('/') {
+                Some((topic, key)) => (topic, Some(key.as_bytes())),
+                None => (&**address, None),
+            };
+            return grants::check_address(who.claims(), Access::Subscribe, &parse(topic)?, key);
+        }
+        KeyPart::Levels { levels, rest } => {
+            let (first, below) = levels.split_first().ok_or_else(|| {
+                Refusal::new(Code::InvalidFilter, "a filter has a level").field("filter")
+            })?;
+            let topic = match first {
+                Level::Exact(topic) => TopicPart::Exact(parse(topic)?),
+                Level::One => TopicPart::Any,
+            };
+            // Nothing below the topic: asking for the right to all of it errs on the safe side.
+            let key = match below {
+                [] => KeyPart::All,
+                below => KeyPart::Levels { levels: below.into(), rest: *rest },
+            };
+            Filter { topic, key }
+        }
     };
-    let topic = TopicName::parse(topic)
-        .map_err(|error| Refusal::new(Code::InvalidTopic, error.to_string()).field("filter"))?;
-    grants::check_address(who.claims(), Access::Subscribe, &topic, key)
+    grants::check_filter(who.claims(), Access::Subscribe, &watched)
 }

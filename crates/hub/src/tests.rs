@@ -154,6 +154,7 @@ fn follow(filter: &str, from: From) -> Follow {
         from,
         latest_first: false,
         exclude_own: false,
+        connection: None,
     }
 }
 

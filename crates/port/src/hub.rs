@@ -165,6 +165,8 @@ pub struct Follow {
     pub latest_first: bool,
     /// Leaves out what this same principal published.
     pub exclude_own: bool,
+    /// The connection it is counted with, for operators; `None` is counted nowhere.
+    pub connection: Option<crate::ConnectionId>,
 }
 
 /// An open subscription; dropping it ends it.

@@ -90,6 +90,7 @@ impl Stream {
                 from: wanted.from.clone(),
                 latest_first: wanted.latest_first,
                 exclude_own: wanted.exclude_own,
+                connection: Some(stream._lease.id),
             };
             let sink = stream.feed.clone();
             let opened = caller.hub.follow(&caller.identity, follow, caller.peer.shard, sink);

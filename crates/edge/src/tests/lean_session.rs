@@ -83,6 +83,7 @@ impl LeanSession {
                 from: types::From::Latest,
                 latest_first: false,
                 exclude_own: false,
+                connection: None,
             };
             let outcome = hub.follow(&who, follow, shard, sink).await;
             let then: Then<Self> = Box::new(move |session, out| {

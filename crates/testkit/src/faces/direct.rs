@@ -57,6 +57,7 @@ impl DirectFace {
             from: from(start),
             latest_first: false,
             exclude_own: false,
+            connection: Some(lease.id),
         };
         let subscription = self.hub.follow(&who, follow, ShardId(0), feed.clone()).await?;
         Ok(DirectTail { feed, subscription, last: BTreeMap::new(), _lease: lease })

@@ -89,7 +89,7 @@ fn follows<C: FrameCodec>(
     session: &mut WebSocketSession<C>,
     subscribe: Subscribe,
 ) -> Result<Follows, Refusal> {
-    session.proven()?;
+    let connection = Some(session.proven()?.1.id);
     let Subscribe { sub, filter, from, latest, exclude_own, presence } = subscribe;
     let subscriptions_max = session.config.subscriptions_max;
     let table = &mut session.subscriptions;
@@ -101,6 +101,7 @@ fn follows<C: FrameCodec>(
             from: From::Latest,
             latest_first: false,
             exclude_own: false,
+            connection,
         }),
         false => None,
     };
@@ -110,6 +111,7 @@ fn follows<C: FrameCodec>(
         from,
         latest_first: latest.is_on(),
         exclude_own: exclude_own.is_on(),
+        connection,
     };
     Ok(Follows { records, presence })
 }
