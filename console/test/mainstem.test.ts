@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { backoffMs } from '../src/lib/backoff';
-import { MainstemClient, PONG_WAIT_MS_MAX, PUBLISH_PENDING_MAX, type State } from '../src/lib/mainstem';
+import {
+  CURSORS_SENT_MAX,
+  MainstemClient,
+  PONG_WAIT_MS_MAX,
+  PUBLISH_PENDING_MAX,
+  type State,
+} from '../src/lib/mainstem';
 import type { RecordView } from '../src/lib/wire';
 import { FakeLog, FakeWorld, record, type FakeSocket } from './fake';
 
@@ -128,6 +134,29 @@ describe('subscribing', () => {
     socket.break();
     world.pass(1_000);
     expect(subscribes(world.accept())[0].from).toBe('time:5');
+  });
+
+  it('presents no more cursors than the server takes, and drops what it then repeats', () => {
+    const { world, client } = setup();
+    let seen = 0;
+    client.connect();
+    const socket = world.accept();
+    client.subscribe({ filter: '#', from: 'earliest' }, { onRecord: () => (seen += 1) });
+    const { id, sub } = subscribes(socket)[0];
+    socket.give({ type: 'subscribed', id, sub, cursor: 'start' });
+    for (let partition = 0; partition < 1_200; partition += 1) {
+      socket.give({ type: 'record', sub, ...record(partition, 0) });
+    }
+    socket.break();
+    world.pass(1_000);
+    const again = world.accept();
+    const second = subscribes(again)[0];
+    expect(second.from).toHaveLength(CURSORS_SENT_MAX);
+    for (let partition = 999; partition < 1_200; partition += 1) {
+      again.give({ type: 'record', sub: second.sub, ...record(partition, 0) });
+      again.give({ type: 'record', sub: second.sub, ...record(partition, 1) });
+    }
+    expect(seen).toBe(1_200 + 201);
   });
 
   it('asks for latest values only once', () => {

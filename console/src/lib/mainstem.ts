@@ -22,6 +22,8 @@ export const PUBLISH_PENDING_MAX = 1_000;
 export const PONG_WAIT_MS_MAX = 10_000;
 /** From opening the socket to the server's `connected`. */
 export const CONNECT_WAIT_MS_MAX = 15_000;
+/** Cursors one subscribe presents; the server takes 1,024. */
+export const CURSORS_SENT_MAX = 1_000;
 const BACKOFF: Backoff = { firstMs: 250, maxMs: 15_000 };
 const NORMAL_CLOSE = 1000;
 /** Close codes after which the same credential will not be accepted on a second try. */
@@ -112,7 +114,9 @@ export class Subscription {
   /** Where the subscription would go on: the start, then the newest cursor of each partition. */
   resumeFrom(): From {
     if (this.start === undefined) return this.options.from ?? 'latest';
-    const cursors = [...this.reached.values()].map((reached) => reached.cursor);
+    // A partition left out begins at the start cursor again; what it repeats is recognised below.
+    const furthest = [...this.reached.values()].slice(0, CURSORS_SENT_MAX - 1);
+    const cursors = furthest.map((reached) => reached.cursor);
     return cursors.length === 0 ? this.start : [this.start, ...cursors];
   }
 

@@ -2,6 +2,7 @@
 //! faster, through the same public API that any program would use. It must not know anything of
 //! the server that a stranger with an API key would not.
 
+mod credentials;
 mod dataset;
 mod pace;
 mod progress;
@@ -52,7 +53,10 @@ struct Options {
     url: String,
     /// An API key with the scope events:publish (and admin:write, to create the topic).
     #[arg(long, env = "MAINSTEM_KEY", hide_env_values = true)]
-    key: String,
+    key: Option<String>,
+    /// Takes server and key from the file that `mainstem dev` writes.
+    #[arg(long)]
+    dev_credentials: Option<PathBuf>,
     /// The topic; created when it does not exist. Without it, the dataset's name.
     #[arg(long)]
     topic: Option<String>,
@@ -98,10 +102,13 @@ async fn main() -> ExitCode {
 
 async fn replay(options: Options) -> Result<(), String> {
     let dataset = options.dataset;
+    let (url, key) = match options.dev_credentials {
+        Some(file) => credentials::read(&file).await?,
+        None => (options.url, options.key.ok_or("no key: give --key or set MAINSTEM_KEY")?),
+    };
     let events = dataset::load(dataset, &options.cache).await?;
     let topic = options.topic.unwrap_or_else(|| dataset.name().to_owned());
-    let mut publisher =
-        Publisher::new(Target { url: options.url, key: options.key, topic: topic.clone() })?;
+    let mut publisher = Publisher::new(Target { url, key, topic: topic.clone() })?;
     publisher.ensure_topic().await?;
 
     let speed = options.speed.unwrap_or(dataset.speed_default());

@@ -1,5 +1,6 @@
 //! Reading, pacing and the reaction to answers, without a network.
 
+use crate::credentials;
 use crate::dataset::{Event, earthquakes, flights};
 use crate::pace::{BATCH_RECORDS_MAX, Pace, Step};
 use crate::publish::{Verdict, body, verdict};
@@ -80,6 +81,14 @@ fn answers_are_judged() {
     for status in [400, 401, 403, 413, 500] {
         assert_eq!(judged(status, Some("7")), Verdict::Refused);
     }
+}
+
+#[test]
+fn the_development_credentials_are_read() {
+    let text = r#"{"http_url":"http://127.0.0.1:8080","admin_url":"x","api_key":"ms_test_a"}"#;
+    let expected = ("http://127.0.0.1:8080".to_owned(), "ms_test_a".to_owned());
+    assert_eq!(credentials::parse(text), Some(expected));
+    assert_eq!(credentials::parse("{}"), None);
 }
 
 #[test]
