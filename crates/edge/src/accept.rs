@@ -1,7 +1,7 @@
 //! Admission, before anything is read: how fast and how many. One acceptor per listener; what it
 //! lets in goes to the shards in turn.
 
-use crate::config::Accept;
+use crate::config::{Accept, ms};
 use crate::shard::mailbox::{Mailbox, Message};
 use port::{Code, Refusal, metric};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -134,6 +134,9 @@ impl Acceptor {
         }
         // Small messages must not wait for the peer's acknowledgements (RFC 896).
         let _ = socket.set_nodelay(true);
+        // A peer that is gone, or has closed its window for good, is found by the kernel.
+        let stall = ms(self.limits.stall_ms_max);
+        let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(stall));
         *turn = (*turn + 1) % self.shards.len().max(1);
         if let Some(shard) = self.shards.get(*turn) {
             shard.post(Message::Socket(Accepted { socket, address, face: self.face, permit }));

@@ -48,6 +48,9 @@ pub struct Accept {
     pub connections_max: u32,
     /// Connections the kernel holds for us until they are accepted.
     pub backlog_max: u32,
+    /// Milliseconds a peer may leave what was sent to it unacknowledged, or take nothing, until
+    /// the kernel ends its connection (RFC 5482).
+    pub stall_ms_max: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,6 +139,7 @@ impl Default for Accept {
             burst_max: 5_000,
             connections_max: 100_000,
             backlog_max: 4_096,
+            stall_ms_max: 120_000,
         }
     }
 }
@@ -210,7 +214,7 @@ impl Config {
         if self.accept.per_second_max == 0 || self.accept.burst_max == 0 {
             return wrong("accept.per_second_max", "nobody could connect");
         }
-        if self.accept.connections_max == 0 {
+        if self.accept.connections_max == 0 || self.accept.stall_ms_max == 0 {
             return wrong("accept.connections_max", "nobody could connect");
         }
         if self.web_socket.keepalive_ms < KEEPALIVE_MS_MIN {

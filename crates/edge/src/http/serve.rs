@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use port::RequestId;
+use port::{RequestId, metric};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,12 +36,14 @@ struct Place;
 impl Place {
     fn take(shard: &Shard) -> Place {
         shard.http_open.set(shard.http_open.get() + 1);
+        metrics::gauge!(metric::CONNECTIONS, "protocol" => "http").increment(1.0);
         Place
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        metrics::gauge!(metric::CONNECTIONS, "protocol" => "http").decrement(1.0);
         if let Some(shard) = shard::current() {
             shard.http_open.set(shard.http_open.get().saturating_sub(1));
             if shard.is_draining() {

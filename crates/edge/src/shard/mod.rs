@@ -115,7 +115,9 @@ impl Shard {
         if let Some(connection) = removed {
             let corpse = connection.bury(self);
             drop(corpse);
-            self.mailbox.wake();
+            if self.is_draining() {
+                self.mailbox.wake();
+            }
         }
     }
 

@@ -122,10 +122,11 @@ impl Connection {
     /// The upgrade is through. `early` is what the client sent right behind its request.
     pub fn open(&self, transport: Transport, early: &[u8], permit: Permit) {
         let mut inner = self.inner.borrow_mut();
-        inner.transport = Some(transport);
-        inner.raw.extend_from_slice(early);
-        inner.permit = Some(permit);
+        // Otherwise it was ended while it began: the socket is dropped with its permit.
         if inner.phase == Phase::Opening {
+            inner.transport = Some(transport);
+            inner.raw.extend_from_slice(early);
+            inner.permit = Some(permit);
             inner.phase = Phase::Open;
             metrics::gauge!(metric::CONNECTIONS, "protocol" => inner.protocol).increment(1.0);
         }
@@ -161,7 +162,7 @@ impl Connection {
         if !self.is_dirty.replace(true) {
             shard.mark_dirty(Rc::clone(self));
         }
-        // Pushed from inside one of its own callbacks: kept, and no more is wanted before that ends.
+        // Pushed from inside one of its own callbacks: kept, and no more is wanted before it ends.
         room.unwrap_or_else(|| {
             self.late.borrow_mut().push(owned(tag, event));
             Room::Full
