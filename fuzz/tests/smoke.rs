@@ -1,0 +1,9 @@
+//! Every fuzz target in one test binary: `cargo test -p fuzz` runs each briefly, and
+//! `cargo bolero test -p fuzz <target> --sanitizer NONE` runs one for as long as one likes.
+
+mod smoke {
+    //! One file per codec or format.
+
+    mod frames;
+    mod websocket_frames;
+}
