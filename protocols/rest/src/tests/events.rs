@@ -72,6 +72,19 @@ async fn one_topic_may_refuse_while_another_takes() {
 }
 
 #[tokio::test]
+async fn a_request_names_a_bounded_number_of_topics() {
+    let stage = Stage::new();
+    let body = |count: usize| {
+        let one = |n: usize| json!({"topic": format!("t{}", n % count), "data": n});
+        serde_json::Value::Array((0..300).map(one).collect())
+    };
+    assert_eq!(stage.publish(&body(256)).await.status, 200);
+    let answer = stage.publish(&body(257)).await;
+    answer.check(400, "INVALID_REQUEST", Some("records[256].topic"));
+    assert_eq!(stage.hub.append_count(), 256, "nothing of the second request");
+}
+
+#[tokio::test]
 async fn a_refusal_of_a_single_record_names_its_field() {
     let stage = Stage::new();
     for (field, told) in [("records[0].headers.x", "headers.x"), ("records[0]", "data")] {

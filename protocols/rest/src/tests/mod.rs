@@ -1,5 +1,6 @@
 //! Tests of REST against a hub in memory, through its router and without a socket.
 
+mod conformance;
 mod events;
 mod faults;
 mod once;

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Uri};
 use port::hub::Placed;
-use port::{Hub, Identity, Refusal};
+use port::{Code, Hub, Identity, Refusal};
 use std::collections::HashMap;
 use types::limits::HEADERS_MAX;
 use types::record::header;
@@ -72,6 +72,9 @@ fn framing(headers: &HeaderMap) -> Framing {
     }
 }
 
+/// Topics in one request: each is an append of its own.
+const TOPICS_MAX: usize = 256;
+
 /// The records of one topic, with their places in the request.
 struct Group {
     topic: TopicName,
@@ -90,7 +93,7 @@ pub async fn publish(
     let count = publishes.records.len();
     let ids: Vec<Option<Bytes>> =
         publishes.records.iter().map(|one| one.record.header(header::ID).cloned()).collect();
-    let mut groups = group(publishes, trace.as_ref());
+    let mut groups = group(publishes, trace.as_ref())?;
     let batches: Vec<(&TopicName, Vec<Record>)> =
         groups.iter_mut().map(|group| (&group.topic, std::mem::take(&mut group.records))).collect();
     // Polled in order, so that the topics' appends begin in the order of the request.
@@ -121,7 +124,7 @@ pub async fn publish(
     Ok(Answer { status, body, is_replay: false })
 }
 
-fn group(publishes: Publishes, trace: Option<&Bytes>) -> Vec<Group> {
+fn group(publishes: Publishes, trace: Option<&Bytes>) -> Result<Vec<Group>, Refusal> {
     let mut groups: Vec<Group> = Vec::new();
     let mut numbers: HashMap<TopicName, usize> = HashMap::new();
     for (place, mut one) in publishes.records.into_iter().enumerate() {
@@ -129,18 +132,27 @@ fn group(publishes: Publishes, trace: Option<&Bytes>) -> Vec<Group> {
         let number = match groups.last() {
             // Mostly it is the topic of the record before.
             Some(last) if last.topic == one.topic => groups.len() - 1,
-            _ => *numbers.entry(one.topic.clone()).or_insert_with(|| {
-                let topic = one.topic.clone();
-                groups.push(Group { topic, records: Vec::new(), places: Vec::new() });
-                groups.len() - 1
-            }),
+            _ => numbers.get(&one.topic).copied().unwrap_or(groups.len()),
         };
-        if let Some(group) = groups.get_mut(number) {
-            group.records.push(one.record);
-            group.places.push(place);
+        match groups.get_mut(number) {
+            Some(group) => {
+                group.records.push(one.record);
+                group.places.push(place);
+            }
+            None if number == TOPICS_MAX => {
+                let message = format!("a request has records of at most {TOPICS_MAX} topics");
+                return Err(Refusal::new(Code::InvalidRequest, message)
+                    .field(format!("records[{place}].topic"))
+                    .hint("split the request"));
+            }
+            None => {
+                numbers.insert(one.topic.clone(), number);
+                let (records, places) = (vec![one.record], vec![place]);
+                groups.push(Group { topic: one.topic, records, places });
+            }
         }
     }
-    groups
+    Ok(groups)
 }
 
 /// The trace of the request, unless the record has one of its own.

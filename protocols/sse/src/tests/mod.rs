@@ -1,5 +1,6 @@
 //! Tests of Server-Sent Events, against a hub in memory and without a socket.
 
+mod conformance;
 mod faults;
 mod format;
 mod parser;

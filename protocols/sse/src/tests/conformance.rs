@@ -1,0 +1,21 @@
+//! The contract of every protocol, over a real socket: this face one way, the hub itself the
+//! other.
+
+use crate::{Config, ServerSentEvents};
+use port::{Mounts, Protocol};
+use testkit::conformance::{MemoryStage, Scene};
+use testkit::faces::{DirectFace, SseFace};
+use testkit::served::Served;
+
+async fn scene() -> Scene {
+    let stage = MemoryStage::new();
+    let mut mounts = Mounts::default();
+    ServerSentEvents::mount(Config::default(), &mut mounts).expect("the defaults are good");
+    let served = Served::start(stage.hub.shared(), mounts).await;
+    let face = SseFace::new(&served.base_url());
+    let direct = DirectFace::new(&stage.hub);
+    stage.keep(served);
+    Scene { stage, publisher: direct, receiver: face }
+}
+
+testkit::conformance!(contract, scene());
