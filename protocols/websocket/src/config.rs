@@ -2,6 +2,7 @@
 //! edge owns (sockets, TLS, the keep-alive timer itself).
 
 use port::{Code, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, SUBSCRIPTIONS_PER_CONNECTION_MAX};
@@ -9,7 +10,7 @@ use types::limits::{APPEND_BYTES_MAX, SUBSCRIPTIONS_PER_CONNECTION_MAX};
 /// Room for the words around the records of one publish.
 const ENVELOPE_BYTES: usize = 64 * 1024;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How long a connection without a credential may take to send `connect`.

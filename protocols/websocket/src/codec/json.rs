@@ -62,6 +62,11 @@ struct Head<'a> {
 fn read(message: &Bytes) -> Result<Call, Unread> {
     let anonymous = |refusal| Unread { id: None, refusal };
     let text = utf8(message).map_err(anonymous)?;
+    // serde would also read a list as the members in their order.
+    if !text.trim_ascii_start().starts_with('{') {
+        let refusal = Refusal::new(Code::InvalidRequest, "a frame is one JSON object");
+        return Err(anonymous(refusal.field("body")));
+    }
     let head: Head<'_> = parse_json(text).map_err(anonymous)?;
     let id = head.id.and_then(|id| id.get().parse::<CallId>().ok());
     let numbered = |refusal| Unread { id, refusal };
