@@ -5,5 +5,6 @@ mod smoke {
     //! One file per codec or format.
 
     mod frames;
+    mod tokens;
     mod websocket_frames;
 }

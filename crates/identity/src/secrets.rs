@@ -31,7 +31,8 @@ pub enum SecretsError {
     #[error("the secret file {0} does not hold exactly 32 bytes")]
     Length(PathBuf),
     #[error(
-        "the secret file {path} is open to others (mode {mode:o}): take the access away with `chmod 600`"
+        "the secret file {path} is open to others (mode {mode:o}): \
+         take the access away with `chmod 600`"
     )]
     Mode { path: PathBuf, mode: u32 },
 }

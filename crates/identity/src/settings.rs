@@ -1,8 +1,9 @@
 //! What an operator may set about authentication. The doc comments are the manual.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How long a record read from the database is trusted without asking again. With a database
@@ -34,7 +35,7 @@ pub struct Settings {
     pub jwks: JwksSettings,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JwksSettings {
     /// Bytes of a key set; a longer one is refused.

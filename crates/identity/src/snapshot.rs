@@ -37,7 +37,8 @@ impl ProjectSnapshot {
             match opened {
                 Ok(verifying) => keys.push((key.kid.as_str().into(), verifying)),
                 Err(error) => {
-                    tracing::error!(project = %project.id, key = key.kid, %error, "bad signing key");
+                    let project = project.id;
+                    tracing::error!(%project, key = key.kid, %error, "bad signing key");
                 }
             }
         }

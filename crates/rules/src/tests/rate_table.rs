@@ -53,7 +53,8 @@ fn idle_limiters_give_way_first_and_debtors_last() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// With room for all, the table answers as one limiter per key would; without, it stays bounded.
+    /// With room for all, the table answers as one limiter per key would; without, it stays
+    /// bounded.
     #[test]
     fn as_one_limiter_per_key(
         steps in proptest::collection::vec((0u32..6, 1u32..4, 0u64..300), 1..200),
