@@ -52,7 +52,7 @@ struct Options {
     #[arg(long, env = "MAINSTEM_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
     /// An API key with the scope events:publish (and admin:write, to create the topic).
-    #[arg(long, env = "MAINSTEM_KEY", hide_env_values = true)]
+    #[arg(long, env = "MAINSTEM_API_KEY", hide_env_values = true)]
     key: Option<String>,
     /// Takes server and key from the file that `mainstem dev` writes.
     #[arg(long)]
@@ -104,7 +104,7 @@ async fn replay(options: Options) -> Result<(), String> {
     let dataset = options.dataset;
     let (url, key) = match options.dev_credentials {
         Some(file) => credentials::read(&file).await?,
-        None => (options.url, options.key.ok_or("no key: give --key or set MAINSTEM_KEY")?),
+        None => (options.url, options.key.ok_or("no key: give --key or set MAINSTEM_API_KEY")?),
     };
     let events = dataset::load(dataset, &options.cache).await?;
     let topic = options.topic.unwrap_or_else(|| dataset.name().to_owned());
