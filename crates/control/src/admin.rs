@@ -1,17 +1,16 @@
 //! What the routes share, and what each of them knows of its request. It must not hold a route's
 //! logic.
 
+use crate::Control;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Response};
-use http::request::Parts as RequestParts;
-use identity::{Authenticator, OperatorTokens, Sealer};
-use port::{Change, Hub, Identity, Live, Peer, Refusal};
+use http::request::Parts;
+use port::{Change, Identity, Peer, Refusal};
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use stdx::{Clock, Rng};
-use tenancy::{Actor, Tenancy};
+use tenancy::Actor;
 use types::{ProjectId, TenantId};
 use wire_http::{Rejection, refusal_response};
 
@@ -27,31 +26,10 @@ pub trait Configuration: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
 }
 
-/// What the admin API is made of.
-pub struct Parts {
-    pub tenancy: Arc<Tenancy>,
-    pub authenticator: Arc<Authenticator>,
-    /// Seals shared signing secrets before they are stored.
-    pub sealer: Sealer,
-    pub operators: OperatorTokens,
-    pub hub: Arc<dyn Hub>,
-    pub live: Arc<dyn Live>,
-    /// `None`: the node's configuration cannot be changed while it runs.
-    pub configuration: Option<Arc<dyn Configuration>>,
-    pub clock: Arc<dyn Clock>,
-    pub rng: Arc<dyn Rng>,
-}
-
 pub(crate) struct Shared {
-    pub(crate) parts: Parts,
+    pub(crate) control: Control,
     /// One configuration change at a time: the kept revision is the one in effect.
     pub(crate) configuring: tokio::sync::Mutex<()>,
-}
-
-impl Shared {
-    pub(crate) fn new(parts: Parts) -> Shared {
-        Shared { parts, configuring: tokio::sync::Mutex::default() }
-    }
 }
 
 /// Put into a request by the gate when its token was right; without it no route can be entered.
@@ -66,9 +44,9 @@ pub(crate) struct Admin {
 }
 
 impl std::ops::Deref for Admin {
-    type Target = Parts;
-    fn deref(&self) -> &Parts {
-        &self.shared.parts
+    type Target = Control;
+    fn deref(&self) -> &Control {
+        &self.shared.control
     }
 }
 
@@ -79,7 +57,7 @@ where
 {
     type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut RequestParts, state: &S) -> Result<Admin, Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Admin, Rejection> {
         let peer = parts.extensions.get::<Peer>().cloned();
         let (Some(peer), Some(Admitted)) = (peer, parts.extensions.get::<Admitted>()) else {
             let refusal = Refusal::internal(&"an admin request did not pass the gate");

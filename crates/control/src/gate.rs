@@ -48,7 +48,7 @@ fn check(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
         })?;
     match presented {
         Credential::ApiKey(token) | Credential::Token(token) => {
-            shared.parts.operators.check(&token)
+            shared.control.operators.check(&token)
         }
     }
 }
@@ -56,7 +56,7 @@ fn check(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
 /// For a router that is not behind the edge.
 fn unknown_peer(shared: &Shared) -> Peer {
     let mut random = [0; 16];
-    shared.parts.rng.fill(&mut random);
+    shared.control.rng.fill(&mut random);
     let id = Builder::from_random_bytes(random).into_uuid().simple().to_string();
     Peer {
         address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

@@ -9,6 +9,7 @@
 
 mod admin;
 mod gate;
+mod own;
 mod page;
 mod path;
 mod repeat;
@@ -18,14 +19,17 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{Configuration, Parts};
+pub use admin::Configuration;
 
 use admin::Shared;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use http::StatusCode;
-use port::{Code, Refusal};
+use identity::{Authenticator, OperatorTokens, Sealer};
+use port::{Code, Hub, Live, Refusal};
 use std::sync::Arc;
+use stdx::{Clock, Rng};
+use tenancy::Tenancy;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -33,41 +37,56 @@ use utoipa_axum::router::OpenApiRouter;
 /// Where the API describes itself; the one path that needs no token.
 pub const OPENAPI_PATH: &str = "/v1/openapi.json";
 
-/// The admin API, ready to be served, and its description.
-pub struct AdminApi {
-    pub router: Router,
-    /// The OpenAPI document, which the router also serves at `OPENAPI_PATH`.
-    pub openapi: serde_json::Value,
+/// What the admin API is made of.
+#[derive(Clone)]
+pub struct Control {
+    pub tenancy: Arc<Tenancy>,
+    pub authenticator: Arc<Authenticator>,
+    /// Seals shared signing secrets before they are stored.
+    pub sealer: Arc<Sealer>,
+    pub operators: Arc<OperatorTokens>,
+    pub hub: Arc<dyn Hub>,
+    pub live: Arc<dyn Live>,
+    /// `None`: the node's configuration cannot be changed while it runs.
+    pub configuration: Option<Arc<dyn Configuration>>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
 }
 
-impl std::fmt::Debug for AdminApi {
+impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AdminApi").finish_non_exhaustive()
+        f.debug_struct("Control").finish_non_exhaustive()
     }
 }
 
-/// Builds the API. The edge should put a `port::Peer` into each request's extensions; without one
-/// the API makes a request id of its own.
-///
-/// # Errors
-/// `INTERNAL` when the description cannot be written as JSON.
-pub fn admin_api(parts: Parts) -> Result<AdminApi, Refusal> {
-    let shared = Arc::new(Shared::new(parts));
-    let (router, openapi) = routes::all().split_for_parts();
-    let openapi = serde_json::to_value(describe(openapi));
-    let openapi = openapi.map_err(|error| Refusal::internal(&error))?;
-    let repeat = middleware::from_fn_with_state(Arc::clone(&shared), repeat::repeat);
-    let gate = middleware::from_fn_with_state(Arc::clone(&shared), gate::gate);
-    let document = openapi.clone();
-    let described = Router::new().route(OPENAPI_PATH, get(move || async move { Json(document) }));
-    let router = router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(repeat)
-        .layer(gate)
-        .with_state(shared)
-        .merge(described);
-    Ok(AdminApi { router, openapi })
+impl Control {
+    /// The admin API, for a port of its own. The edge should put a `port::Peer` into each request's
+    /// extensions; without one the API makes a request id of its own.
+    pub fn routes(&self) -> Router {
+        let shared = Arc::new(Shared { control: self.clone(), configuring: Default::default() });
+        let repeat = middleware::from_fn_with_state(Arc::clone(&shared), repeat::repeat);
+        let gate = middleware::from_fn_with_state(Arc::clone(&shared), gate::gate);
+        let (router, _) = routes::all().split_for_parts();
+        let described = get(|| async { Json(openapi()) });
+        router
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .layer(repeat)
+            .layer(gate)
+            .with_state(shared)
+            .merge(Router::new().route(OPENAPI_PATH, described))
+    }
+
+    /// What a project's own principals may see and change of their project, for the public port.
+    /// The edge must put a `port::Peer` into each request's extensions.
+    pub fn project_routes(&self) -> Router {
+        own::routes(self)
+    }
+}
+
+/// The OpenAPI document of the admin API.
+pub fn openapi() -> OpenApi {
+    describe(routes::all().into_openapi())
 }
 
 async fn no_route(admin: admin::Admin) -> axum::response::Response {

@@ -72,7 +72,7 @@ async fn once(shared: &Shared, request: Request, next: Next) -> Result<Response,
     let body = read_body(body, JSON_BODY_BYTES_MAX).await?;
     let fingerprint = fingerprint(&parts, &body);
     let by = Actor::operator();
-    let tenancy = &shared.parts.tenancy;
+    let tenancy = &shared.control.tenancy;
     match tenancy.claim_request(&by, &key, &fingerprint).await? {
         RequestClaim::Fresh => {}
         RequestClaim::Answered(answer) => return Ok(replay(answer)),

@@ -2,13 +2,13 @@
 
 mod audit;
 mod configuration;
-mod connections;
+pub(crate) mod connections;
 mod keys;
 mod projects;
 mod signing;
 mod tenants;
 mod topics;
-mod usage;
+pub(crate) mod usage;
 
 use crate::Routes;
 

@@ -1,8 +1,9 @@
 //! The node's own configuration: what is in effect, its revisions, and going back to one. Each
 //! change is checked whole before it takes effect, kept as a revision, and in the audit trail.
 
+use crate::Configuration;
 use crate::Routes;
-use crate::admin::{Admin, Configuration};
+use crate::admin::Admin;
 use crate::page::{PageQuery, next_cursor};
 use crate::view::RevisionView;
 use axum::Json;

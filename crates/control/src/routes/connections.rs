@@ -1,15 +1,16 @@
 //! Connections open on this node at this moment: list, close.
 
-use crate::Routes;
 use crate::admin::Admin;
 use crate::page::{limit, next_cursor, place};
 use crate::path::ConnectionPath;
 use crate::view::ConnectionView;
+use crate::{Control, Routes};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
-use port::{Code, ConnectionFilter, ConnectionId, Refusal};
+use port::{Code, ConnectionFilter, ConnectionId, Live, Refusal};
 use serde::{Deserialize, Serialize};
+use tenancy::Actor;
 use types::{ProjectId, TenantId};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -32,10 +33,10 @@ struct ConnectionQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-struct ConnectionList {
-    connections: Vec<ConnectionView>,
+pub(crate) struct ConnectionList {
+    pub(crate) connections: Vec<ConnectionView>,
     /// For the next page; `null` on the last.
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// List open connections
@@ -58,23 +59,31 @@ async fn list_connections(
     admin: Admin,
     StrictQuery(query): StrictQuery<ConnectionQuery>,
 ) -> Response {
-    let list = || {
-        let limit = limit(query.limit)?;
+    let outcome = || {
         let filter = ConnectionFilter {
             tenant: query.tenant,
             project: query.project,
             protocol: query.protocol,
             after: place(query.cursor.as_deref())?.map(ConnectionId),
         };
-        // One more than asked for tells whether there is a next page.
-        let mut found = admin.live.connections(&filter, limit + 1);
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        let next_cursor = next_cursor(found.last().map(|open| open.id.0), has_more);
-        let connections = found.into_iter().map(ConnectionView::from).collect();
+        let (connections, has_more) = list(admin.live.as_ref(), &filter, limit(query.limit)?);
+        let next_cursor = next_cursor(connections.last().map(|open| open.id), has_more);
         Ok(Json(ConnectionList { connections, next_cursor }))
     };
-    admin.answer(list())
+    admin.answer(outcome())
+}
+
+/// At most `limit`, and whether there are more.
+pub(crate) fn list(
+    live: &dyn Live,
+    filter: &ConnectionFilter,
+    limit: usize,
+) -> (Vec<ConnectionView>, bool) {
+    // One more than asked for tells whether there is a next page.
+    let mut found = live.connections(filter, limit + 1);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    (found.into_iter().map(ConnectionView::from).collect(), has_more)
 }
 
 /// Close a connection
@@ -91,25 +100,34 @@ async fn close_connection(
     ConnectionPath(connection): ConnectionPath,
     _: StrictQuery<NoQuery>,
 ) -> Response {
-    let outcome = async {
-        // A connection is not a record: its tenant is found here, for the trail.
-        let before = connection.0.checked_sub(1).map(ConnectionId);
-        let filter = ConnectionFilter { after: before, ..ConnectionFilter::default() };
-        let found = admin.live.connections(&filter, 1);
-        let open = found.into_iter().find(|open| open.id == connection);
-        let closed = open.filter(|_| admin.live.close(connection));
-        let Some(closed) = closed else {
-            return Err(Refusal::new(Code::NotFound, "there is no such connection")
-                .hint("it may have ended by itself"));
-        };
-        let details = serde_json::json!({
-            "principal": closed.principal,
-            "protocol": closed.protocol,
-            "address": closed.address.to_string(),
-        });
-        let (tenant, project, by) = (closed.tenant, closed.project, admin.actor());
-        admin.tenancy.note_connection_closed(tenant, project, connection.0, details, &by).await?;
-        Ok(StatusCode::NO_CONTENT)
+    let filter = ConnectionFilter::default();
+    let outcome = close(&admin, filter, connection, &admin.actor()).await;
+    admin.answer(outcome.map(|()| StatusCode::NO_CONTENT))
+}
+
+/// Closes a connection that the filter takes, and notes it in the trail of its tenant.
+pub(crate) async fn close(
+    control: &Control,
+    filter: ConnectionFilter,
+    connection: ConnectionId,
+    by: &Actor,
+) -> Result<(), Refusal> {
+    // The first one after its predecessor is the one, if it is open.
+    let after = connection.0.checked_sub(1).map(ConnectionId);
+    let found = control.live.connections(&ConnectionFilter { after, ..filter }, 1);
+    let open = found.into_iter().find(|open| open.id == connection);
+    let closed = open.filter(|_| control.live.close(connection));
+    let Some(closed) = closed else {
+        return Err(Refusal::new(Code::NotFound, "there is no such connection")
+            .hint("it may have ended by itself"));
     };
-    admin.answer(outcome.await)
+    let details = serde_json::json!({
+        "principal": closed.principal,
+        "protocol": closed.protocol,
+        "address": closed.address.to_string(),
+    });
+    let (tenant, project) = (closed.tenant, closed.project);
+    let trail = &control.tenancy;
+    trail.note_connection_closed(tenant, project, connection.0, details, by).await?;
+    Ok(())
 }

@@ -49,8 +49,8 @@ struct UsageList {
 }
 
 #[derive(Serialize, ToSchema)]
-struct UsageTotals {
-    totals: Vec<UsageTotalView>,
+pub(crate) struct UsageTotals {
+    pub(crate) totals: Vec<UsageTotalView>,
 }
 
 /// The place after a window, in the order of the list.

@@ -1,0 +1,113 @@
+//! What a project's own principals see and change of it on the public port: its connections, with
+//! the scopes `admin:read` and `admin:write`, and its usage, with `billing:read`. Never another
+//! project's: the tenant and the project are those of the proven identity.
+
+use crate::Control;
+use crate::page::{limit, next_cursor, place};
+use crate::path::ConnectionPath;
+use crate::routes::connections::{ConnectionList, close, list};
+use crate::routes::usage::UsageTotals;
+use axum::extract::{FromRef, State};
+use axum::response::Response;
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use http::StatusCode;
+use port::{ConnectionFilter, ConnectionId, HttpState};
+use serde::Deserialize;
+use std::sync::Arc;
+use tenancy::{Actor, UsageFilter, UsageMetric};
+use types::{Scope, TimestampMs};
+use wire_http::query::NoQuery;
+use wire_http::{Caller, StrictQuery};
+
+#[derive(Clone)]
+struct Own(Arc<Control>);
+
+impl FromRef<Own> for HttpState {
+    fn from_ref(own: &Own) -> HttpState {
+        HttpState { hub: Arc::clone(&own.0.hub) }
+    }
+}
+
+pub(crate) fn routes(control: &Control) -> Router {
+    Router::new()
+        .route("/v1/connections", get(list_own_connections))
+        .route("/v1/connections/{connection}", delete(close_own_connection))
+        .route("/v1/usage", get(sum_own_usage))
+        .with_state(Own(Arc::new(control.clone())))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OwnQuery {
+    protocol: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OwnTotals {
+    metric: Option<UsageMetric>,
+    from: Option<TimestampMs>,
+    to: Option<TimestampMs>,
+}
+
+async fn list_own_connections(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    StrictQuery(query): StrictQuery<OwnQuery>,
+) -> Response {
+    let outcome = || {
+        rules::scopes::require(caller.identity.claims().scopes, Scope::AdminRead)?;
+        let filter = ConnectionFilter {
+            tenant: Some(caller.identity.tenant()),
+            project: Some(caller.identity.project()),
+            protocol: query.protocol,
+            after: place(query.cursor.as_deref())?.map(ConnectionId),
+        };
+        let (connections, has_more) = list(control.live.as_ref(), &filter, limit(query.limit)?);
+        let next_cursor = next_cursor(connections.last().map(|open| open.id), has_more);
+        Ok(Json(ConnectionList { connections, next_cursor }))
+    };
+    caller.answer(outcome())
+}
+
+async fn close_own_connection(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    ConnectionPath(connection): ConnectionPath,
+    _: StrictQuery<NoQuery>,
+) -> Response {
+    let outcome = async {
+        rules::scopes::require(caller.identity.claims().scopes, Scope::AdminWrite)?;
+        let filter = ConnectionFilter {
+            tenant: Some(caller.identity.tenant()),
+            project: Some(caller.identity.project()),
+            ..ConnectionFilter::default()
+        };
+        close(&control, filter, connection, &Actor::from(&caller.identity)).await?;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    caller.answer(outcome.await)
+}
+
+async fn sum_own_usage(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    StrictQuery(query): StrictQuery<OwnTotals>,
+) -> Response {
+    let outcome = async {
+        rules::scopes::require(caller.identity.claims().scopes, Scope::BillingRead)?;
+        let filter = UsageFilter {
+            project: Some(caller.identity.project()),
+            metric: query.metric,
+            from: query.from,
+            to: query.to,
+            after: None,
+        };
+        let totals = control.tenancy.usage_totals(caller.identity.tenant(), &filter).await?;
+        Ok(Json(UsageTotals { totals: totals.into_iter().map(Into::into).collect() }))
+    };
+    caller.answer(outcome.await)
+}
