@@ -217,9 +217,9 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Looks again at what open sessions rest on, as far as it is older than the configured time,
-    /// and answers what turned out to be different, so that the owner acts on it. With records
-    /// younger than that it asks the database nothing.
+    /// Looks again at what open sessions rest on, as far as it is older than half of
+    /// `Settings::fresh_ms_max`, and answers what turned out to be different, so that the owner acts
+    /// on it. Called twice in that time, no session outlives its right by more than that time.
     pub async fn refresh(&self) -> Vec<Change> {
         let pending = std::mem::take(&mut *self.pending.lock());
         let mut changes = Vec::new();

@@ -79,7 +79,7 @@ impl KeyCheck {
             return Err(refusal::invalid_key());
         };
         let found = match self.hasher.is_own(&text) {
-            true => self.find(text.lookup).await?,
+            true => self.find(text.lookup, self.fresh_max).await?,
             false => None,
         };
         let Some(known) = found else {
@@ -96,15 +96,19 @@ impl KeyCheck {
         Ok((known.claims(), Arc::clone(&known.liveness)))
     }
 
-    async fn find(&self, lookup: &str) -> Result<Option<Arc<KnownKey>>, Refusal> {
+    async fn find(
+        &self,
+        lookup: &str,
+        age_max: Duration,
+    ) -> Result<Option<Arc<KnownKey>>, Refusal> {
         let now = self.clock.monotonic();
-        if let Some(known) = self.cached(lookup, self.fresh_max, now) {
+        if let Some(known) = self.cached(lookup, age_max, now) {
             return Ok(Some(known));
         }
         if self.is_known_missing(lookup, now) {
             return Ok(None);
         }
-        self.read(lookup).await
+        self.read(lookup, age_max).await
     }
 
     fn cached(&self, lookup: &str, age_max: Duration, now: Duration) -> Option<Arc<KnownKey>> {
@@ -120,11 +124,15 @@ impl KeyCheck {
 
     /// Asks the database. A change made meanwhile makes it ask again, so that neither an old
     /// record is kept nor a switch handed out that the change did not see.
-    async fn read(&self, lookup: &str) -> Result<Option<Arc<KnownKey>>, Refusal> {
+    async fn read(
+        &self,
+        lookup: &str,
+        age_max: Duration,
+    ) -> Result<Option<Arc<KnownKey>>, Refusal> {
         let _place = self.gate.enter().await?;
         // Somebody may have read it while this one waited.
         let now = self.clock.monotonic();
-        if let Some(known) = self.cached(lookup, self.fresh_max, now) {
+        if let Some(known) = self.cached(lookup, age_max, now) {
             return Ok(Some(known));
         }
         if self.is_known_missing(lookup, now) {
@@ -196,9 +204,10 @@ impl KeyCheck {
     }
 
     /// Looks at the record behind open sessions again, and ends them when it no longer counts.
-    /// Answers `true` when it ended some; an error when the record cannot be had.
+    /// Half the time a record is trusted for, so that looking twice in that time is enough to keep
+    /// the promise, and requests seldom have to wait for the database themselves. Answers `true` when it ended some; an error when the record cannot be had.
     pub async fn review(&self, holder: &Holder, lookup: &str) -> Result<bool, Refusal> {
-        let known = self.find(lookup).await?;
+        let known = self.find(lookup, self.fresh_max / 2).await?;
         let now_ms = self.clock.now_ms();
         match known {
             Some(known) if known.record.is_usable(now_ms) => Ok(false),

@@ -58,12 +58,16 @@ impl Projects {
 
     /// The project as it was at most the configured time ago; `None` when there is none.
     pub async fn get(&self, project: ProjectId) -> Result<Found, Refusal> {
-        if let Some(answer) = self.fresh(project) {
+        self.get_within(project, self.fresh_max).await
+    }
+
+    async fn get_within(&self, project: ProjectId, age_max: Duration) -> Result<Found, Refusal> {
+        if let Some(answer) = self.fresh(project, age_max) {
             return Ok(answer);
         }
         let _place = self.shared.gate.enter().await?;
         // Somebody may have read it while this one waited.
-        if let Some(answer) = self.fresh(project) {
+        if let Some(answer) = self.fresh(project, age_max) {
             return Ok(answer);
         }
         let is_unknown = self.remembered(project).is_none();
@@ -93,10 +97,10 @@ impl Projects {
         Err(refusal::too_many_waiting())
     }
 
-    fn fresh(&self, project: ProjectId) -> Option<Found> {
+    fn fresh(&self, project: ProjectId, age_max: Duration) -> Option<Found> {
         let now = self.shared.clock.monotonic();
         let known = self.known.lock();
-        if let Some(entry) = known.get(&project).filter(|entry| entry.age(now) < self.fresh_max) {
+        if let Some(entry) = known.get(&project).filter(|entry| entry.age(now) < age_max) {
             return Some(Some(Arc::clone(&entry.value)));
         }
         drop(known);
@@ -150,9 +154,9 @@ impl Projects {
     }
 
     /// Reads the project again if it is due and ends the sessions of tokens whose key it no longer
-    /// trusts; `true` when it ended some.
+    /// trusts; `true` when it ended some. It is due at half the time it is trusted for, as keys are.
     pub async fn review(&self, project: ProjectId) -> Result<bool, Refusal> {
-        let after = self.get(project).await?;
+        let after = self.get_within(project, self.fresh_max / 2).await?;
         Ok(self.revoke_untrusted(project, after.as_deref()))
     }
 

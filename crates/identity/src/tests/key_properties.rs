@@ -196,3 +196,21 @@ fn a_revocation_by_another_process_counts_within_a_second() {
         assert_eq!(world.try_key(&text).await.unwrap_err().code(), Code::InvalidApiKey);
     });
 }
+
+#[test]
+fn open_sessions_end_within_a_second_however_rounds_and_reads_fall() {
+    for offset_ms in (0..500).step_by(50) {
+        Stage::new(Settings::default()).run(async |world| {
+            let (text, key) = world.new_key(Scopes::all()).await;
+            advance(world, offset_ms);
+            let session = world.try_key(&text).await.unwrap();
+            world.store().revoke_key(world.tenant, world.project, key.id, &by()).await.unwrap();
+            // Rounds at 500 ms and 1000 ms of the clock: the second is the last that may matter.
+            advance(world, 500 - offset_ms);
+            world.authenticator.refresh().await;
+            advance(world, 500);
+            world.authenticator.refresh().await;
+            assert!(session.is_revoked(), "{offset_ms}");
+        });
+    }
+}
