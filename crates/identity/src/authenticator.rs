@@ -218,8 +218,8 @@ impl Authenticator {
     }
 
     /// Looks again at what open sessions rest on, as far as it is older than half of
-    /// `Settings::fresh_ms_max`, and answers what turned out to be different, so that the owner acts
-    /// on it. Called twice in that time, no session outlives its right by more than that time.
+    /// `Settings::fresh_ms_max`, and answers what turned out to be different, so that the owner
+    /// acts on it. Called twice in that time, no session outlives its right by more than it.
     pub async fn refresh(&self) -> Vec<Change> {
         let pending = std::mem::take(&mut *self.pending.lock());
         let mut changes = Vec::new();

@@ -205,7 +205,8 @@ impl KeyCheck {
 
     /// Looks at the record behind open sessions again, and ends them when it no longer counts.
     /// Half the time a record is trusted for, so that looking twice in that time is enough to keep
-    /// the promise, and requests seldom have to wait for the database themselves. Answers `true` when it ended some; an error when the record cannot be had.
+    /// the promise, and requests seldom have to wait for the database themselves. Answers `true`
+    /// when it ended some; an error when the record cannot be had.
     pub async fn review(&self, holder: &Holder, lookup: &str) -> Result<bool, Refusal> {
         let known = self.find(lookup, self.fresh_max / 2).await?;
         let now_ms = self.clock.now_ms();

@@ -154,7 +154,7 @@ impl Projects {
     }
 
     /// Reads the project again if it is due and ends the sessions of tokens whose key it no longer
-    /// trusts; `true` when it ended some. It is due at half the time it is trusted for, as keys are.
+    /// trusts; `true` when it ended some. It is due at half the time it is trusted for, like keys.
     pub async fn review(&self, project: ProjectId) -> Result<bool, Refusal> {
         let after = self.get_within(project, self.fresh_max / 2).await?;
         Ok(self.revoke_untrusted(project, after.as_deref()))
