@@ -2,12 +2,13 @@
 //! Nothing here acts: values are checked once, by `Config::check`, before anything is bound.
 
 use crate::EdgeError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where tenants' clients come in: HTTP/1.1, HTTP/2 and WebSocket on one port. Port 0 takes a
@@ -27,7 +28,7 @@ pub struct Config {
 }
 
 /// Where the certificate comes from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Tls {
     /// PEM files: the chain, leaf first, and its private key. Read again when they change.
@@ -37,7 +38,7 @@ pub enum Tls {
 }
 
 /// What is let in, before anything is read from it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Accept {
     /// New connections per second and listener; more of them wait in the kernel's backlog.
@@ -53,7 +54,7 @@ pub struct Accept {
     pub stall_ms_max: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Milliseconds in which the TLS handshake and a first whole request head must come, and in
@@ -76,7 +77,7 @@ pub struct Http {
     pub resets_max: usize,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebSocket {
     /// Milliseconds without a byte from the client until it is pinged; after a second such time
@@ -96,7 +97,7 @@ pub struct WebSocket {
 }
 
 /// Which web pages may use the API, and open WebSockets, from a browser.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cors {
     /// Origins such as `https://app.example.com`; `*` allows all (credentials are in headers, never
@@ -107,7 +108,7 @@ pub struct Cors {
 }
 
 /// How connections are given up when the node goes down.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drain {
     /// Milliseconds until what is still open is cut.

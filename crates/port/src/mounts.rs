@@ -3,6 +3,7 @@
 
 use crate::session::{Driven, SessionStart};
 use crate::{Code, Hub, Refusal};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 pub trait Protocol: 'static {
     /// Folder name = config key = metric label = docs slug.
     const NAME: &'static str;
-    type Config: DeserializeOwned + Serialize + Default;
+    type Config: DeserializeOwned + Serialize + JsonSchema + Default;
     fn mount(config: Self::Config, at: &mut Mounts) -> Result<(), Refusal>;
 }
 

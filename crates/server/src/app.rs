@@ -4,6 +4,7 @@
 use crate::config::{Config, ConfigError};
 use crate::health::{Health, MetricsRoute};
 use crate::rounds::Rounds;
+use crate::running::Running;
 use crate::telemetry::Instruments;
 use crate::{console, protocols};
 use axum::Router;
@@ -55,10 +56,9 @@ impl World {
 }
 
 pub struct App {
-    pub config: Config,
     pub tenancy: Arc<Tenancy>,
     pub authenticator: Arc<Authenticator>,
-    pub world: World,
+    running: Arc<Running>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -106,14 +106,17 @@ impl App {
             metrics: instruments.metrics.clone(),
             is_draining: Arc::clone(&is_draining),
         };
+        let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
-            live: Arc::clone(&node) as _,
-            hub: Arc::clone(&node) as _,
-            operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
-            clock: Arc::clone(&world.clock),
             sealer: Arc::new(secrets.sealer(Arc::clone(&world.rng))),
+            operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
+            hub: Arc::clone(&node) as _,
+            live: Arc::clone(&node) as _,
+            configuration: Some(Arc::clone(&running) as _),
+            clock: Arc::clone(&world.clock),
+            rng: Arc::clone(&world.rng),
         };
         let faces = Faces {
             fallback: public_routes(&config, health.clone(), &control),
@@ -123,11 +126,16 @@ impl App {
         let edge_world =
             edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
         let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
-        Ok(App { config, tenancy, authenticator, world, log, node, edge, is_draining, started })
+        Ok(App { tenancy, authenticator, running, log, node, edge, is_draining, started })
     }
 
     pub fn edge(&self) -> &Edge {
         &self.edge
+    }
+
+    /// Its configuration, to be changed while it runs.
+    pub fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
 
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told

@@ -92,8 +92,7 @@ impl Dev {
                     expires_at: None,
                 };
                 let (tenant, project) = (made.tenant.id, made.project.id);
-                let stored =
-                    app.tenancy.create_key(tenant, project, new, &Actor::system()).await;
+                let stored = app.tenancy.create_key(tenant, project, new, &Actor::system()).await;
                 stored.map_err(|error| error.to_string())?;
                 key.text.expose_secret().to_owned()
             }

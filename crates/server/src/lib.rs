@@ -11,6 +11,7 @@ mod health;
 pub mod protocols;
 mod reference;
 mod rounds;
+mod running;
 mod serve;
 mod telemetry;
 #[cfg(test)]

@@ -10,17 +10,18 @@ struct Entry {
     name: &'static str,
     mount: fn(&Value, &mut Mounts) -> Result<(), ConfigError>,
     defaults: fn() -> Value,
+    schema: fn() -> Value,
 }
 
 const REGISTRY: &[Entry] = &[
     entry::<rest::Rest>(),
-    entry::<poll::Poll>(),
-    entry::<sse::Sse>(),
+    entry::<poll::LongPoll>(),
+    entry::<sse::ServerSentEvents>(),
     entry::<websocket::WebSocket>(),
 ];
 
 const fn entry<P: Protocol>() -> Entry {
-    Entry { name: P::NAME, mount: mount::<P>, defaults: defaults_of::<P> }
+    Entry { name: P::NAME, mount: mount::<P>, defaults: defaults_of::<P>, schema: schema_of::<P> }
 }
 
 fn mount<P: Protocol>(settings: &Value, at: &mut Mounts) -> Result<(), ConfigError> {
@@ -36,6 +37,15 @@ fn mount<P: Protocol>(settings: &Value, at: &mut Mounts) -> Result<(), ConfigErr
 fn defaults_of<P: Protocol>() -> Value {
     // Settings are plain data with named fields; they always serialise.
     serde_json::to_value(P::Config::default()).unwrap_or_default()
+}
+
+fn schema_of<P: Protocol>() -> Value {
+    schemars::schema_for!(P::Config).to_value()
+}
+
+/// Every protocol with the JSON Schema of its settings.
+pub fn schemas() -> impl Iterator<Item = (&'static str, Value)> {
+    REGISTRY.iter().map(|entry| (entry.name, (entry.schema)()))
 }
 
 /// Every protocol with its default settings.

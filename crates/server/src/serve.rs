@@ -4,9 +4,11 @@
 use crate::app::{App, StartError, World};
 use crate::config::{self, Config, Source};
 use crate::dev::Dev;
-use crate::telemetry::{self, Instruments};
+use crate::running::Running;
+use crate::telemetry;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `mainstem dev`.
@@ -34,7 +36,7 @@ pub fn serve(file: Option<PathBuf>) -> Result<(), String> {
     let operators = operators(&config)?;
     let outcome = runtime()?.block_on(async {
         let app = App::build(config, &operators, &instruments).await?;
-        let reloading = reload(&source, &instruments);
+        let reloading = reload(&source, app.running());
         tokio::select! {
             outcome = app.serve(stopped()) => outcome,
             () = reloading => Ok(()),
@@ -89,17 +91,19 @@ async fn stopped() {
 
 /// On SIGHUP the configuration is read again. What can change at run time does; what cannot is
 /// named; a bad file changes nothing. Never ends by itself.
-async fn reload(source: &Source, instruments: &Instruments) {
+async fn reload(source: &Source, running: Arc<Running>) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return std::future::pending().await;
     };
     while hangup.recv().await.is_some() {
-        match config::load(source) {
-            Ok(config) => match instruments.set_log(&config.telemetry.log) {
-                Ok(()) => tracing::info!(log = config.telemetry.log, "configuration reloaded"),
-                Err(error) => tracing::error!(%error, "telemetry.log is left as it was"),
-            },
-            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        match config::load(source).map_err(|error| error.to_string()) {
+            Ok(config) => {
+                if let Err(refusal) = running.change(config) {
+                    tracing::error!(%refusal, "configuration left as it was");
+                }
+            }
+            Err(error) => tracing::error!(error, "configuration left as it was"),
         }
     }
+    std::future::pending().await
 }

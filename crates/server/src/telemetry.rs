@@ -22,17 +22,22 @@ const SECONDS: &[f64] = &[
 
 pub struct Instruments {
     pub metrics: PrometheusHandle,
-    filter: reload::Handle<EnvFilter, Registry>,
+    pub log: LogControl,
     traces: Option<SdkTracerProvider>,
 }
 
-impl Instruments {
-    /// Changes what is logged, at run time.
-    pub fn set_log(&self, directives: &str) -> Result<(), String> {
-        let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
-        self.filter.reload(filter).map_err(|error| error.to_string())
-    }
+/// Changes what is logged, at run time.
+#[derive(Clone)]
+pub struct LogControl(reload::Handle<EnvFilter, Registry>);
 
+impl LogControl {
+    pub fn set(&self, directives: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+        self.0.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+impl Instruments {
     /// Sends what traces are left. Blocks; not from an async thread.
     pub fn finish(self) {
         if let Some(traces) = self.traces
@@ -48,9 +53,7 @@ pub fn install(settings: &Telemetry) -> Result<Instruments, String> {
     let filter = EnvFilter::try_new(&settings.log).map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
     let format = match settings.log_format {
-        LogFormat::Json => {
-            tracing_subscriber::fmt::layer().json().flatten_event(true).boxed()
-        }
+        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
         LogFormat::Pretty => tracing_subscriber::fmt::layer().with_target(false).compact().boxed(),
     };
     let traces = settings.otlp_url.as_deref().map(|url| exporter(url, settings)).transpose()?;
@@ -75,7 +78,7 @@ pub fn install(settings: &Telemetry) -> Result<Instruments, String> {
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.meaning),
         }
     }
-    Ok(Instruments { metrics, filter: handle, traces })
+    Ok(Instruments { metrics, log: LogControl(handle), traces })
 }
 
 fn exporter(url: &str, settings: &Telemetry) -> Result<SdkTracerProvider, String> {

@@ -1,11 +1,12 @@
 //! What an operator can set of reading with requests.
 
 use port::{Code, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use types::limits::READ_RECORDS_MAX;
 
 /// Options of reading with requests and of the long poll.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Longest `wait` a request may ask for, in milliseconds. Keep it below the idle limits of

@@ -1,10 +1,11 @@
 //! What an operator can set of Server-Sent Events.
 
 use port::{Code, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Options of Server-Sent Events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// A comment is sent when nothing else was for so long, in milliseconds, so that proxies and

@@ -75,15 +75,20 @@ pub fn load(source: &Source) -> Result<Config, ConfigError> {
             lay_over(&mut value, path, given)?;
         }
     }
+    parse_value(&value, &text)
+}
+
+/// A whole configuration from its value; `text`, if there is one, is what complaints point into.
+pub fn parse_value(value: &Value, text: &str) -> Result<Config, ConfigError> {
     let mut config: Config =
-        serde_path_to_error::deserialize(&value).map_err(|error| explain(&text, &error))?;
+        serde_path_to_error::deserialize(value).map_err(|error| explain(text, &error))?;
     // A protocol the file does not mention keeps its defaults.
     for (name, settings) in crate::protocols::defaults() {
         config.protocols.entry(name).or_insert(settings);
     }
     config.check().map_err(|mut error| {
         let path: Vec<&str> = error.key.split('.').collect();
-        error.line = line_of(&text, &path);
+        error.line = line_of(text, &path);
         error
     })?;
     Ok(config)

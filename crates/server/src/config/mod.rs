@@ -3,15 +3,18 @@
 
 mod load;
 mod locate;
+mod page;
 
-pub use load::{ConfigError, Source, load};
+pub use load::{ConfigError, Source, load, parse_value};
+pub use page::reference;
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where everything durable lies: the log, the embedded database, the root secret. One process
@@ -29,28 +32,30 @@ pub struct Config {
 }
 
 /// Who may use the admin API.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Bearer token of the operator, 24 characters or more. Better given as a file, or as
     /// `MAINSTEM__ADMIN__TOKEN`.
     #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
     pub token: Option<SecretString>,
     /// File that holds the token.
     pub token_file: Option<PathBuf>,
 }
 
 /// Where tenants, projects, keys and topic definitions are kept.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `postgres://user:password@host/database`; absent keeps them in SQLite in the data
     /// directory. Hidden in printed configurations.
     #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>")]
     pub url: Option<SecretString>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Mebibytes of one extent file, 1 to 1024.
@@ -65,14 +70,14 @@ pub struct Log {
     pub free_mib_min: u32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topics {
     /// A topic comes into being when it is first published to or followed.
     pub auto_create: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// What is logged, in the syntax of `RUST_LOG`: `info`, or `warn,hub=debug`.
@@ -86,7 +91,7 @@ pub struct Telemetry {
     pub metrics_public: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.
