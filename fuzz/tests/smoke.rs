@@ -5,6 +5,8 @@ mod smoke {
     //! One file per codec or format.
 
     mod frames;
+    mod http_json;
     mod tokens;
     mod websocket_frames;
+    mod websocket_protocol;
 }
