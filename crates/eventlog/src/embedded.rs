@@ -2,12 +2,12 @@
 //! outside: opening, closing, and the calls of the trait; each part has a file of its own.
 
 mod append;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod commit;
 mod core;
 mod directory;
 mod disk;
-mod draft;
+pub(crate) mod draft;
 mod extents;
 mod intake;
 mod lifecycle;

@@ -14,3 +14,6 @@ pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, Top
 pub use error::LogError;
 pub use options::{MAINTAIN_INTERVAL, Options};
 pub use partitioner::{murmur2, partition_of};
+
+#[cfg(test)]
+mod tests;

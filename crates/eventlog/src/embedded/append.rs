@@ -17,6 +17,9 @@ use types::{Batch, Durability, Offset, Record, TimestampMs, TopicId};
 /// reader saw is never given to another record.
 pub const UNSTORED_RECORDS_MAX: usize = 1 << 20;
 
+/// What the store adds to a batch, as `Store::frame_bytes_max` says.
+const FRAME_HEADER_BYTES: usize = 96;
+
 const _: () = assert!(RECORDS_PER_APPEND_MAX <= UNSTORED_RECORDS_MAX);
 
 /// What became of an append when the call returns.
@@ -66,18 +69,14 @@ impl Core {
     /// What the records take at most as a batch.
     fn check_size(&self, records: &[Record]) -> Result<usize, LogError> {
         let bytes = draft::batch_bytes_max(records);
-        let bytes_max = BATCH_BYTES_MAX.min(self.frame_bytes_max(records.len()));
         let size = records.iter().map(Record::size).sum::<usize>();
+        // A frame is the batch, its own header and the hashes of the keys.
+        let frame_bytes = bytes + FRAME_HEADER_BYTES + 8 * records.len();
         let fits = records.len() <= RECORDS_PER_APPEND_MAX
             && size <= APPEND_BYTES_MAX
-            && bytes <= bytes_max;
+            && bytes <= BATCH_BYTES_MAX
+            && frame_bytes as u64 <= self.store.frame_bytes_max();
         if fits { Ok(bytes) } else { Err(LogError::TooLarge) }
-    }
-
-    /// A batch must fit an extent, and leave room for its key hashes and the extent's own blocks.
-    fn frame_bytes_max(&self, records: usize) -> usize {
-        const EXTENT_OWN_BYTES: usize = 64 << 10;
-        (self.options.store.extent_bytes as usize).saturating_sub(EXTENT_OWN_BYTES + 8 * records)
     }
 
     /// The bytes are admitted already; the caller takes that back on an error.

@@ -102,10 +102,11 @@ impl Checkpoint {
         disk.flush_dir(dir)
     }
 
-    /// The last one written; the default when there is none yet.
+    /// The last one written. None is written before the first append, so a directory without one
+    /// is as clean as a new one.
     pub fn read(disk: &dyn Disk, dir: &Path) -> io::Result<Checkpoint> {
         if !disk.list(dir)?.contains(&PathBuf::from(FILE)) {
-            return Ok(Checkpoint::default());
+            return Ok(Checkpoint { is_clean: true, ..Checkpoint::default() });
         }
         let file = disk.open(&dir.join(FILE), Open::Read)?;
         let len = file.len()?;

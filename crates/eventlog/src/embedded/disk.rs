@@ -2,7 +2,7 @@
 //! blocks, so it runs on the threads for blocking work, a bounded number at a time.
 
 use super::core::Core;
-use super::partition::Span;
+use super::partition::{Partition, Span};
 use crate::{LogError, Pending};
 use std::sync::Arc;
 use storage::{Entry, StoreError, StreamId};
@@ -78,6 +78,47 @@ impl Core {
             Some(first) if first.location.generation == span.generation => Ok(entries),
             _ => Err(Trouble::Moved),
         }
+    }
+
+    /// As `entries`, for a reader at `from`: perhaps without the newest, but with those from there
+    /// on if there are any.
+    pub fn entries_from(
+        &self,
+        partition: &Partition,
+        span: &Span,
+        from: Offset,
+    ) -> Result<Arc<[Entry]>, Trouble> {
+        let seen = partition.state.lock().seen(span).and_then(|seen| seen.entries.clone());
+        let reaches =
+            |entries: &Arc<[Entry]>| entries.last().is_some_and(|last| last.next_offset() > from);
+        if let Some(entries) = seen.filter(reaches) {
+            return Ok(entries);
+        }
+        let entries = self.entries(partition.stream, span)?;
+        let copy = Arc::clone(&entries);
+        partition.state.lock().remember(span, |seen| seen.entries = Some(copy));
+        Ok(entries)
+    }
+
+    /// Sorted key hashes of the span's batches, each with the newest batch that has it; complete
+    /// for what is stored before `below`.
+    pub fn keys_below(
+        &self,
+        partition: &Partition,
+        span: &Span,
+        below: Offset,
+    ) -> Result<Arc<[(u64, Offset)]>, Trouble> {
+        let (seen, stored) = {
+            let state = partition.state.lock();
+            (state.seen(span).and_then(|seen| seen.keys.clone()), state.stored)
+        };
+        if let Some((keys, _)) = seen.filter(|(_, until)| *until >= below.min(stored)) {
+            return Ok(keys);
+        }
+        let keys = self.store.keys(span.extent, partition.stream)?;
+        let copy = Arc::clone(&keys);
+        partition.state.lock().remember(span, |seen| seen.keys = Some((copy, stored)));
+        Ok(keys)
     }
 
     /// The batches of neighbouring entries. Ends early at one that is damaged; an error when that

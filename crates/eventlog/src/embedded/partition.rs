@@ -46,6 +46,15 @@ impl TailBatch {
     }
 }
 
+/// What was last read of the index of the newest extent, which the store copies anew for each
+/// question while the extent is open. It only ever grows, so a copy stays right as far as it goes.
+#[derive(Clone, Default)]
+pub struct Seen {
+    pub entries: Option<Arc<[Entry]>>,
+    /// Key hashes, and the offset up to which they are complete.
+    pub keys: Option<(Arc<[(u64, Offset)]>, Offset)>,
+}
+
 /// What one extent holds of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -78,6 +87,8 @@ pub struct State {
     pub spans: VecDeque<Span>,
     /// The newest visible batches without a hole up to `visible`.
     pub tail: VecDeque<TailBatch>,
+    /// Of the newest span's extent; forgotten now and then.
+    pub seen: Option<((ExtentId, u64), Box<Seen>)>,
     /// The greatest timestamp of the oldest stored batch, when known.
     pub oldest_timestamp: Option<TimestampMs>,
     /// Offsets that were acknowledged and cannot be read any more, ascending.
@@ -178,9 +189,36 @@ impl State {
         if is_stored { self.start } else { self.visible }
     }
 
+    /// What was seen of that span's extent.
+    pub fn seen(&self, span: &Span) -> Option<&Seen> {
+        let seen = self.seen.as_ref().filter(|(of, _)| *of == (span.extent, span.generation));
+        seen.map(|(_, seen)| &**seen)
+    }
+
+    /// Changes what is remembered of that span's extent, if it is the newest.
+    pub fn remember(&mut self, span: &Span, change: impl FnOnce(&mut Seen)) {
+        let of = (span.extent, span.generation);
+        if self.spans.back().is_none_or(|newest| (newest.extent, newest.generation) != of) {
+            return;
+        }
+        if self.seen(span).is_none() {
+            self.seen = Some((of, Box::default()));
+        }
+        if let Some((_, seen)) = &mut self.seen {
+            change(seen);
+        }
+    }
+
     /// The first offset the tail can answer for.
     pub fn tail_start(&self) -> Offset {
         self.tail.front().map_or(self.visible, |first| first.batch.base_offset())
+    }
+
+    /// Whether the device holds, or held, anything from `offset` on. Before the tail there may be
+    /// offsets that no record has.
+    pub fn has_stored_from(&self, offset: Offset) -> bool {
+        let is_stored = self.spans.back().is_some_and(|newest| newest.next_offset > offset);
+        is_stored || self.damage_from(offset).is_some()
     }
 
     /// The damage that `offset` lies in, or the next one after it.

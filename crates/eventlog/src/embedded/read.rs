@@ -8,6 +8,7 @@ use crate::{LogError, Pending};
 use std::future::ready;
 use std::ops::Range;
 use std::sync::Arc;
+use storage::Entry;
 use types::{Batch, Offset, TimestampMs, TopicId};
 
 /// Bytes of one read at most, whatever was asked for; a larger batch comes alone.
@@ -92,11 +93,13 @@ impl Core {
         let mut batches = Vec::new();
         let mut bytes = 0;
         for span in spans {
-            let found = self.entries(partition.stream, span).and_then(|entries| {
+            let found = self.entries_from(partition, span, offsets.start).and_then(|entries| {
                 let wanted = between(&entries, offsets.start, offsets.end);
-                let wanted = take_bytes(wanted, bytes_max.saturating_sub(bytes));
-                let more = self.batches(partition.stream, wanted)?;
-                Ok((more.len() == wanted.len(), more))
+                let fitting = take_bytes(wanted, bytes_max.saturating_sub(bytes));
+                let more = self.batches(partition.stream, fitting)?;
+                // A part of a span is followed by its rest, not by the next span.
+                let is_known = entries.last().map(Entry::next_offset) >= Some(span.next_offset);
+                Ok((is_known && more.len() == wanted.len(), more))
             });
             let (is_whole, more) = match found {
                 Ok(found) => found,
@@ -211,7 +214,7 @@ fn read_memory(
     if from >= state.visible {
         return Some(Ok(Vec::new()));
     }
-    if from < state.tail_start() {
+    if from < state.tail_start() && state.has_stored_from(from) {
         return None;
     }
     let first = state.tail.partition_point(|tail| tail.batch.next_offset() <= from);

@@ -86,6 +86,8 @@ impl Core {
             self.world.clock.now_ms().saturating_sub(age_ms)
         });
         for partition in &topic.partitions {
+            // A copy for readers under way, not worth its memory for long.
+            partition.state.lock().seen = None;
             self.drop_passed(partition);
             if !partition.is_stored() {
                 self.trim(partition, Bound::All);

@@ -92,8 +92,8 @@ impl Core {
         span: &Span,
         search: &mut Search,
     ) -> Result<(), Trouble> {
-        let entries = self.entries(partition.stream, span)?;
-        let keys = self.store.keys(span.extent, partition.stream)?;
+        let entries = self.entries_from(partition, span, search.below.saturating_sub(1))?;
+        let keys = self.keys_below(partition, span, search.below)?;
         let at = keys.binary_search_by_key(&search.hash, |(hash, _)| *hash);
         let Some((_, newest)) = at.ok().and_then(|at| keys.get(at)) else { return Ok(()) };
         let entries = between(&entries, search.start, search.below);

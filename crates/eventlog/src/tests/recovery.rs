@@ -1,0 +1,183 @@
+//! Opening after a crash, after damage, beside another process.
+
+use super::*;
+use crate::Bounds;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use stdx::Disk;
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let bed = Bed::new();
+    let log = bed.open();
+    let second = bed.try_open().map(|_| ());
+    assert!(matches!(second, Err(LogError::Failed(_))), "{second:?}");
+    log.close().await;
+    drop(log);
+    bed.open();
+}
+
+#[tokio::test]
+async fn acknowledged_records_survive_a_crash_and_offsets_go_on() {
+    let bed = Bed::new();
+    let mut log = bed.open();
+    for turn in 0..10u64 {
+        assert_eq!(append(&log, vec![value(&turn.to_string())]).await, turn);
+        log = bed.crash(log);
+        assert_eq!(log.bounds(TOPIC, 0), Ok(Bounds { start: 0, end: turn + 1 }));
+    }
+    let records = read_all(&log, TOPIC, 0, 0).await.expect("reads");
+    assert!(records.iter().all(|(offset, text)| *text == offset.to_string()));
+    assert_eq!(records.len(), 10);
+    assert!(log.stored_bytes(TOPIC) > 0);
+}
+
+#[tokio::test]
+async fn a_crash_of_a_relaxed_topic_never_gives_an_offset_again() {
+    let bed = Bed::new().with(vec![spec(TOPIC, 1, Durability::Relaxed)]);
+    let mut log = bed.open();
+    let mut seen = 0;
+    for _ in 0..5 {
+        let offset = append(&log, vec![value("x"); 100]).await;
+        assert!(offset >= seen, "{offset} was given before");
+        seen = log.bounds(TOPIC, 0).expect("known").end;
+        log = bed.crash(log);
+        let bounds = log.bounds(TOPIC, 0).expect("known");
+        assert!(bounds.end <= seen, "nothing is visible that was not");
+        let kept = read_all(&log, TOPIC, 0, bounds.start).await.expect("gaps are no trouble");
+        assert!(kept.iter().all(|(offset, _)| *offset < seen));
+        // A reader that saw what the crash lost finds nothing there, and what comes next.
+        assert_eq!(log.read(TOPIC, 0, seen, 1 << 20).await, Ok(Vec::new()));
+        let next = append(&log, vec![value("next")]).await;
+        let batches = log.read(TOPIC, 0, seen, 1 << 20).await.expect("reads");
+        assert_eq!(batches.first().map(|batch| batch.base_offset()), Some(next));
+        seen = next + 1;
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_damaged_stops_the_start() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, vec![value("a")]).await;
+    log.close().await;
+    drop(log);
+    assert!(bed.disk.flip_bits(Path::new("/data/checkpoint"), 9, 1));
+    let error = bed.try_open().map(|_| ()).expect_err("is refused");
+    assert!(error.to_string().contains("checkpoint"), "{error}");
+}
+
+/// The extents' files, oldest first.
+fn extents(bed: &Bed) -> Vec<PathBuf> {
+    let dir = Path::new("/data/extents");
+    let mut names: Vec<PathBuf> = bed.disk.list(dir).expect("lists");
+    names.sort();
+    names.into_iter().map(|name| dir.join(name)).collect()
+}
+
+/// Where a text lies in the extents.
+fn find(bed: &Bed, text: &str) -> (PathBuf, u64) {
+    extents(bed)
+        .into_iter()
+        .find_map(|path| {
+            let bytes = bed.disk.bytes(&path)?;
+            let at = bytes.windows(text.len()).position(|window| window == text.as_bytes())?;
+            Some((path, at as u64))
+        })
+        .expect("the text is on the disk")
+}
+
+#[tokio::test]
+async fn a_damaged_range_answers_an_error_and_is_never_skipped() {
+    let bed = Bed::new().without_tail();
+    let log = bed.open();
+    for number in 0..9 {
+        append(&log, vec![keyed(&format!("k{number}"), &format!("text-{number}-text"))]).await;
+    }
+    let (path, at) = find(&bed, "text-4-text");
+    assert!(bed.disk.flip_bits(&path, at, 0xff));
+    let whole = |records: &[(Offset, String)]| records.iter().map(|r| r.0).collect::<Vec<_>>();
+    for is_reopened in [false, true] {
+        let log = if is_reopened { bed.crash(Arc::clone(&log)) } else { Arc::clone(&log) };
+        let before = log.read(TOPIC, 0, 0, 1 << 20).await.expect("what is before is read");
+        assert_eq!(before.last().map(|batch| batch.next_offset()), Some(4));
+        let damaged = Err(LogError::Damaged { from: 4, to: 5 });
+        assert_eq!(log.read(TOPIC, 0, 4, 1 << 20).await, damaged);
+        let after = read_all(&log, TOPIC, 0, 5).await;
+        if let Ok(after) = after {
+            assert_eq!(whole(&after)[..4], [5, 6, 7, 8]);
+        } else {
+            // After a restart nobody can tell whether more was behind the last record.
+            assert!(is_reopened);
+        }
+        assert!(log.latest(TOPIC, 0, key("k4")).await.is_err(), "an older value is no answer");
+    }
+}
+
+#[tokio::test]
+async fn damage_behind_the_last_record_known_is_not_the_end() {
+    let bed = Bed::new().without_tail();
+    let log = bed.open();
+    for number in 0..5 {
+        append(&log, vec![value(&format!("text-{number}-text"))]).await;
+    }
+    log.put_topic(spec(TopicId(8), 1, Durability::Durable)).expect("is made");
+    log.append(TopicId(8), 0, vec![value("later")]).await.expect("is stored");
+    // The last record of the first topic, with whole frames of another one behind it.
+    let (path, at) = find(&bed, "text-4-text");
+    assert!(bed.disk.flip_bits(&path, at, 0xff));
+    bed.disk.crash();
+    drop(log);
+    bed.disk.restart();
+    let (log, report) = bed.try_open().expect("opens");
+    assert!(!report.damaged.is_empty());
+    let read = log.read(TOPIC, 0, 4, 1 << 20).await;
+    let Err(LogError::Damaged { from: 4, to }) = read else { panic!("{read:?}") };
+    assert!(append(&log, vec![value("next")]).await >= to, "an offset may have come twice");
+}
+
+#[tokio::test]
+async fn topics_not_named_at_opening_are_given_up() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, vec![large(100_000)]).await;
+    log.close().await;
+    drop(log);
+    let bed = Bed { topics: vec![spec(TopicId(8), 1, Durability::Durable)], ..bed };
+    let log = bed.open();
+    assert_eq!(log.bounds(TOPIC, 0), Err(LogError::TopicUnknown));
+    log.maintain();
+    assert_eq!(log.stored_bytes(TopicId(8)), 0);
+}
+
+#[tokio::test]
+async fn maintenance_runs_by_itself() {
+    let mut bed = Bed::new();
+    bed.options.maintain_interval = Some(Duration::from_millis(1));
+    bed.topics = vec![kept(spec(TOPIC, 1, Durability::Durable), Some(1), None)];
+    let log = bed.open();
+    append(&log, vec![value("a")]).await;
+    bed.clock.advance(Duration::from_secs(1));
+    let gone = async {
+        while log.bounds(TOPIC, 0).expect("known").start == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("removes it");
+}
+
+#[tokio::test]
+async fn many_partitions_open_again() {
+    let bed = Bed::new().with(vec![spec(TOPIC, 200, Durability::Durable)]);
+    let log = bed.open();
+    let waiting: Vec<_> =
+        (0..200).map(|p| log.append(TOPIC, p, vec![value("x"); p as usize + 1])).collect();
+    for answer in waiting {
+        answer.await.expect("is stored");
+    }
+    let log = bed.crash(log);
+    for partition in 0..200 {
+        let end = u64::from(partition) + 1;
+        assert_eq!(log.bounds(TOPIC, partition), Ok(Bounds { start: 0, end }));
+    }
+}
