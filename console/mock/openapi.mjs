@@ -39,7 +39,7 @@ export const openapi = {
         ],
         requestBody: { required: true, content: json(ref('Publish')) },
         responses: {
-          200: { description: 'Stored.', content: json({ type: 'array', items: ref('Published') }) },
+          200: { description: 'Stored; an array is answered by an array.', content: json(ref('Published')) },
           400: refused('The request is malformed; `details.field` names the place.'),
           429: refused('The rate is used up; wait as told.'),
         },

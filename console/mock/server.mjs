@@ -84,8 +84,8 @@ async function answer(log, connections, request, response) {
     }
     case 'POST events': {
       const parsed = JSON.parse(body);
-      const records = (Array.isArray(parsed) ? parsed : [parsed]).map((record) => log.publish(record));
-      return sendJson(response, 200, { records });
+      const answer = Array.isArray(parsed) ? parsed.map((record) => log.publish(record)) : log.publish(parsed);
+      return sendJson(response, 200, answer);
     }
     case 'GET connections': {
       const list = [...connections.values()].map((entry) => entry.view());

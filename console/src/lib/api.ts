@@ -84,8 +84,7 @@ export class Api {
   }
 
   async publish(record: PublishView): Promise<PublishedView> {
-    const answer = await this.call('POST', '/v1/events', record);
-    return (answer.records?.[0] ?? answer) as PublishedView;
+    return (await this.call('POST', '/v1/events', record)) as PublishedView;
   }
 
   /** `undefined` when this server lists no connections. */
