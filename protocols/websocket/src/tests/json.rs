@@ -173,7 +173,8 @@ fn the_other_requests() {
     let token = Credential::Token("eyJ".to_owned());
     assert_eq!(verb(r#"{"type":"refresh","id":1,"token":"eyJ"}"#), Verb::Refresh(token));
     let Verb::Presence(enter) = verb(
-        r#"{"type":"presence","id":1,"action":"enter","topic":"a","key":"k","member":"m","data":{}}"#,
+        r#"{"type":"presence","id":1,"action":"enter","topic":"a","key":"k","member":"m",
+            "data":{}}"#,
     ) else {
         panic!("presence");
     };
