@@ -52,8 +52,9 @@ pub struct JwksSettings {
     pub stale_ms_max: u64,
     /// A token with an unknown key id makes the set be fetched again at most this often.
     pub unknown_key_interval_ms: u64,
-    /// First and longest wait after a failed fetch.
+    /// First wait after a failed fetch; it doubles with each further one.
     pub backoff_ms_first: u64,
+    /// Longest wait after failed fetches.
     pub backoff_ms_max: u64,
     /// Whether key sets may be fetched from loopback, private and link-local addresses. Off, so
     /// that a tenant cannot make the server speak to its own network.

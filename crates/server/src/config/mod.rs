@@ -82,6 +82,7 @@ pub struct Topics {
 pub struct Telemetry {
     /// What is logged, in the syntax of `RUST_LOG`: `info`, or `warn,hub=debug`.
     pub log: String,
+    /// How a line is written.
     pub log_format: LogFormat,
     /// An OTLP collector (`http://host:4318`) that gets the traces; absent sends none.
     pub otlp_url: Option<String>,
