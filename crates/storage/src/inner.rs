@@ -13,6 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
+use std::time::Duration;
 use stdx::disk::Lock;
 
 /// The largest frame, whatever the extent's size.
@@ -21,6 +22,12 @@ pub const FRAME_BYTES_MAX: u64 = 16 << 20;
 const FRAME_SHARE: u64 = 4;
 /// Full extents that wait for their footer. One more, and the writer lends a hand.
 const SEAL_BACKLOG_MAX: usize = 4;
+
+/// Files are cut to their content only this long after opening: a start should not wait for it.
+const SHRINK_AFTER: Duration = Duration::from_secs(2);
+/// More than this many are cut while opening, so that even a process that never lives that long
+/// does not fill the disk.
+const SHRINK_BACKLOG_MAX: usize = 8;
 
 pub struct Inner {
     pub world: World,
@@ -33,6 +40,7 @@ pub struct Inner {
     pub bell: Bell,
     sealed: Mutex<Vec<Span>>,
     jobs: Mutex<Jobs>,
+    opened_at: Duration,
     jobs_changed: Condvar,
     failed: OnceLock<String>,
     /// Kept until the last user of the store is gone.
@@ -42,6 +50,8 @@ pub struct Inner {
 #[derive(Default)]
 struct Jobs {
     waiting: VecDeque<SealJob>,
+    /// Sealed extents whose files are to be cut to their content.
+    shrinking: VecDeque<Arc<Extent>>,
     is_stopping: bool,
 }
 
@@ -114,6 +124,7 @@ impl Inner {
     ) -> Inner {
         Inner {
             footers: Footers::new(options.footer_cache_bytes),
+            opened_at: world.clock.monotonic(),
             world,
             options,
             device,
@@ -167,8 +178,32 @@ impl Inner {
         if job.report == Report::Sealed {
             self.sealed.lock().extend(spans);
         }
+        self.enqueue_shrink(&job.extent);
         self.set_gauges();
         true
+    }
+
+    pub fn enqueue_shrink(&self, extent: &Arc<Extent>) {
+        if seal::shrunk_len(extent).is_some() {
+            self.jobs.lock().shrinking.push_back(extent.clone());
+        }
+    }
+
+    /// Cuts one file to its content; false when none waits.
+    pub fn shrink_step(&self) -> bool {
+        let Some(extent) = self.jobs.lock().shrinking.pop_front() else { return false };
+        // A released one's file is the pool's now.
+        if self.current(extent.id).is_some_and(|now| now.seal == extent.seal)
+            && let Err(error) = seal::shrink(&self.device, &extent)
+        {
+            tracing::warn!(extent = %extent.id, %error, "a file was not cut to its content");
+        }
+        true
+    }
+
+    /// While opening: cuts what has gathered over many short lives.
+    pub fn shrink_backlog(&self) {
+        while self.jobs.lock().shrinking.len() > SHRINK_BACKLOG_MAX && self.shrink_step() {}
     }
 
     /// The sealing thread: ends once told to stop and nothing waits.
@@ -182,7 +217,18 @@ impl Inner {
             if jobs.is_stopping {
                 return;
             }
-            self.jobs_changed.wait(&mut jobs);
+            if jobs.shrinking.is_empty() {
+                self.jobs_changed.wait(&mut jobs);
+                continue;
+            }
+            let open_for = self.world.clock.monotonic().saturating_sub(self.opened_at);
+            match SHRINK_AFTER.saturating_sub(open_for) {
+                Duration::ZERO => {
+                    drop(jobs);
+                    self.shrink_step();
+                }
+                rest => drop(self.jobs_changed.wait_for(&mut jobs, rest)),
+            }
         }
     }
 

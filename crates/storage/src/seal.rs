@@ -29,9 +29,30 @@ pub enum Report {
     AlreadyReported,
 }
 
-/// A file less full than one part in this is cut to its content when sealed, so that a log that
-/// is often restarted does not take a whole extent each time.
+/// A file less full than one part in this is cut to its content, so that a log that is often
+/// restarted does not take a whole extent each time.
 const SHRINK_BELOW_SHARE: u64 = 2;
+
+/// Where a sealed file could end, when that is worth while.
+pub fn shrunk_len(extent: &Extent) -> Option<(Trailer, u64)> {
+    let Knowledge::Sealed(trailer) = *extent.knowledge.read() else { return None };
+    let len = round_up(trailer.footer_at + trailer.footer_bytes) + BLOCK_BYTES as u64;
+    (len < extent.len.load(Ordering::Relaxed) / SHRINK_BELOW_SHARE).then_some((trailer, len))
+}
+
+/// Cuts a sealed file to its content. Giving blocks back can hold the file system's journal up for
+/// half a second, so nobody may be waiting for a file to be made.
+pub fn shrink(device: &Device, extent: &Extent) -> io::Result<()> {
+    let Some((trailer, len)) = shrunk_len(extent) else { return Ok(()) };
+    let file = device.open_writing(&device.path(extent.id))?;
+    // The trailer counts only as the last block: a crash finds the old one or the new one there.
+    write_trailer(device, &*file, &trailer, len - BLOCK_BYTES as u64)?;
+    file.set_len(len)?;
+    file.flush()?;
+    extent.len.store(len, Ordering::Relaxed);
+    extent.prepared_bytes.store(len, Ordering::Relaxed);
+    Ok(())
+}
 
 /// Writes the footer and answers what the extent holds.
 pub fn seal(device: &Device, job: &SealJob) -> Vec<Span> {
@@ -71,9 +92,7 @@ fn write(
 ) -> io::Result<Trailer> {
     let footer_at = round_up(job.data_end);
     let footer_end = footer_at + round_up(footer.bytes.len() as u64);
-    let is_small = footer_end + (BLOCK_BYTES as u64) < len / SHRINK_BELOW_SHARE;
-    let is_shrunk = is_small && job.report == Report::AlreadyReported;
-    let trailer_at = if is_shrunk { footer_end } else { len - BLOCK_BYTES as u64 };
+    let trailer_at = len - BLOCK_BYTES as u64;
     if footer_end > trailer_at {
         return Err(io::Error::other("the footer does not fit behind the data"));
     }
@@ -89,13 +108,6 @@ fn write(
     };
     device.write_padded(&*job.file, &footer.bytes, footer_at)?;
     write_trailer(device, &*job.file, &trailer, trailer_at)?;
-    if is_shrunk {
-        // The trailer counts only as the last block, so that a crash before this just scans again.
-        let len = trailer_at + BLOCK_BYTES as u64;
-        job.file.set_len(len)?;
-        job.file.flush()?;
-        job.extent.len.store(len, Ordering::Relaxed);
-    }
     Ok(trailer)
 }
 

@@ -58,6 +58,9 @@ impl Store {
         );
         let inner = Arc::new(Inner::new(world, options, device, pool, lock));
         inner.extents.write().extend(found.extents.into_iter().map(|extent| (extent.id, extent)));
+        let extents: Vec<_> = inner.extents.read().values().cloned().collect();
+        extents.iter().for_each(|extent| inner.enqueue_shrink(extent));
+        inner.shrink_backlog();
         found.jobs.into_iter().for_each(|job| inner.enqueue_seal(job));
         inner.set_gauges();
         Ok((Arc::new(Store { inner }), found.recovery))

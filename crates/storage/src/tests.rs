@@ -147,6 +147,7 @@ impl Rig {
 
     pub fn seal(&self) {
         while self.store.inner.seal_step() {}
+        while self.store.inner.shrink_step() {}
     }
 
     pub fn prepare(&self) {
