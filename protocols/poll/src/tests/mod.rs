@@ -1,5 +1,7 @@
 //! Tests of reading with requests, against a hub in memory and without a socket.
 
+mod conformance;
+mod face;
 mod pages;
 mod waits;
 
@@ -35,12 +37,7 @@ impl Stage {
         let hub = MemoryHub::new();
         let place = hub.place(Limits::default());
         hub.topic(place, "t", TopicConfig::default());
-        let mut mounts = Mounts::default();
-        LongPoll::mount(Config::default(), &mut mounts).unwrap();
-        let (name, routes) = mounts.http.pop().unwrap();
-        assert_eq!(name, "poll");
-        assert!(mounts.openapi[0]["paths"]["/v1/topics/{topic}/records"]["get"].is_object());
-        let router = routes.with_state(HttpState { hub: hub.shared() });
+        let router = router(&hub);
         Stage { key: hub.key(place), hub, place, router }
     }
 
@@ -49,21 +46,7 @@ impl Stage {
     }
 
     async fn read_as(&self, key: &str, query: &str) -> Answer {
-        let request = Request::builder()
-            .uri(format!("/v1/topics/{query}"))
-            .header("x-api-key", key)
-            .extension(Peer {
-                address: ([127, 0, 0, 1], 4_000).into(),
-                shard: ShardId(0),
-                is_tls: false,
-                request_id: RequestId("req-1".into()),
-            });
-        let request = request.body(Body::empty()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body).unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        ask(&self.router, key, query).await
     }
 
     async fn append(&self, key: Option<&str>, value: &str) {
@@ -76,6 +59,35 @@ impl Stage {
         let who = self.hub.identity(&self.key);
         Hub::append(&self.hub, &who, &topic, vec![record]).await.unwrap();
     }
+}
+
+/// The routes over a hub.
+fn router(hub: &MemoryHub) -> Router {
+    let mut mounts = Mounts::default();
+    LongPoll::mount(Config::default(), &mut mounts).unwrap();
+    let (name, routes) = mounts.http.pop().unwrap();
+    assert_eq!(name, "poll");
+    assert!(mounts.openapi[0]["paths"]["/v1/topics/{topic}/records"]["get"].is_object());
+    routes.with_state(HttpState { hub: hub.shared() })
+}
+
+/// One request for a path below `/v1/topics/`.
+async fn ask(router: &Router, key: &str, path: &str) -> Answer {
+    let request = Request::builder()
+        .uri(format!("/v1/topics/{path}"))
+        .header("x-api-key", key)
+        .extension(Peer {
+            address: ([127, 0, 0, 1], 4_000).into(),
+            shard: ShardId(0),
+            is_tls: false,
+            request_id: RequestId("req-1".into()),
+        });
+    let request = request.body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = serde_json::from_slice(&body).unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 impl Answer {
