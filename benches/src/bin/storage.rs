@@ -110,12 +110,13 @@ fn opening(arguments: &Arguments) -> Result<Value, Fault> {
     let first_commit = |seconds: f64, bytes: usize| -> Result<f64, Fault> {
         let started = Instant::now();
         let mut bench = Bench::start(dir.clone(), 1, 1)?;
-        bench.drive(Duration::from_nanos(1), 512)?;
-        while bench.source.acknowledged.lock().free == 0 {
-            std::thread::yield_now();
+        while bench.source.acknowledged.lock().times.is_empty() {
+            bench.drive(Duration::from_micros(100), 512)?;
         }
         let took = started.elapsed().as_secs_f64() * 1e3;
-        bench.drive(Duration::from_secs_f64(seconds), bytes)?;
+        if seconds > 0.0 {
+            bench.drive(Duration::from_secs_f64(seconds), bytes)?;
+        }
         bench.writer.stop();
         Ok(took)
     };

@@ -243,7 +243,7 @@ impl Appender {
     pub fn close(&mut self) {
         self.inner.pool.set_open(None);
         let Some(open) = self.open.take() else { return };
-        if open.frame_next == 0 || self.inner.failed().is_some() {
+        if self.inner.failed().is_some() {
             return;
         }
         let prepared_bytes = open.preparation.until();

@@ -19,6 +19,13 @@ use stdx::File;
 /// Reads are made in pieces of this size.
 const WINDOW_BYTES: usize = 1 << 20;
 
+/// How far behind a bad place a whole commit is looked for: four times the largest commit, which
+/// would have begun right behind the bad one. Looking through whole extents would double the time
+/// a start takes after a crash.
+const SEARCH_BYTES_MAX: u64 = 64 << 20;
+/// The search reads pieces of this size into one buffer.
+const SEARCH_STEP_BYTES: usize = 256 << 10;
+
 /// Sees every whole frame.
 pub type Each<'a> = dyn FnMut(&Entry, StreamId, &Bytes) + 'a;
 
@@ -106,11 +113,32 @@ impl Scanner<'_, '_> {
             return Ok(None);
         }
         let bytes = self.window.get(position, commit::HEADER_BYTES)?;
-        let header = CommitHeader::decode(&bytes, self.target.seal);
-        Ok(header.filter(|header| {
-            let end = position + u64::from(header.total_bytes);
-            header.sequence >= self.sequence && end <= self.target.limit
-        }))
+        Ok(self.header_in(&bytes, position))
+    }
+
+    fn header_in(&self, bytes: &[u8], position: u64) -> Option<CommitHeader> {
+        let header = CommitHeader::decode(bytes, self.target.seal)?;
+        let end = position + u64::from(header.total_bytes);
+        (header.sequence >= self.sequence && end <= self.target.limit).then_some(header)
+    }
+
+    /// Looks for a whole commit header at the block boundaries from `at` on.
+    fn find_commit(&self, mut at: u64) -> io::Result<Option<u64>> {
+        let end = self.target.data_end.unwrap_or(self.target.limit).min(at + SEARCH_BYTES_MAX);
+        let mut buffer = vec![0; SEARCH_STEP_BYTES];
+        while at < end {
+            let read = self.window.file.read_at(&mut buffer, at)?;
+            for block in buffer[..read].chunks(BLOCK_BYTES) {
+                if self.header_in(block, at).is_some() {
+                    return Ok(Some(at).filter(|&at| at < end));
+                }
+                at += BLOCK_BYTES as u64;
+            }
+            if read < buffer.len() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Takes the frames of one commit up to the first bad one.
@@ -163,14 +191,9 @@ impl Scanner<'_, '_> {
     /// After something bad: the next whole commit proves damage, and reading goes on there. None
     /// means that the bad part was never acknowledged, unless the end of the data is known.
     fn resume(&mut self, bad: Bad, position: u64) -> io::Result<Option<u64>> {
-        let search_end = self.target.data_end.unwrap_or(self.target.limit);
-        let mut at = position + BLOCK_BYTES as u64;
-        while at < search_end {
-            if self.header_at(at)?.is_some() {
-                self.damage(&bad, at);
-                return Ok(Some(at));
-            }
-            at += BLOCK_BYTES as u64;
+        if let Some(at) = self.find_commit(position + BLOCK_BYTES as u64)? {
+            self.damage(&bad, at);
+            return Ok(Some(at));
         }
         match self.target.data_end {
             Some(data_end) if bad.at < data_end => {
