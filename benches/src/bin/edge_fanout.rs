@@ -48,9 +48,7 @@ impl FanOut for OnEdge {
     }
 
     fn publish(&mut self, frames: usize) {
-        for _ in 0..frames {
-            self.hub.publish(self.value.clone());
-        }
+        self.hub.publish_all(&vec![self.value.clone(); frames]);
     }
 
     fn run(&mut self, until: Instant) {

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 const FLUSH_MAX: usize = 128;
 /// Events per connection the hub may push before they are written: under load, frames gather and
 /// share a system call; a lone event is still written at once, since the turn ends after it.
-const GATHER_MAX: usize = 16;
+const GATHER_MAX: usize = 64;
 const TURN_EVENTS_MIN: usize = 1_024;
 const TURN_EVENTS_MAX: usize = 256 * 1_024;
 

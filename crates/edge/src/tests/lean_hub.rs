@@ -74,12 +74,21 @@ impl LeanHub {
 
     /// Gives every reader a record with this value.
     pub fn publish(&self, value: bytes::Bytes) {
-        let record = Record { key: None, value: Some(value), ..Record::default() };
-        let offset = self.number();
-        let delivery = Delivery::new(Arc::clone(&self.origin), 0, offset, 0, record);
-        let delivery = Arc::new(delivery);
+        self.publish_all(&[value]);
+    }
+
+    /// As one commit that ends several appends: the shards are woken once.
+    pub fn publish_all(&self, values: &[bytes::Bytes]) {
+        let deliveries: Vec<_> = values
+            .iter()
+            .map(|value| {
+                let record = Record { key: None, value: Some(value.clone()), ..Record::default() };
+                let origin = Arc::clone(&self.origin);
+                Arc::new(Delivery::new(origin, 0, self.number(), 0, record))
+            })
+            .collect();
         for shard in &self.shards {
-            shard.news.lock().push(Arc::clone(&delivery));
+            shard.news.lock().extend(deliveries.iter().cloned());
             if let Some(waker) = shard.waker.lock().as_ref() {
                 waker.wake_by_ref();
             }

@@ -205,13 +205,16 @@ async fn refused(edge: &Running, path: &str, headers: &[(&'static str, &str)]) -
     }
 }
 
+/// Path, headers, status, and a word of the body.
+type Case<'a> = (&'a str, &'a [(&'static str, &'a str)], u16, &'a str);
+
 #[tokio::test]
 async fn upgrades_are_judged_before_they_happen() {
     let mut settings = config();
     settings.cors.origins = vec!["https://app.example.com".into()];
     let edge = Running::start(settings);
     let own = format!("http://{}", edge.public);
-    let cases: &[(&str, &[(&'static str, &str)], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("/v1/ws", &[], 101, ""),
         ("/v1/ws", &[("authorization", "Bearer good")], 101, ""),
         ("/v1/ws", &[("x-api-key", "good")], 101, ""),

@@ -5,6 +5,8 @@
 use super::frame::{Opcode, server_frame_bytes, server_head};
 use std::io;
 
+/// Room for a few small frames, so that a burst of them does not begin with moving them about.
+const FIRST_BYTES: usize = 512;
 /// Sent bytes are cut off the front of a buffer that never empties, once they are so many.
 const CUT_BYTES_MIN: usize = 64 * 1024;
 
@@ -32,7 +34,11 @@ impl Waiting {
     /// Behind everything that waits.
     pub fn push(&mut self, opcode: Opcode, payload: &[u8]) {
         let (head, head_bytes) = server_head(opcode, payload.len());
-        self.bytes.reserve(head_bytes + payload.len());
+        let wanted = head_bytes + payload.len();
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(wanted.max(FIRST_BYTES));
+        }
+        self.bytes.reserve(wanted);
         self.bytes.extend_from_slice(&head[..head_bytes]);
         self.bytes.extend_from_slice(payload);
     }
