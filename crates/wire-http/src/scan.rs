@@ -144,16 +144,17 @@ impl Scan<'_> {
         }
     }
 
-    /// Up to the next quote, backslash or control character, eight bytes at a time.
+    /// Up to the next quote, backslash or control character: eight bytes at a time for short
+    /// strings, and with the machine's widest search for what is longer.
     fn skip_plain(&mut self) {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = 0x8080_8080_8080_8080;
+        const SHORT_WORDS: usize = 4;
         // The lowest high bit set marks the first byte that is zero; above it there may be false
         // marks, which do not matter.
         let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (words, tail) = rest.as_chunks::<8>();
-        for chunk in words {
+        for chunk in rest.as_chunks::<8>().0.iter().take(SHORT_WORDS) {
             let word = u64::from_le_bytes(*chunk);
             let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
             let marks = zero(word ^ (ONES * u64::from(b'"')))
@@ -165,8 +166,13 @@ impl Scan<'_> {
             }
             self.at += 8;
         }
-        let stops = |&byte: &u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        self.at += tail.iter().position(stops).unwrap_or(tail.len());
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let plain = rest.get(..end).unwrap_or_default();
+        // Without a way out of the loop it is done many bytes at once.
+        let has_control = plain.iter().fold(false, |any, &byte| any | (byte < 0x20));
+        let control = || plain.iter().position(|&byte| byte < 0x20).unwrap_or(end);
+        self.at += if has_control { control() } else { end };
     }
 
     fn escape(&mut self) -> Result<(), Fault> {

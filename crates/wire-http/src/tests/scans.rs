@@ -93,6 +93,24 @@ fn depth_is_counted_to_the_bracket() {
 }
 
 #[test]
+fn long_strings_are_searched_to_their_end() {
+    for length in 0..100 {
+        let text = format!("\"{}\"", "x".repeat(length));
+        assert!(check(text.as_bytes(), 64).is_ok(), "{length}");
+        for at in 1..=length {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = 0x1f;
+            assert_eq!(check(&bytes, 64), Err(Fault::Syntax { at }), "{length}");
+            bytes[at] = b'\\';
+            let is_escape = bytes[at + 1] == b'"' && at < length;
+            assert_eq!(check(&bytes, 64).is_ok(), is_escape, "{length} {at}");
+            bytes[at] = 0xc3;
+            assert!(check(&bytes, 64).is_ok(), "UTF-8 is the caller's to know");
+        }
+    }
+}
+
+#[test]
 fn line_breaks_between_tokens_are_seen() {
     let breaks = |text: &str| check(text.as_bytes(), 64).map(|shape| shape.has_line_break);
     assert_eq!(breaks("{\"a\":\"\\n\"}"), Ok(false));
