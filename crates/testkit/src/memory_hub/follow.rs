@@ -4,7 +4,7 @@
 
 use super::MemoryHub;
 use super::state::State;
-use port::{Delivery, Event, Identity, Refusal, Room, Shard, ShardId, Sink};
+use port::{ConnectionId, Delivery, Event, Identity, Refusal, Room, Shard, ShardId, Sink};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ const BATCH_STEPS_MAX: usize = 64;
 
 pub(super) struct Follower {
     pub shard: u16,
+    pub connection: Option<ConnectionId>,
     pub tag: SubscriptionTag,
     pub sink: Arc<dyn Sink>,
     pub who: Identity,

@@ -22,11 +22,16 @@ impl Live for MemoryHub {
                 && filter.after.is_none_or(|after| found.id > after)
         };
         let found = state.connections.values().map(|open| &open.state);
-        found.filter(is_wanted).take(limit).cloned().collect()
+        let counted = |found: &ConnectionState| {
+            let mine = state.followers.values().filter(|f| f.connection == Some(found.id));
+            let subscriptions = u32::try_from(mine.count()).unwrap_or(u32::MAX);
+            ConnectionState { subscriptions, ..found.clone() }
+        };
+        found.filter(is_wanted).take(limit).map(counted).collect()
     }
 
     fn close(&self, connection: ConnectionId) -> bool {
-        let why = Refusal::new(Code::Conflict, "the connection was closed by an operator");
+        let why = Refusal::new(Code::ClosedByOperator, "an operator closed the connection");
         self.close_where(|open| open.state.id == connection, &why) > 0
     }
 

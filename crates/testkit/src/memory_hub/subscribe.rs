@@ -34,6 +34,7 @@ impl MemoryHub {
             let is_alive = Arc::new(AtomicBool::new(true));
             let follower = Follower {
                 shard: shard.0,
+                connection: follow.connection,
                 tag: follow.tag,
                 sink,
                 who: who.clone(),

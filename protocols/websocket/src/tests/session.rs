@@ -361,7 +361,7 @@ async fn revoked_suspended_and_closed_sessions_hear_why() {
     for (end, code, close_code) in [
         ("revoke", "INVALID_API_KEY", 4401),
         ("suspend", "TENANT_SUSPENDED", 4403),
-        ("close", "CONFLICT", 1008),
+        ("close", "CLOSED_BY_OPERATOR", 1013),
     ] {
         let world = World::new();
         let mut client = world.client().await;
