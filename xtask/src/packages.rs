@@ -1,5 +1,6 @@
 //! Debian packages the tests drive: databases, browsers, outside clients. Installed when we may
-//! (root on Debian); otherwise the missing ones are named and their tests say that they did not run.
+//! (root on Debian); otherwise the missing ones are named and their tests say that they did not
+//! run.
 
 use crate::run::{Outcome, exists, step};
 use std::path::Path;

@@ -5,10 +5,12 @@ use std::process::{Command, Stdio};
 
 pub type Outcome = Result<(), String>;
 
-/// The root of the workspace: this crate lies one below it.
+/// The root of the workspace: this crate lies one below it. Asked of the cargo that runs us, since
+/// a binary may have been built in another checkout that shares the target folder.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().map(Path::to_owned).unwrap_or(here)
 }
 
 pub fn cargo() -> Command {

@@ -151,7 +151,8 @@ fn welcome(known: &DevCredentials, file: &Path) -> String {
     mainstem follow orders --from earliest
   Publish:
     curl {url}/v1/events -H "Authorization: Bearer $KEY" \
-      -H 'content-type: application/json' -d '{{"topic":"orders","key":"eu/42","data":{{"total":99}}}}'
+      -H 'content-type: application/json' \
+      -d '{{"topic":"orders","key":"eu/42","data":{{"total":99}}}}'
   WebSocket:
     wscat -c "{socket}/v1/ws?access_token=$KEY" -s mainstem.v1.json
       > {{"type":"subscribe","id":1,"filter":"orders/#","from":"earliest"}}

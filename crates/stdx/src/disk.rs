@@ -41,7 +41,8 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes creations, removals and renames in `dir` durable.
     fn flush_dir(&self, dir: &Path) -> io::Result<()>;
     fn space(&self, dir: &Path) -> io::Result<Space>;
-    /// Alignment for `Open::Direct` in this directory in bytes, or `None` when it cannot be used there.
+    /// Alignment for `Open::Direct` in this directory in bytes, or `None` when it cannot be used
+    /// there.
     fn direct_align(&self, dir: &Path) -> Option<usize>;
     /// Takes the directory for this process; `WouldBlock` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;

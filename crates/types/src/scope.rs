@@ -37,7 +37,8 @@ impl Scope {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown scope `{0}`: the scopes are events:publish, events:subscribe, admin:read, admin:write, billing:read"
+    "unknown scope `{0}`: the scopes are events:publish, events:subscribe, admin:read, \
+     admin:write, billing:read"
 )]
 pub struct BadScope(pub String);
 

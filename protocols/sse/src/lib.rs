@@ -1,6 +1,6 @@
 //! Server-Sent Events: records of topics or of a filter as one long answer that browsers read by
-//! themselves and resume by themselves. It must not publish (that is `rest`) and it keeps no more of
-//! a client than its open stream.
+//! themselves and resume by themselves. It must not publish (that is `rest`) and it keeps no more
+//! of a client than its open stream.
 #![forbid(unsafe_code)]
 
 pub mod config;

@@ -109,9 +109,16 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn long_functions(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, usize)> = None;
+    let mut has_body = false;
     for (number, line) in (1..).zip(text.lines()) {
         let indent = line.len() - line.trim_start().len();
         if let Some((started, at)) = open {
+            if !has_body && line.trim_end().ends_with(';') {
+                // A declaration: its signature took several lines.
+                open = None;
+                continue;
+            }
+            has_body |= line.trim_end().ends_with('{');
             if indent == at && line.trim_start().starts_with('}') {
                 let length = number - started + 1;
                 if length > FUNCTION_LINES_MAX {
@@ -123,6 +130,7 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
         }
         if is_function(line.trim_start()) && !line.trim_end().ends_with([';', '}']) {
             open = Some((number, indent));
+            has_body = line.trim_end().ends_with('{');
         }
     }
     found

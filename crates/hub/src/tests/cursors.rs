@@ -34,7 +34,11 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_cursor_is_refused(positions in positions(), at in any::<usize>(), to in "[A-Za-z0-9_-]") {
+    fn a_changed_cursor_is_refused(
+        positions in positions(),
+        at in any::<usize>(),
+        to in "[A-Za-z0-9_-]",
+    ) {
         let signer = signer(1);
         let cursor = signer.mint(project(1), &positions);
         let at = at % cursor.len();

@@ -118,7 +118,8 @@ proptest! {
             let config = TopicConfig { partitions, ..TopicConfig::default() };
             site.node.put_topic(&who, &name("t"), config).await.expect("a topic");
             let mut outlet = Outlet::new(room);
-            let following = site.node.follow(&who, follow("t", From::Earliest), SHARD, outlet.clone());
+            let all = follow("t", From::Earliest);
+            let following = site.node.follow(&who, all, SHARD, outlet.clone());
             let mut subscription = following.await.expect("a subscription");
             let mut cursors: HashMap<Partition, String> = HashMap::new();
             let start = subscription.cursor.clone();

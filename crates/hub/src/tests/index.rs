@@ -23,7 +23,8 @@ proptest! {
         gone in prop::collection::vec(any::<bool>(), 20),
         key in "[ab]?(/[ab]?){0,3}",
     ) {
-        let filters: Vec<Filter> = texts.iter().filter_map(|text| Filter::parse(text).ok()).collect();
+        let parsed = texts.iter().filter_map(|text| Filter::parse(text).ok());
+        let filters: Vec<Filter> = parsed.collect();
         let mut index = KeyIndex::default();
         let at = |slot: usize| SubscriptionKey { slot: slot as u32, generation: 0 };
         for (slot, filter) in filters.iter().enumerate() {

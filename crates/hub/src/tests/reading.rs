@@ -26,8 +26,8 @@ proptest! {
             let mut times = Vec::new();
             for (index, (wait_ms, key)) in steps.iter().enumerate() {
                 site.clock.advance(Duration::from_millis(*wait_ms));
-                let placed =
-                    site.publish(&who, "t", vec![record(&format!("k{key}"), &index.to_string())]).await;
+                let one = record(&format!("k{key}"), &index.to_string());
+                let placed = site.publish(&who, "t", vec![one]).await;
                 times.push(placed[0].timestamp);
             }
             let (mut all, mut from) = (Vec::new(), From::Earliest);
