@@ -115,6 +115,11 @@ impl Session for LeanSession {
                 return Ok(Flow::Close);
             }
             b"panic" => panic!("as you wish"),
+            b"self" => {
+                // A hub that pushes from inside a call: the event comes right after it.
+                let _ = self.start.sink.push(SubscriptionTag(9), Event::CaughtUp);
+                out.send(Bytes::from_static(b"before"));
+            }
             b"later" => {
                 out.defer(Wait::Barrier, async {
                     tokio::task::yield_now().await;
@@ -142,8 +147,10 @@ impl Session for LeanSession {
         _tag: SubscriptionTag,
         event: Event<'_>,
     ) -> Result<Flow, Refusal> {
-        if let Event::Delivery(delivery) = event {
-            out.send(delivery.form::<Value>());
+        match event {
+            Event::Delivery(delivery) => out.send(delivery.form::<Value>()),
+            Event::CaughtUp => out.send(Bytes::from_static(b"caught up")),
+            Event::Gap { .. } | Event::Ended(_) => {}
         }
         Ok(Flow::Continue)
     }

@@ -25,6 +25,9 @@ async fn words_go_both_ways() {
     client.say("behind").await;
     assert_eq!(client.hear().await, "now");
     assert_eq!(client.hear().await, "behind");
+    client.say("self").await;
+    assert_eq!(client.hear().await, "before");
+    assert_eq!(client.hear().await, "caught up");
     client.say("refuse").await;
     assert_eq!(client.hear().await, "refused INVALID_REQUEST");
     client.say("").await;
@@ -109,6 +112,28 @@ async fn a_client_that_does_not_read_is_not_read_from() {
         assert_eq!(client.hear().await.len(), 64 * 1024);
     }
     assert_eq!(client.hear().await, "last");
+    edge.end().await;
+}
+
+#[tokio::test]
+async fn what_all_clients_together_may_keep_waiting_is_bounded() {
+    let mut settings = config();
+    settings.web_socket.waiting_bytes_high = 200_000;
+    settings.web_socket.shard_waiting_bytes_max = 300_000;
+    let edge = Running::start(settings);
+    let mut other = edge.client("/v1/ws").await;
+    let mut greedy = edge.client("/v1/ws").await;
+    // Four megabytes at once, of which the socket takes a part.
+    greedy.say("big").await;
+    let mut heard = 0;
+    while let Some(Ok(Message::Text(text))) =
+        tokio::time::timeout(PATIENCE, greedy.0.next()).await.expect("it ends")
+    {
+        heard += text.len();
+    }
+    assert!(heard < 64 * 64 * 1024, "nothing was cut: {heard}");
+    other.say("hello").await;
+    assert_eq!(other.hear().await, "hello");
     edge.end().await;
 }
 
