@@ -25,7 +25,8 @@ fn check(text: &str, framing: Framing, code: Code, field: &str) {
 
 #[test]
 fn what_the_members_become() {
-    let text = r#" {"topic":"a.b","key":"k\n1","data": {"x": [1, "y"]} ,"headers":{"h":"v","w":"\""},
+    let text = r#" {"topic":"a.b","key":"k\n1","data": {"x": [1, "y"]} ,
+        "headers":{"h":"v","w":"\""},
         "id":"i-1","timestamp":5,"content_type":"application/json"}"#;
     let body = Bytes::copy_from_slice(text.as_bytes());
     let found = parse_publishes(&body, Framing::Json).unwrap().records.remove(0);

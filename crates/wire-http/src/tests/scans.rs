@@ -102,8 +102,7 @@ fn long_strings_are_searched_to_their_end() {
             bytes[at] = 0x1f;
             assert_eq!(check(&bytes, 64), Err(Fault::Syntax { at }), "{length}");
             bytes[at] = b'\\';
-            let is_escape = bytes[at + 1] == b'"' && at < length;
-            assert_eq!(check(&bytes, 64).is_ok(), is_escape, "{length} {at}");
+            assert!(check(&bytes, 64).is_err(), "neither `x` nor the last quote is escaped");
             bytes[at] = 0xc3;
             assert!(check(&bytes, 64).is_ok(), "UTF-8 is the caller's to know");
         }
