@@ -3,7 +3,7 @@
 use crate::run::{Outcome, cargo, exists, root, step};
 use crate::test::npm;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -93,9 +93,35 @@ impl Dev {
 }
 
 /// A program that ends with us.
-struct Running(Child);
+pub struct Running(Child);
+
+/// What a development server wrote about itself.
+pub struct Known {
+    pub url: String,
+    pub key: String,
+}
 
 impl Running {
+    /// A development server of the debug build on free ports, ready to be used.
+    pub fn start_dev(data: &Path) -> Result<(Running, Known), String> {
+        let free = "127.0.0.1:0";
+        let mut command = Command::new(target_dir().join("debug/mainstem"));
+        command.arg("dev").arg("--data").arg(data);
+        command.args(["--listen", free, "--admin-listen", free, "--log", "warn"]);
+        let mut server = Running::start(command.stdout(Stdio::null()))?;
+        let started = Instant::now();
+        loop {
+            if let Some(known) = read_credentials(&data.join("dev-credentials.json")) {
+                return Ok((server, known));
+            }
+            server.check_alive()?;
+            if started.elapsed() > START_TIME_MAX {
+                return Err("the server does not come up".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn start(command: &mut Command) -> Result<Running, String> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.stdin(Stdio::null()).spawn();
@@ -122,6 +148,13 @@ impl Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The file appears when the ports are bound.
+fn read_credentials(path: &Path) -> Option<Known> {
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let text = |name: &str| file[name].as_str().map(str::to_owned);
+    Some(Known { url: text("http_url")?, key: text("api_key")? })
 }
 
 impl Drop for Running {

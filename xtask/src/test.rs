@@ -30,8 +30,24 @@ impl Test {
         step(cargo().args(lint))?;
         step(cargo().args(["build", "--package", "server", "--package", "replay"]))?;
         generate::Gen { check: true }.run()?;
+        if !self.no_console {
+            browser_test()?;
+        }
         step(cargo().args(["test", "--workspace", "--no-fail-fast"]))
     }
+}
+
+/// The console in a browser against the real server: by keyboard, in both themes, with axe.
+fn browser_test() -> Outcome {
+    let data = dev::target_dir().join("browser-test");
+    // Left over from a run that was cut; a missing one is as well.
+    let _ = std::fs::remove_dir_all(&data);
+    let (server, known) = dev::Running::start_dev(&data)?;
+    let outcome = step(
+        npm().args(["run", "e2e"]).env("MAINSTEM_URL", known.url).env("MAINSTEM_KEY", known.key),
+    );
+    drop(server);
+    outcome
 }
 
 pub fn npm() -> Command {

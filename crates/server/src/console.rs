@@ -11,10 +11,9 @@ use axum::response::{IntoResponse, Response};
 #[allow_missing = true]
 struct Assets;
 
-/// Nothing from elsewhere, no inline script; connections to this origin only.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; \
-    frame-ancestors 'none'; form-action 'self'";
+/// Nothing from elsewhere, nothing inline; connections to this origin only.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; \
+    object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 const MISSING: &str = "The console is not built into this binary.\n\
     Run `cargo xtask dev`, or `npm ci && npm run build` in console/ and build again.\n";
 
