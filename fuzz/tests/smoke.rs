@@ -4,6 +4,8 @@
 mod smoke {
     //! One file per codec or format.
 
+    mod batches;
+    mod cursors;
     mod frames;
     mod http_json;
     mod tokens;

@@ -2,7 +2,7 @@
 //! blocks, so it runs on the threads for blocking work, a bounded number at a time.
 
 use super::core::Core;
-use super::partition::{Partition, Span};
+use super::partition::{KeyHashes, Partition, Span};
 use crate::{LogError, Pending};
 use std::sync::Arc;
 use storage::{Entry, StoreError, StreamId};
@@ -107,7 +107,7 @@ impl Core {
         partition: &Partition,
         span: &Span,
         below: Offset,
-    ) -> Result<Arc<[(u64, Offset)]>, Trouble> {
+    ) -> Result<KeyHashes, Trouble> {
         let (seen, stored) = {
             let state = partition.state.lock();
             (state.seen(span).and_then(|seen| seen.keys.clone()), state.stored)

@@ -52,8 +52,11 @@ impl TailBatch {
 pub struct Seen {
     pub entries: Option<Arc<[Entry]>>,
     /// Key hashes, and the offset up to which they are complete.
-    pub keys: Option<(Arc<[(u64, Offset)]>, Offset)>,
+    pub keys: Option<(KeyHashes, Offset)>,
 }
+
+/// Sorted key hashes, each with the newest batch that has it.
+pub type KeyHashes = Arc<[(u64, Offset)]>;
 
 /// What one extent holds of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

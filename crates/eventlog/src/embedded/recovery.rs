@@ -76,7 +76,8 @@ impl Found {
         let mut stored = visible;
         match shared.durability() {
             Durability::Relaxed if !self.checkpoint.is_clean => {
-                floor = floor.max(visible.saturating_add(LEAP));
+                // What was given since the checkpoint began at the floor or at the end.
+                floor = floor.saturating_add(LEAP);
             }
             Durability::Ephemeral => {
                 visible = floor.max(core.first_offset(Durability::Ephemeral));

@@ -65,6 +65,8 @@ impl Core {
             self.intake.probe();
             self.store.wake();
         }
+        // The partitions know this already, each its own part; the store keeps it until asked.
+        drop(self.store.take_sealed());
         let topics = self.topics.all();
         for topic in &topics {
             self.enforce_age(topic);
