@@ -1,7 +1,7 @@
 //! The admin API: what operators of an installation see and change, as JSON over HTTP on a port of
 //! its own. One typed service over `tenancy`'s records, the hub's topics and the node's live state;
-//! the CLI is a client of it. It must not decide who a tenant's caller is, nor touch the log: topics
-//! go through `port::Hub` like anybody's.
+//! the CLI is a client of it. It must not decide who a tenant's caller is, nor touch the log:
+//! topics go through `port::Hub` like anybody's.
 //!
 //! Every request passes `gate` (operator token, request id, headers) and, when it changes
 //! something, `repeat` (idempotency keys, and running to the end even when the client leaves).

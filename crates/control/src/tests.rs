@@ -1,1 +1,237 @@
-//! tests
+//! The admin API through its real router, on SQLite: `Rig::call` sends a request as the operator
+//! and answers what came back.
+
+mod gate;
+mod input;
+mod keys;
+mod live;
+mod node;
+mod own;
+mod records;
+mod repeat;
+mod rig_hub;
+mod signing;
+mod topics;
+
+use crate::{Configuration, Control};
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use identity::{Authenticator, OperatorTokens, Secrets, Settings};
+use parking_lot::Mutex;
+use port::{
+    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Peer, Refusal, RequestId,
+    ShardId, Usage,
+};
+use rig_hub::RigHub;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use stdx::{Clock, Rng};
+use tenancy::{Options, Tenancy};
+use testkit::clock::ManualClock;
+use testkit::rng::SeededRng;
+use tower::ServiceExt;
+use types::{ProjectId, TenantId};
+
+const TOKEN: &str = "operator-token-of-this-very-test";
+/// 2026-11-21T00:00:00Z.
+const START_MS: i64 = 1_795_219_200_000;
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Connections by hand, and the news that the API sent.
+#[derive(Default)]
+struct RigLive {
+    open: Mutex<Vec<ConnectionState>>,
+    changes: Mutex<Vec<Change>>,
+    told: tokio::sync::Notify,
+}
+
+impl Live for RigLive {
+    fn connections(&self, filter: &ConnectionFilter, limit: usize) -> Vec<ConnectionState> {
+        let open = self.open.lock();
+        let wanted = open.iter().filter(|open| {
+            filter.tenant.is_none_or(|tenant| open.tenant == tenant)
+                && filter.project.is_none_or(|project| open.project == project)
+                && filter.protocol.as_ref().is_none_or(|name| open.protocol == name)
+                && filter.after.is_none_or(|after| open.id > after)
+        });
+        wanted.take(limit).cloned().collect()
+    }
+
+    fn close(&self, connection: ConnectionId) -> bool {
+        let mut open = self.open.lock();
+        let before = open.len();
+        open.retain(|open| open.id != connection);
+        open.len() < before
+    }
+
+    fn changed(&self, change: Change) {
+        self.changes.lock().push(change);
+        self.told.notify_one();
+    }
+
+    fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)> {
+        Vec::new()
+    }
+
+    fn drain(&self) {}
+}
+
+/// A configuration with one setting, `level`, which must be a number.
+struct RigConfiguration(Mutex<Value>);
+
+impl Configuration for RigConfiguration {
+    fn current(&self) -> Value {
+        self.0.lock().clone()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        wanted: &'a Value,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>> {
+        Box::pin(async move {
+            if !wanted["level"].is_u64() {
+                return Err(Refusal::new(Code::InvalidRequest, "not a number").field("level"));
+            }
+            *self.0.lock() = wanted.clone();
+            Ok(())
+        })
+    }
+}
+
+struct Rig {
+    control: Control,
+    tenancy: Arc<Tenancy>,
+    authenticator: Arc<Authenticator>,
+    live: Arc<RigLive>,
+    clock: Arc<ManualClock>,
+    router: Router,
+    public: Router,
+    _dir: tempfile::TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Answer {
+    fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or("")
+    }
+
+    fn field(&self) -> &str {
+        self.body["error"]["details"]["field"].as_str().unwrap_or("")
+    }
+
+    /// The answer's body, which must come with this status.
+    #[track_caller]
+    fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    fn refused(&self, status: u16, code: &str, field: &str) {
+        let found = (self.status.as_u16(), self.code(), self.field());
+        assert_eq!(found, (status, code, field), "{}", self.body);
+        assert!(self.body["error"]["request_id"].is_string(), "{}", self.body);
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
+
+impl Rig {
+    async fn new() -> Rig {
+        let dir = tempfile::tempdir().expect("a writable temporary directory");
+        let clock = ManualClock::shared(START_MS);
+        let rng: Arc<dyn Rng> = SeededRng::shared(11);
+        let options = Options::sqlite(&dir.path().join("mainstem.db"));
+        let tenancy = Tenancy::connect(&options, clock.clone(), Arc::clone(&rng)).await;
+        let tenancy = Arc::new(tenancy.expect("a fresh database"));
+        let secrets = Secrets::from_bytes([7; 32]);
+        let time: Arc<dyn Clock> = clock.clone();
+        let authenticator = Authenticator::new(
+            Arc::clone(&tenancy) as _,
+            &secrets,
+            Settings::default(),
+            Arc::clone(&time),
+            Arc::clone(&rng),
+        );
+        let authenticator = Arc::new(authenticator.expect("a client for key sets"));
+        let live = Arc::new(RigLive::default());
+        let tokens = OperatorTokens::new(&[SecretString::from(TOKEN)]).expect("long enough");
+        let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
+        let control = Control {
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            sealer: Arc::new(secrets.sealer(Arc::clone(&rng))),
+            operators: Arc::new(tokens),
+            hub: Arc::new(RigHub::new(Arc::clone(&tenancy), Arc::clone(&authenticator))),
+            live: Arc::clone(&live) as _,
+            configuration: Some(Arc::new(configuration)),
+            clock: time,
+            rng,
+        };
+        let (router, public) = (control.routes(), control.project_routes());
+        Rig { control, tenancy, authenticator, live, clock, router, public, _dir: dir }
+    }
+
+    fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+        let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+        let request = request.uri(path).header("authorization", format!("Bearer {TOKEN}"));
+        request.body(body.into()).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn send(router: &Router, request: Request<Body>) -> Answer {
+        let response = router.clone().oneshot(request).await.expect("routers do not fail");
+        let (parts, body) = response.into_parts();
+        let body = wire_http::read_body(body, ANSWER_BYTES_MAX).await.expect("a short answer");
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// As the operator; a null body is none.
+    async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        Rig::send(&self.router, Rig::request(method, path, body)).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, Value::Null).await
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.live.changes.lock())
+    }
+
+    /// The path of a new tenant, and of a project in it.
+    async fn project(&self, name: &str) -> (String, String) {
+        let tenant = self.call("POST", "/v1/tenants", json!({"name": name})).await.ok(201);
+        let tenant = format!("/v1/tenants/{}", text(&tenant["id"]));
+        let projects = format!("{tenant}/projects");
+        let project = self.call("POST", &projects, json!({"name": name})).await.ok(201);
+        let project = format!("{projects}/{}", text(&project["id"]));
+        self.changes();
+        (tenant, project)
+    }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn peer() -> Peer {
+    Peer {
+        address: ([127, 0, 0, 1], 4_000).into(),
+        shard: ShardId(0),
+        is_tls: false,
+        request_id: RequestId("req-of-test".into()),
+    }
+}

@@ -14,6 +14,7 @@ use tenancy::{NewProject, ProjectPatch};
 use types::Limits;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -66,7 +67,7 @@ async fn create_project(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<CreateProject>,
+    StrictJson(Object(body)): StrictJson<Object<CreateProject>>,
 ) -> Response {
     let outcome = async {
         let new = NewProject { name: body.name, limits: body.limits };
@@ -141,7 +142,7 @@ async fn update_project(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<UpdateProject>,
+    StrictJson(Object(body)): StrictJson<Object<UpdateProject>>,
 ) -> Response {
     let outcome = async {
         let patch = ProjectPatch { name: body.name, limits: body.limits };

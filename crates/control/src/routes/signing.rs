@@ -20,6 +20,7 @@ use tenancy::{NewSigningKey, SigningAlgorithm, TokenSettings};
 use types::ProjectId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -139,7 +140,7 @@ async fn add_signing_key(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<AddSigningKey>,
+    StrictJson(Object(body)): StrictJson<Object<AddSigningKey>>,
 ) -> Response {
     let outcome = async {
         let (material, secret_base64) = material(&admin, at.project, &body)?;
@@ -255,7 +256,7 @@ async fn set_token_settings(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<TokenSettingsView>,
+    StrictJson(Object(body)): StrictJson<Object<TokenSettingsView>>,
 ) -> Response {
     let outcome = async {
         check_url(body.jwks_url.as_deref())?;

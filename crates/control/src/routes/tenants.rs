@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tenancy::{NewTenant, Plan, TenantPatch, TenantStatus};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
+use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -85,7 +86,7 @@ struct TenantList {
 async fn create_tenant(
     admin: Admin,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<CreateTenant>,
+    StrictJson(Object(body)): StrictJson<Object<CreateTenant>>,
 ) -> Response {
     let new = NewTenant { name: body.name, plan: body.plan, status: body.status };
     let outcome = admin.tenancy.create_tenant(new, &admin.actor()).await;
@@ -148,7 +149,7 @@ async fn update_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<UpdateTenant>,
+    StrictJson(Object(body)): StrictJson<Object<UpdateTenant>>,
 ) -> Response {
     let patch = TenantPatch {
         name: body.name,
@@ -200,7 +201,7 @@ async fn suspend_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<Suspend>,
+    StrictJson(Object(body)): StrictJson<Object<Suspend>>,
 ) -> Response {
     let outcome = async {
         let by = admin.actor();
@@ -225,7 +226,7 @@ async fn resume_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(body): StrictJson<Resume>,
+    StrictJson(Object(body)): StrictJson<Object<Resume>>,
 ) -> Response {
     let outcome = async {
         let by = admin.actor();
