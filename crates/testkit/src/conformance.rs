@@ -13,6 +13,8 @@ pub use face::{
 };
 pub use stage::{Counted, MemoryStage, Room, Stage};
 
+use crate::memory_hub::MemoryHub;
+use crate::served::Served;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +36,22 @@ impl Scene {
     /// A scene of one face that both publishes and delivers.
     pub fn of(stage: Arc<dyn Stage>, face: Arc<dyn Face>) -> Scene {
         Scene { stage, publisher: Arc::clone(&face), receiver: face }
+    }
+
+    /// A scene over the memory hub whose HTTP routes are really served, on a loopback socket.
+    /// `faces` gets the hub and the base URL and answers who publishes and who receives; for a
+    /// protocol of one direction, `faces::DirectFace` is the other.
+    ///
+    /// Must be called on a tokio runtime.
+    pub async fn over_http(
+        mounts: port::Mounts,
+        faces: impl FnOnce(&MemoryHub, &str) -> (Arc<dyn Face>, Arc<dyn Face>),
+    ) -> Scene {
+        let stage = MemoryStage::new();
+        let served = Served::start(stage.hub.shared(), mounts).await;
+        let (publisher, receiver) = faces(&stage.hub, &served.base_url());
+        stage.keep(served);
+        Scene { stage, publisher, receiver }
     }
 
     /// Names the pair in failures.

@@ -5,7 +5,7 @@ use super::http::{Http, aftermath, encoded, send_for_json};
 use crate::conformance::{
     Abilities, Aftermath, Face, Got, Page, Receipt, Sent, Soon, Start, Tail, Tailed, Told, unable,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How long one poll waits; the next one follows at once.
@@ -29,18 +29,29 @@ impl PollFace {
         topic: &str,
         from: &str,
         rest_of_query: &str,
-    ) -> Result<Page, Told> {
+    ) -> Result<CursorPage, Told> {
         let (topic, from) = (encoded(topic.as_bytes()), encoded(from.as_bytes()));
         let path = format!("/v1/topics/{topic}/records?from={from}{rest_of_query}");
         let answer = send_for_json(self.http.get(&path, secret)).await?;
         let views = answer["records"].as_array().into_iter().flatten();
-        let records = views.map(Got::from_view).collect::<Option<_>>();
-        Ok(Page {
+        let with_cursor = |view: &serde_json::Value| {
+            let cursor = view["cursor"].as_str()?;
+            Some((Got::from_view(view)?, cursor.to_owned()))
+        };
+        let records = views.map(with_cursor).collect::<Option<_>>();
+        Ok(CursorPage {
             records: records.ok_or_else(|| Told::broken("a record without a place"))?,
             next_cursor: answer["next_cursor"].as_str().unwrap_or_default().to_owned(),
             is_end: answer["end"].as_bool().unwrap_or_default(),
         })
     }
+}
+
+/// A page with the cursor of each of its records.
+struct CursorPage {
+    records: VecDeque<(Got, String)>,
+    next_cursor: String,
+    is_end: bool,
 }
 
 struct PollTail {
@@ -49,31 +60,22 @@ struct PollTail {
     topic: String,
     key: Option<String>,
     /// Records of the last page not yet handed out.
-    waiting: VecDeque<Got>,
-    /// Where the page in hand began, and where the next begins. A client that breaks off amid a
-    /// page reads it again from its start and skips what it knows.
-    page_cursor: String,
+    waiting: VecDeque<(Got, String)>,
     next_cursor: String,
-    handed_out: usize,
-    /// Records to skip after a resume amid a page.
-    skip: usize,
+    /// What it began with, as far as that was a cursor.
+    start: Vec<String>,
+    /// A client that breaks off amid a page resumes from its records.
+    last_of_partition: BTreeMap<u32, String>,
 }
 
-/// Joins a page's cursor and what has been handled of it: this client's own bookkeeping.
-const SKIP_MARK: char = '@';
-
 impl PollTail {
-    async fn fill(&mut self) -> Result<(), Told> {
+    /// The next page, after waiting for it as `wait` says.
+    async fn fill(&mut self, wait: &str) -> Result<(), Told> {
         let key = self.key.as_ref().map(|key| format!("&key={}", encoded(key.as_bytes())));
-        let query = format!("&limit={PAGE_RECORDS}&wait={WAIT}{}", key.unwrap_or_default());
-        let from = self.next_cursor.clone();
-        let page = self.face.page(&self.secret, &self.topic, &from, &query).await?;
-        self.page_cursor = from;
+        let query = format!("&limit={PAGE_RECORDS}&wait={wait}{}", key.unwrap_or_default());
+        let page = self.face.page(&self.secret, &self.topic, &self.next_cursor, &query).await?;
         self.next_cursor = page.next_cursor;
-        self.waiting = page.records.into();
-        self.handed_out = self.skip.min(self.waiting.len());
-        self.waiting.drain(..self.handed_out);
-        self.skip = 0;
+        self.waiting = page.records;
         Ok(())
     }
 }
@@ -82,11 +84,11 @@ impl Tail for PollTail {
     fn next(&mut self) -> Soon<'_, Tailed> {
         Box::pin(async move {
             loop {
-                if let Some(record) = self.waiting.pop_front() {
-                    self.handed_out += 1;
+                if let Some((record, cursor)) = self.waiting.pop_front() {
+                    self.last_of_partition.insert(record.partition, cursor);
                     return Tailed::Record(record);
                 }
-                if let Err(told) = self.fill().await {
+                if let Err(told) = self.fill(WAIT).await {
                     return Tailed::Ended(told);
                 }
             }
@@ -94,10 +96,7 @@ impl Tail for PollTail {
     }
 
     fn cursors(&self) -> Vec<String> {
-        if self.waiting.is_empty() {
-            return vec![self.next_cursor.clone()];
-        }
-        vec![format!("{}{SKIP_MARK}{}", self.page_cursor, self.handed_out)]
+        self.start.iter().chain(self.last_of_partition.values()).cloned().collect()
     }
 }
 
@@ -129,25 +128,28 @@ impl Face for PollFace {
                 Some((topic, key)) => (topic, Some(key.to_owned())),
                 None => (filter, None),
             };
-            let text = start.text();
-            let (text, skip) = match text.split_once(SKIP_MARK) {
-                Some((cursor, skip)) => (cursor, skip.parse().unwrap_or(0)),
-                None => (&*text, 0),
-            };
-            // Proves the credential and the start at once, and turns `latest` into a cursor.
-            let first = self.page(secret, topic, text, "&limit=1").await?;
-            let is_latest = start == Start::Latest;
-            Ok(Box::new(PollTail {
+            let mut tail = PollTail {
                 face: self.clone(),
                 secret: secret.to_owned(),
                 topic: topic.to_owned(),
                 key,
                 waiting: VecDeque::new(),
-                page_cursor: String::new(),
-                next_cursor: if is_latest { first.next_cursor } else { text.to_owned() },
-                handed_out: 0,
-                skip,
-            }) as Box<dyn Tail>)
+                next_cursor: start.text(),
+                start: Vec::new(),
+                last_of_partition: BTreeMap::new(),
+            };
+            // No cursor at all is the beginning.
+            if tail.next_cursor.is_empty() {
+                tail.next_cursor = Start::Earliest.text();
+            }
+            // Proves the credential and the start at once, and turns `latest` into a cursor.
+            tail.fill("0").await?;
+            match start {
+                Start::Cursors(cursors) => tail.start = cursors,
+                Start::Latest => tail.start.push(tail.next_cursor.clone()),
+                Start::Earliest | Start::Offset(_) => {}
+            }
+            Ok(Box::new(tail) as Box<dyn Tail>)
         })
     }
 
@@ -159,7 +161,13 @@ impl Face for PollFace {
         limit: usize,
     ) -> Soon<'a, Result<Page, Told>> {
         Box::pin(async move {
-            self.page(secret, topic, &start.text(), &format!("&limit={limit}")).await
+            let query = format!("&limit={limit}");
+            let page = self.page(secret, topic, &start.text(), &query).await?;
+            Ok(Page {
+                records: page.records.into_iter().map(|(record, _)| record).collect(),
+                next_cursor: page.next_cursor,
+                is_end: page.is_end,
+            })
         })
     }
 
