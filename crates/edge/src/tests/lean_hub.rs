@@ -107,11 +107,16 @@ impl LeanHub {
     }
 }
 
+/// Records given to a reader in a row. Reader by reader and not record by record: a connection's
+/// memory is then touched once per batch.
+const BATCH: usize = 64;
+
 struct LeanShard {
     state: Arc<ShardState>,
-    /// The reader the current record goes to next; `None` between records.
-    current: Option<(Arc<Delivery>, u64)>,
     queue: VecDeque<Arc<Delivery>>,
+    /// What is being given out, and the reader it goes to next.
+    batch: Vec<Arc<Delivery>>,
+    next: u64,
 }
 
 impl LeanShard {
@@ -136,25 +141,35 @@ impl port::Shard for LeanShard {
         self.queue.extend(self.state.news.lock().drain(..));
         let mut left = budget;
         loop {
-            let Some((delivery, from)) =
-                self.current.take().or_else(|| Some((self.queue.pop_front()?, 0)))
-            else {
+            if self.batch.is_empty() {
+                let count = self.queue.len().min(BATCH);
+                self.batch.extend(self.queue.drain(..count));
+                self.next = 0;
+            }
+            if self.batch.is_empty() {
                 return Poll::Pending;
-            };
-            let mut readers = self.state.readers.lock();
-            for (&number, reader) in readers.range_mut(from..) {
-                if left == 0 {
-                    drop(readers);
-                    self.current = Some((delivery, number));
+            }
+            for (&number, reader) in self.state.readers.lock().range_mut(self.next..) {
+                if left < self.batch.len() {
+                    self.next = number;
                     return Poll::Ready(());
                 }
-                left -= 1;
-                if reader.is_paused {
-                    reader.backlog.push_back(Arc::clone(&delivery));
-                } else if reader.sink.push(reader.tag, Event::Delivery(&delivery)) == Room::Full {
-                    reader.is_paused = true;
-                    let _ = reader.sink.poll_room(cx);
-                }
+                left -= self.batch.len();
+                reader.give(cx, &self.batch);
+            }
+            self.batch.clear();
+        }
+    }
+}
+
+impl Reader {
+    fn give(&mut self, cx: &mut Context<'_>, batch: &[Arc<Delivery>]) {
+        for delivery in batch {
+            if self.is_paused {
+                self.backlog.push_back(Arc::clone(delivery));
+            } else if self.sink.push(self.tag, Event::Delivery(delivery)) == Room::Full {
+                self.is_paused = true;
+                let _ = self.sink.poll_room(cx);
             }
         }
     }
@@ -309,6 +324,6 @@ impl Hub for LeanHub {
 
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
         let state = self.shards.get(usize::from(id.0)).cloned().unwrap_or_default();
-        Box::new(LeanShard { state, current: None, queue: VecDeque::new() })
+        Box::new(LeanShard { state, queue: VecDeque::new(), batch: Vec::new(), next: 0 })
     }
 }
