@@ -16,14 +16,18 @@ use port::{
     Credential, Delivery, Follow, Hub, Identity, Peer, Placed, Refusal, RequestId, ShardId,
 };
 use secrecy::ExposeSecret;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use tenancy::{Actor, KeyMode, NewKey, NewProject, NewTenant, Tenancy};
 use testkit::clock::ManualClock;
 use testkit::disk::SimDisk;
 use testkit::rng::SeededRng;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 use types::{
     Filter, From, Key, Limits, ProjectId, Record, Scopes, SubscriptionTag, TenantId, TopicName,
 };
@@ -33,26 +37,37 @@ const START_MS: i64 = 1_795_219_200_000;
 const SHARD: ShardId = ShardId(0);
 const TAG: SubscriptionTag = SubscriptionTag(1);
 
-/// A node with one tenant and project, and what it stands on.
-struct Site {
+/// A node and what it stands on. Opened once per test, whatever the number of its cases.
+struct Base {
     node: Arc<Node>,
     tenancy: Arc<Tenancy>,
     authenticator: Arc<Authenticator>,
     clock: Arc<ManualClock>,
-    tenant: TenantId,
-    project: ProjectId,
     _dir: tempfile::TempDir,
 }
 
-impl Site {
-    async fn open() -> Site {
+/// A tenant and project of its own on that node.
+struct Site {
+    base: Rc<Base>,
+    tenant: TenantId,
+    project: ProjectId,
+}
+
+impl std::ops::Deref for Site {
+    type Target = Base;
+    fn deref(&self) -> &Base {
+        &self.base
+    }
+}
+
+impl Base {
+    async fn open() -> Base {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
         let clock = ManualClock::shared(START_MS);
         let rng = SeededRng::shared(7);
         let options = tenancy::Options::sqlite(&dir.path().join("metadata.sqlite"));
         let tenancy = Tenancy::connect(&options, clock.clone(), rng.clone()).await;
         let tenancy = Arc::new(tenancy.expect("a fresh database"));
-        let (tenant, project) = make_project(&tenancy, Limits::default()).await;
         let secrets = Secrets::from_bytes([7; 32]);
         let authenticator = Authenticator::new(
             Arc::clone(&tenancy) as _,
@@ -78,9 +93,11 @@ impl Site {
             options: Options { shards: 2, auto_create_topics: true },
         });
         let node = node.await.expect("a node");
-        Site { node, tenancy, authenticator, clock, tenant, project, _dir: dir }
+        Base { node, tenancy, authenticator, clock, _dir: dir }
     }
+}
 
+impl Site {
     /// Somebody with these scopes in this project.
     async fn caller(&self, project: (TenantId, ProjectId), scopes: Scopes) -> Identity {
         let text = self.key(project, scopes).await;
@@ -209,22 +226,41 @@ impl Sink for Outlet {
     }
 }
 
-/// Runs the test with the node's shard 0 turning beside it on the same thread, as the edge does.
-fn on_shard<T>(test: impl AsyncFnOnce(&Site) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime.expect("a runtime"), async {
-        let site = Site::open().await;
-        let mut shard = site.node.shard(SHARD);
-        let turning = tokio::task::spawn_local(async move {
+/// A node with its shard 0 turning beside the test on the same thread, as the edge does it.
+struct Stage {
+    runtime: Runtime,
+    local: LocalSet,
+    base: Rc<Base>,
+}
+
+impl Stage {
+    fn set() -> Rc<Stage> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (runtime, local) = (runtime.expect("a runtime"), LocalSet::new());
+        let base = Rc::new(local.block_on(&runtime, Base::open()));
+        let mut shard = base.node.shard(SHARD);
+        local.spawn_local(async move {
             loop {
                 std::future::poll_fn(|cx| shard.poll_turn(cx, 16)).await;
                 tokio::task::yield_now().await;
             }
         });
-        let outcome = test(&site).await;
-        turning.abort();
-        outcome
+        Rc::new(Stage { runtime, local, base })
+    }
+}
+
+thread_local! {
+    /// The test runner gives each test a thread of its own.
+    static STAGE: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) };
+}
+
+/// Runs one case of a test in a fresh tenant and project.
+fn on_shard<T>(test: impl AsyncFnOnce(&Site) -> T) -> T {
+    let stage = STAGE.with(|held| Rc::clone(held.borrow_mut().get_or_insert_with(Stage::set)));
+    stage.local.block_on(&stage.runtime, async {
+        let (tenant, project) = make_project(&stage.base.tenancy, Limits::default()).await;
+        let site = Site { base: Rc::clone(&stage.base), tenant, project };
+        test(&site).await
     })
 }
 
