@@ -1,0 +1,121 @@
+//! Publishers that go on until the server is gone, and remember what was acknowledged.
+
+use crate::stand::within;
+use crate::stand::ws::{Client as Socket, JSON, dial};
+use reqwest::Client;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+pub const TOPIC: &str = "ledger";
+/// Keys of a publisher of its own, and keys that all share.
+const KEYS: u64 = 7;
+const RECORDS_PER_CALL_MAX: u64 = 12;
+
+pub struct Target {
+    pub url: String,
+    pub secret: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Transport {
+    Http,
+    WebSocket { in_flight_max: usize },
+}
+
+/// A record that the server said it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acked {
+    pub publisher: u64,
+    pub sequence: u64,
+    pub partition: u64,
+    pub offset: u64,
+}
+
+/// Counts its records without a break over all rounds.
+pub struct Publisher {
+    id: u64,
+    transport: Transport,
+    next: u64,
+    pub acked: Vec<Acked>,
+}
+
+impl Publisher {
+    pub fn new(id: u64, transport: Transport) -> Publisher {
+        Publisher { id, transport, next: 0, acked: Vec::new() }
+    }
+
+    /// Publishes until the connection breaks.
+    pub async fn run(&mut self, target: &Target) {
+        match self.transport {
+            Transport::Http => self.run_http(target).await,
+            Transport::WebSocket { in_flight_max } => self.run_socket(target, in_flight_max).await,
+        }
+    }
+
+    /// The next few records; a call is 1 to 12 of them.
+    fn batch(&mut self) -> (u64, Vec<Value>) {
+        let first = self.next;
+        let count = 1 + (first * 7 + self.id) % RECORDS_PER_CALL_MAX;
+        let record = |sequence: u64| {
+            let key = match sequence % 3 {
+                0 => format!("shared/{}", sequence % KEYS),
+                _ => format!("own/{}/{}", self.id, sequence % KEYS),
+            };
+            let data = json!({ "publisher": self.id, "sequence": sequence });
+            json!({ "topic": TOPIC, "key": key, "data": data })
+        };
+        let records = (first..first + count).map(record).collect();
+        self.next += count;
+        (first, records)
+    }
+
+    fn note(&mut self, first: u64, places: &Value) {
+        let places = places.as_array().into_iter().flatten();
+        for (sequence, place) in (first..).zip(places) {
+            self.acked.push(Acked {
+                publisher: self.id,
+                sequence,
+                partition: place["partition"].as_u64().expect("a partition"),
+                offset: place["offset"].as_u64().expect("an offset"),
+            });
+        }
+    }
+
+    async fn run_http(&mut self, target: &Target) {
+        let client = Client::new();
+        loop {
+            let (first, records) = self.batch();
+            let request = client.post(format!("{}/v1/events", target.url));
+            let request = request.bearer_auth(&target.secret).json(&records);
+            let Ok(answer) = within("an answer", request.send()).await else { return };
+            let status = answer.status();
+            // Cut off amid the answer: not acknowledged.
+            let Ok(places) = answer.json::<Value>().await else { return };
+            assert_eq!(status, 200, "{places}");
+            self.note(first, &places);
+        }
+    }
+
+    async fn run_socket(&mut self, target: &Target, in_flight_max: usize) {
+        let Ok(socket) = dial(&target.url, Some(&target.secret), JSON).await else { return };
+        let mut socket = Socket::over(socket);
+        let mut in_flight = VecDeque::new();
+        loop {
+            while in_flight.len() < in_flight_max {
+                let (first, records) = self.batch();
+                let id = first & u64::from(u32::MAX);
+                in_flight.push_back((id, first));
+                socket.say(&json!({ "type": "publish", "id": id, "records": records })).await;
+            }
+            let Ok(frame) = socket.next().await else { return };
+            if frame["type"] == "connected" {
+                continue;
+            }
+            assert_eq!(frame["type"], "published", "{frame}");
+            // Answers come in the order of requests.
+            let (id, first) = in_flight.pop_front().expect("an answer has a request");
+            assert_eq!(frame["id"], id);
+            self.note(first, &frame["records"]);
+        }
+    }
+}
