@@ -9,11 +9,12 @@ pub enum StoreError {
     /// Another process owns the directory.
     #[error("another process holds the log in this directory")]
     Locked,
-    /// No space for more; nothing of the group was written. Later groups succeed once space returns.
+    /// No space for more; nothing of the group was written. Later groups succeed once space
+    /// returns.
     #[error("the log has no space left: {0}")]
     Full(String),
-    /// A write or flush failed, so what is on disk is unknown; the store takes nothing more until it
-    /// is opened anew. Reads go on.
+    /// A write or flush failed, so what is on disk is unknown; the store takes nothing more until
+    /// it is opened anew. Reads go on.
     #[error("the log failed and takes no more appends: {0}")]
     Failed(String),
     /// The bytes there are not what was acknowledged. They are never cut, skipped or repaired.

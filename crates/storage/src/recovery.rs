@@ -1,5 +1,5 @@
-//! Opening a directory: what each file is, what it holds, and what became of what a crash left. Runs
-//! before anything is written to an extent.
+//! Opening a directory: what each file is, what it holds, and what became of what a crash left.
+//! Runs before anything is written to an extent.
 
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge, Phase};

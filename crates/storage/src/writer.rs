@@ -1,4 +1,5 @@
-//! The threads: one that commits, one that seals, one that prepares extents. Their owner joins them.
+//! The threads: one that commits, one that seals, one that prepares extents. Their owner joins
+//! them.
 
 use crate::Source;
 use crate::append::{Appender, Turn};

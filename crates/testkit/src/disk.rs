@@ -1,5 +1,5 @@
-//! A disk in memory that fails like a real one: what was not flushed may be lost sector by sector at
-//! a crash, names are durable only after `flush_dir`, the n-th call of a kind fails, a flush that
+//! A disk in memory that fails like a real one: what was not flushed may be lost sector by sector
+//! at a crash, names are durable only after `flush_dir`, the n-th call of a kind fails, a flush that
 //! failed has dropped what it should have kept, space runs out, bits flip. Everything random comes
 //! from the seed. It must not know who uses it.
 //!

@@ -3,7 +3,7 @@
 //! finished batch; `builder` makes one, `wire` knows the bytes. Nothing here knows who stores it.
 //!
 //! ```text
-//!  0 base offset i64 | 8 length of the rest i32 | 12 leader epoch i32 | 16 magic 2 | 17 CRC-32C u32
+//!  0 base offset i64 | 8 length of the rest i32 | 12 leader epoch i32 | 16 magic 2 | 17 CRC-32C
 //! 21 attributes i16 | 23 last offset delta i32 | 27 base timestamp i64 | 35 max timestamp i64
 //! 43 producer id i64 | 51 producer epoch i16 | 53 base sequence i32 | 57 count i32 | 61 records
 //! ```

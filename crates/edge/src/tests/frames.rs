@@ -162,7 +162,9 @@ fn server_heads_say_their_length() {
 
 proptest! {
     #[test]
-    fn no_input_panics_or_is_waited_for_beyond_the_cap(input in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn no_input_panics_or_is_waited_for_beyond_the_cap(
+        input in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
         read(&input);
         if let Ok(Some(head)) = Head::parse(&input, 1_000) {
             prop_assert!(head.payload_bytes <= 1_000);

@@ -162,8 +162,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
 /// Looks until it is so: for what only shows from outside.
 pub async fn until(what: impl Fn() -> bool) {
     let wait = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
         while !what() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            looks.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("it becomes so");

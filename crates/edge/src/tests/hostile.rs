@@ -5,7 +5,8 @@ use super::harness::{PATIENCE, Running, config, read_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: x\r\n\
+    connection: upgrade\r\nupgrade: websocket\r\n\
      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A socket that has just become a WebSocket.
@@ -214,11 +215,12 @@ async fn a_head_that_drips_is_cut() {
     let mut socket = edge.socket().await;
     let (mut read, mut write) = socket.split();
     let drip = async {
+        let mut pace = tokio::time::interval(std::time::Duration::from_millis(20));
         loop {
             if write.write_all(b"a").await.is_err() {
                 std::future::pending::<()>().await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            pace.tick().await;
         }
     };
     let answer = tokio::select! {

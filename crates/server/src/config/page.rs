@@ -13,7 +13,8 @@ pub fn reference() -> String {
         "# Configuration\n\n\
          `mainstem serve --config FILE` reads YAML, JSON or TOML by the file's ending. Unknown \
          keys are refused with their line and a suggestion. `MAINSTEM__SECTION__KEY` in the \
-         environment overrides the file, for instance `MAINSTEM__EDGE__LISTEN=0.0.0.0:8080`. `mainstem config \
+         environment overrides the file, for instance `MAINSTEM__EDGE__LISTEN=0.0.0.0:8080`. \
+         `mainstem config \
          check` reads without serving; `mainstem config print` shows what is in force.\n\n\
          | Key | Default | Meaning |\n|---|---|---|\n",
     );

@@ -1,6 +1,6 @@
 //! The first block of an extent: which generation it holds, or that it is free. Two copies in
-//! sectors of their own, so that a torn rewrite leaves the old one or the new one whole, and so does
-//! a flipped bit.
+//! sectors of their own, so that a torn rewrite leaves the old one or the new one whole, and so
+//! does a flipped bit.
 
 use super::fields::{Fields, Slots};
 use super::{BLOCK_BYTES, Seal, VERSION, checksum};

@@ -121,7 +121,8 @@ proptest! {
 
     #[test]
     fn trailers_give_back_what_they_were_made_of(
-        data_end in any::<u64>(), footer_at in any::<u64>(), streams in any::<u32>(), is_closed: bool,
+        data_end in any::<u64>(), footer_at in any::<u64>(),
+        streams in any::<u32>(), is_closed: bool,
     ) {
         let kind = if is_closed { Kind::Closed } else { Kind::Sealed };
         let trailer = Trailer {
