@@ -1,5 +1,6 @@
 //! The durable log on one device: frames of every stream appended to shared, recycled extents by
-//! one writer, one flush for everybody who waits, footers off the acknowledged path, recovery by scan.
+//! one writer, one flush for everybody who waits, footers off the acknowledged path, recovery by
+//! scan.
 //! This crate must not know what a record, a topic name, a tenant or a protocol is: a stream is two
 //! numbers, a frame's body is opaque bytes, and the disk, the clock and randomness are injected.
 #![forbid(unsafe_code)]

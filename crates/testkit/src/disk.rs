@@ -1,7 +1,7 @@
 //! A disk in memory that fails like a real one: what was not flushed may be lost sector by sector
-//! at a crash, names are durable only after `flush_dir`, the n-th call of a kind fails, a flush that
-//! failed has dropped what it should have kept, space runs out, bits flip. Everything random comes
-//! from the seed. It must not know who uses it.
+//! at a crash, names are durable only after `flush_dir`, the n-th call of a kind fails, a flush
+//! that failed has dropped what it should have kept, space runs out, bits flip. Everything random
+//! comes from the seed. It must not know who uses it.
 //!
 //! A crash ends the process: every handle and lock of before is dead, and every call fails until
 //! `restart`, which is the next process looking at what survived.
