@@ -84,6 +84,11 @@ impl Control {
     }
 }
 
+/// What the OpenAPI document of the public port says of `Control::project_routes`.
+pub fn project_openapi() -> OpenApi {
+    own::openapi()
+}
+
 /// The OpenAPI document of the admin API.
 pub fn openapi() -> OpenApi {
     describe(routes::all().into_openapi())

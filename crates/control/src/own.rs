@@ -9,7 +9,6 @@ use crate::routes::connections::{ConnectionList, close, list};
 use crate::routes::usage::UsageTotals;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
-use axum::routing::{delete, get};
 use axum::{Json, Router};
 use http::StatusCode;
 use port::{ConnectionFilter, ConnectionId, HttpState};
@@ -17,7 +16,11 @@ use serde::Deserialize;
 use std::sync::Arc;
 use tenancy::{Actor, UsageFilter, UsageMetric};
 use types::{Scope, TimestampMs};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use wire_http::query::NoQuery;
+use wire_http::schema::ErrorSchema;
 use wire_http::{Caller, StrictQuery};
 
 #[derive(Clone)]
@@ -29,12 +32,20 @@ impl FromRef<Own> for HttpState {
     }
 }
 
+fn described() -> OpenApiRouter<Own> {
+    OpenApiRouter::new()
+        .routes(routes!(list_own_connections))
+        .routes(routes!(close_own_connection))
+        .routes(routes!(sum_own_usage))
+}
+
 pub(crate) fn routes(control: &Control) -> Router {
-    Router::new()
-        .route("/v1/connections", get(list_own_connections))
-        .route("/v1/connections/{connection}", delete(close_own_connection))
-        .route("/v1/usage", get(sum_own_usage))
-        .with_state(Own(Arc::new(control.clone())))
+    let (router, _) = described().split_for_parts();
+    router.with_state(Own(Arc::new(control.clone())))
+}
+
+pub(crate) fn openapi() -> OpenApi {
+    described().into_openapi()
 }
 
 #[derive(Default, Deserialize)]
@@ -53,6 +64,20 @@ struct OwnTotals {
     to: Option<TimestampMs>,
 }
 
+/// List the project's open connections
+#[utoipa::path(
+    get, path = "/v1/connections", tag = "connections",
+    params(
+        ("protocol" = Option<String>, Query, description = "Only of this protocol"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "Connections of this node in the order they were opened",
+            body = ConnectionList),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
 async fn list_own_connections(
     caller: Caller,
     State(Own(control)): State<Own>,
@@ -73,6 +98,15 @@ async fn list_own_connections(
     caller.answer(outcome())
 }
 
+/// Close one of the project's connections
+#[utoipa::path(
+    delete, path = "/v1/connections/{connection}", tag = "connections",
+    params(("connection" = u64, Path, description = "The connection's id")),
+    responses(
+        (status = 204, description = "Closing"),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
 async fn close_own_connection(
     caller: Caller,
     State(Own(control)): State<Own>,
@@ -92,6 +126,20 @@ async fn close_own_connection(
     caller.answer(outcome.await)
 }
 
+/// The project's usage, summed up per metric
+#[utoipa::path(
+    get, path = "/v1/usage", tag = "usage",
+    params(
+        ("metric" = Option<String>, Query, description = "`events_published`, `events_delivered`, \
+            `connection_seconds` or `api_requests`"),
+        ("from" = Option<i64>, Query, description = "Windows that begin then or later (ms)"),
+        ("to" = Option<i64>, Query, description = "Windows that begin before then (ms)"),
+    ),
+    responses(
+        (status = 200, description = "Sums", body = UsageTotals),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
 async fn sum_own_usage(
     caller: Caller,
     State(Own(control)): State<Own>,

@@ -61,6 +61,8 @@ pub fn mount_all(settings: &BTreeMap<String, Value>) -> Result<Mounts, ConfigErr
         return Err(ConfigError::about(format!("protocols.{unknown}"), message));
     }
     let mut mounts = Mounts::default();
+    // Not a protocol's, but on the same port and in the same document.
+    mounts.openapi.push(serde_json::to_value(control::project_openapi()).unwrap_or_default());
     for entry in REGISTRY {
         match settings.get(entry.name) {
             Some(Value::Bool(false)) => {}
