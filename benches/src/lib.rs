@@ -1,5 +1,17 @@
 //! What the measuring programs in `src/bin` share. Nothing here is a test: figures depend on the
 //! machine and on who else uses it, so each is printed beside a yardstick of the same run.
 
+pub mod closed_loop;
+pub mod dialects;
 pub mod fanout;
+pub mod http;
+pub mod load;
+pub mod machine;
+pub mod mainstem;
+pub mod peers;
+pub mod process;
+pub mod report;
 pub mod ws;
+
+/// What ends a bench: told in words, to whoever runs it.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;

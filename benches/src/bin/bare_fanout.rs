@@ -4,10 +4,11 @@
 use benches::fanout::{FanOut, measure, raise_file_limit};
 use clap::Parser;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,8 +21,15 @@ struct Arguments {
     connections: usize,
     #[arg(long, default_value_t = 128)]
     bytes: usize,
+    /// Measures nothing, but gives every subscriber as many frames as each line of the standard
+    /// input says: for a bench that measures several servers the same way.
+    #[arg(long)]
+    driven: bool,
 }
 
+/// Lines read and not yet obeyed.
+const LINES_WAITING_MAX: usize = 16;
+const WAKER: Token = Token(usize::MAX - 1);
 const LISTENER: Token = Token(usize::MAX);
 /// Our client does not check the accept key.
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
@@ -76,6 +84,21 @@ impl Bare {
         }
     }
 
+    /// Waits for something to happen, and does what that asks for.
+    fn step(&mut self, wait: Option<Duration>) -> std::io::Result<()> {
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let outcome = self.poll.poll(&mut events, wait);
+        for event in &events {
+            match event.token() {
+                LISTENER => self.accept(),
+                WAKER => {}
+                Token(index) => self.on_socket(index),
+            }
+        }
+        self.events = events;
+        outcome
+    }
+
     fn on_socket(&mut self, index: usize) {
         let Some(socket) = self.sockets.get_mut(index) else {
             return;
@@ -125,26 +148,51 @@ impl FanOut for Bare {
     fn run(&mut self, until: Instant) {
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-            let outcome = self.poll.poll(&mut events, Some(left));
-            for event in &events {
-                match event.token() {
-                    LISTENER => self.accept(),
-                    Token(index) => self.on_socket(index),
-                }
-            }
-            self.events = events;
-            if outcome.is_err() || left.is_zero() {
+            if self.step(Some(left)).is_err() || left.is_zero() {
                 return;
             }
         }
     }
 }
 
+/// Serves, and publishes what the lines say, until there are none any more.
+fn drive(server: &mut Bare) -> std::io::Result<()> {
+    let lines = lines(Waker::new(server.poll.registry(), WAKER)?);
+    loop {
+        server.step(None)?;
+        loop {
+            match lines.try_recv() {
+                Ok(frames) => server.publish(frames),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Reads the standard input on a thread of its own, which wakes the loop for each line.
+fn lines(waker: Waker) -> Receiver<usize> {
+    let (sender, lines) = sync_channel(LINES_WAITING_MAX);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            let frames = line.trim().parse().unwrap_or(0);
+            if sender.send(frames).is_err() || waker.wake().is_err() {
+                return;
+            }
+        }
+        drop(sender);
+        let _ = waker.wake();
+    });
+    lines
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     raise_file_limit();
     let arguments = Arguments::parse();
     let mut server = Bare::new(&arguments)?;
+    if arguments.driven {
+        return Ok(drive(&mut server)?);
+    }
     let report = measure("bare epoll and write", &mut server, arguments.connections);
     println!("{}", serde_json::to_string(&report)?);
     Ok(())

@@ -34,9 +34,12 @@ struct Arguments {
     /// Ends after so many seconds, or when the server has ended all connections.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
+    /// Prints what came so far every so many milliseconds, a line each; 0 only at the end.
+    #[arg(long, default_value_t = 0)]
+    report_ms: u64,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 struct Report {
     connected: usize,
     refused: usize,
@@ -109,7 +112,9 @@ impl Load {
 
     fn run(&mut self) -> std::io::Result<()> {
         let mut events = Events::with_capacity(4_096);
+        let every = Some(self.arguments.report_ms).filter(|ms| *ms > 0).map(Duration::from_millis);
         let begin = Instant::now();
+        let mut told = begin;
         let end = begin + Duration::from_secs(self.arguments.seconds);
         while Instant::now() < end {
             let due = begin.elapsed().as_secs_f64() * self.arguments.connect_rate as f64;
@@ -119,7 +124,11 @@ impl Load {
             }
             let is_growing = due < self.arguments.connections;
             let wait = Duration::from_millis(if is_growing { 1 } else { 1_000 });
-            self.poll.poll(&mut events, Some(wait))?;
+            self.poll.poll(&mut events, Some(wait.min(every.unwrap_or(wait))))?;
+            if every.is_some_and(|every| told.elapsed() >= every) {
+                told = Instant::now();
+                println!("{}", serde_json::to_string(&self.report_now())?);
+            }
             for event in &events {
                 self.on_event(event.token().0);
             }
@@ -133,6 +142,17 @@ impl Load {
             }
         }
         Ok(())
+    }
+
+    fn report_now(&self) -> Report {
+        Report {
+            messages: self.seen.messages,
+            payload_bytes: self.seen.payload_bytes,
+            pings: self.seen.pings,
+            cpu_seconds: cpu().as_secs_f64(),
+            rss_bytes: rss_bytes(),
+            ..self.report.clone()
+        }
     }
 
     fn on_event(&mut self, index: usize) {
@@ -215,14 +235,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     raise_file_limit();
     let mut load = Load::new(Arguments::parse())?;
     load.run()?;
-    let report = Report {
-        messages: load.seen.messages,
-        payload_bytes: load.seen.payload_bytes,
-        pings: load.seen.pings,
-        cpu_seconds: cpu().as_secs_f64(),
-        rss_bytes: rss_bytes(),
-        ..load.report
-    };
-    println!("{}", serde_json::to_string(&report)?);
+    println!("{}", serde_json::to_string(&load.report_now())?);
     Ok(())
 }
