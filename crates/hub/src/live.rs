@@ -6,10 +6,6 @@ use port::{Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, 
 use std::time::Duration;
 use types::{ProjectId, TenantId};
 
-/// Reconnects after a drain are spread over this long.
-const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
-const RECONNECT_MIN: Duration = Duration::from_millis(200);
-
 impl Node {
     /// Looks again at what open connections rest on, for changes made by other nodes, and ends
     /// what must end. Called several times a second by the server's rounds.
@@ -56,11 +52,12 @@ impl Live for Node {
     }
 
     fn drain(&self) {
-        let spread_ms = RECONNECT_SPREAD.as_millis() as u64;
+        let within_ms = self.options.reconnect_ms_max.saturating_add(1);
         self.connections.drain(|| {
-            let jitter = Duration::from_millis(self.world.rng.below(spread_ms));
+            // Spread, so that the node that takes over is not met by everybody at once.
+            let wait = Duration::from_millis(self.world.rng.below(within_ms));
             Refusal::new(Code::Draining, "the server is shutting down; connect again")
-                .retry_after(RECONNECT_MIN + jitter)
+                .retry_after(wait)
         });
     }
 }

@@ -49,6 +49,8 @@ pub struct Options {
     pub shards: usize,
     /// A topic comes into being when it is first published to or followed.
     pub auto_create_topics: bool,
+    /// A drain advises clients to come back at a random time within so many milliseconds.
+    pub reconnect_ms_max: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -236,6 +238,13 @@ impl Node {
         Ok(self.presence.list(&at))
     }
 
+    /// A record that was read counts as one that was followed.
+    fn count_delivered(&self, who: &Identity, count: usize) {
+        if count > 0 {
+            self.meters.get(who.tenant(), who.project()).delivered(count as u64);
+        }
+    }
+
     pub(crate) fn tell_presence(
         &self,
         tenant: types::TenantId,
@@ -357,7 +366,9 @@ impl Hub for Node {
     fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer> {
         Box::pin(async move {
             read::check_request(&request)?;
-            self.read_records(who, request).await
+            let answer = self.read_records(who, request).await?;
+            self.count_delivered(who, answer.records.len());
+            Ok(answer)
         })
     }
 
@@ -367,7 +378,11 @@ impl Hub for Node {
         topic: &'a TopicName,
         key: &'a Key,
     ) -> Answer<'a, Option<Arc<Delivery>>> {
-        Box::pin(self.read_latest(who, topic, key))
+        Box::pin(async move {
+            let found = self.read_latest(who, topic, key).await?;
+            self.count_delivered(who, usize::from(found.is_some()));
+            Ok(found)
+        })
     }
 
     fn keys<'a>(

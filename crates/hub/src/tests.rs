@@ -90,7 +90,7 @@ impl Base {
             authenticator: Arc::clone(&authenticator),
             cursor_key: secrets.cursor_key(),
             world: World { clock: clock.clone(), rng },
-            options: Options { shards: 2, auto_create_topics: true },
+            options: Options { shards: 2, auto_create_topics: true, reconnect_ms_max: 5_000 },
         });
         let node = node.await.expect("a node");
         Base { node, tenancy, authenticator, clock, _dir: dir }

@@ -96,6 +96,7 @@ impl App {
             options: hub::Options {
                 shards: usize::from(config.edge.shard_count()),
                 auto_create_topics: config.topics.auto_create,
+                reconnect_ms_max: config.edge.drain.reconnect_ms_max,
             },
         })
         .await?;
