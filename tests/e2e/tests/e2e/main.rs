@@ -3,7 +3,11 @@
 //! outside is tested where it lies.
 
 mod contract;
+mod hostile_http;
+mod hostile_ws;
 mod kill9;
+mod live;
 mod pairs;
 mod properties;
+mod restart;
 mod stand;

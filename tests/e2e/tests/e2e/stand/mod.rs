@@ -6,6 +6,7 @@ pub mod binary;
 pub mod binary_frames;
 pub mod cli;
 pub mod got;
+pub mod raw;
 pub mod server;
 pub mod shared;
 pub mod sse;
