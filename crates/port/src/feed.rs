@@ -26,18 +26,50 @@ pub enum Fed {
 }
 
 /// Events waiting at most before the hub is asked to pause; it may overshoot by one batch.
-const HIGH: usize = 256;
+pub(crate) const HIGH: usize = 256;
 /// Events waiting at most when it is asked to go on.
-const LOW: usize = 64;
+pub(crate) const LOW: usize = 64;
 const _: () = assert!(LOW < HIGH);
+
+/// Bytes of records waiting before the hub is asked to pause: a few records of the largest size
+/// fill a queue that is short in events.
+pub(crate) const BYTES_HIGH: usize = 1024 * 1024;
+/// Bytes of records waiting at most when it is asked to go on.
+pub(crate) const BYTES_LOW: usize = 256 * 1024;
+const _: () = assert!(BYTES_LOW < BYTES_HIGH);
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Fed>,
+    /// Of the records in the queue.
+    bytes: usize,
     closed: Option<Refusal>,
     reader: Option<Waker>,
     writers: Vec<Waker>,
     is_gone: bool,
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        self.queue.len() >= HIGH || self.bytes >= BYTES_HIGH
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.len() <= LOW && self.bytes <= BYTES_LOW
+    }
+
+    fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+/// What waits for a reader, by the bytes limits count.
+fn weight(fed: &Fed) -> usize {
+    match fed {
+        Fed::Delivery(_, delivery) => delivery.record.size(),
+        Fed::CaughtUp(_) | Fed::Gap { .. } | Fed::Ended(..) | Fed::Closed(_) => 0,
+    }
 }
 
 #[derive(Default)]
@@ -61,7 +93,8 @@ impl Feed {
         }
         match state.queue.pop_front() {
             Some(fed) => {
-                if state.queue.len() <= LOW {
+                state.bytes -= weight(&fed);
+                if state.has_room() {
                     state.writers.drain(..).for_each(Waker::wake);
                 }
                 Poll::Ready(fed)
@@ -81,7 +114,7 @@ impl Feed {
     pub fn abandon(&self) {
         let mut state = self.state();
         state.is_gone = true;
-        state.queue = VecDeque::new();
+        state.clear();
         state.writers.drain(..).for_each(Waker::wake);
     }
 }
@@ -89,38 +122,47 @@ impl Feed {
 impl Sink for Feed {
     fn push(&self, tag: SubscriptionTag, event: Event<'_>) -> Room {
         let mut state = self.state();
-        if state.is_gone {
+        // Nobody reads on: nothing is kept for a reader that is gone or has to go.
+        if state.is_gone || state.closed.is_some() {
             return Room::Free;
         }
-        state.queue.push_back(match event {
+        let fed = match event {
             Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
             Event::CaughtUp => Fed::CaughtUp(tag),
             Event::Gap { topic, partition, from, to } => {
                 Fed::Gap { tag, topic, partition, from, to }
             }
             Event::Ended(why) => Fed::Ended(tag, why.clone()),
-        });
+        };
+        state.bytes += weight(&fed);
+        state.queue.push_back(fed);
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }
-        if state.queue.len() >= HIGH { Room::Full } else { Room::Free }
+        if state.is_full() { Room::Full } else { Room::Free }
     }
 
+    /// A closed feed has no room until it is abandoned: its reader may be stuck in a write, and
+    /// whatever is read from the log for it meanwhile is read for nobody.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.is_gone || state.closed.is_some() || state.queue.len() <= LOW {
+        if state.is_gone || (state.closed.is_none() && state.has_room()) {
             return Poll::Ready(());
         }
-        state.writers.push(cx.waker().clone());
+        // Polled again for another reason, a writer stands in the list once.
+        if !state.writers.iter().any(|writer| writer.will_wake(cx.waker())) {
+            state.writers.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 }
 
 impl Closer for Feed {
+    /// Drops what waits: the reader gets the reason next, and nothing else.
     fn close(&self, why: Refusal) {
         let mut state = self.state();
         state.closed.get_or_insert(why);
-        state.writers.drain(..).for_each(Waker::wake);
+        state.clear();
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }

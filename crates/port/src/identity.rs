@@ -37,6 +37,9 @@ impl Liveness {
     }
 }
 
+/// The principal of operators.
+pub const OPERATOR: &str = "operator";
+
 #[derive(Clone)]
 pub struct Identity(Arc<(Claims, Arc<Liveness>)>);
 
@@ -59,6 +62,12 @@ impl Identity {
 
     pub fn principal(&self) -> &PrincipalId {
         &self.0.0.principal
+    }
+
+    /// Whoever operates the installation, acting inside a project. Only `identity` gives this
+    /// name: those of keys and tokens begin with `key:` and `jwt:`.
+    pub fn is_operator(&self) -> bool {
+        &*self.0.0.principal.0 == OPERATOR
     }
 
     pub fn is_revoked(&self) -> bool {

@@ -15,6 +15,8 @@ pub mod peer;
 pub mod refusal;
 pub mod session;
 pub mod sink;
+#[cfg(test)]
+mod tests;
 
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;

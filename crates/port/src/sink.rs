@@ -35,7 +35,8 @@ pub enum Room {
 pub trait Sink: Send + Sync + 'static {
     fn push(&self, tag: SubscriptionTag, event: Event<'_>) -> Room;
     /// Ready when the connection took enough of its backlog. A connection that is gone is ready
-    /// for ever: its subscriptions are dropped by their owner.
+    /// for ever: its subscriptions are dropped by their owner. One that was told to close may stay
+    /// pending until it is gone.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 

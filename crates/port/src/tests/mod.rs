@@ -1,0 +1,3 @@
+//! Tests of this crate; nothing here knows a hub or a protocol.
+
+mod feed;
