@@ -2,37 +2,20 @@
 //! publishes against each way out that delivers.
 
 use crate::stand::admin::{Admin, EVENT_SCOPES, Room as AdminRoom};
-use crate::stand::server::{Home, Server};
 use crate::stand::shared::{self, Shared};
 use crate::stand::{LOOK_EVERY, within};
-use serde_json::json;
 use std::sync::Arc;
 use testkit::conformance::{self, Counted, Face, Room, Scene, Soon, Stage};
 use testkit::faces::{PollFace, RestFace, SseFace, WebSocketFace};
 use types::{Limits, Scopes};
 
-/// The server that all cases share, or one that a case may end.
-enum Running {
-    Shared(Arc<Shared>),
-    Own(Server, #[allow(dead_code, reason = "keeps the data until the server is gone")] Home),
-}
-
 struct ServerStage {
-    running: Running,
-}
-
-impl Running {
-    fn server(&self) -> &Server {
-        match self {
-            Running::Shared(shared) => &shared.server,
-            Running::Own(server, _) => server,
-        }
-    }
+    running: Arc<Shared>,
 }
 
 impl ServerStage {
     fn admin(&self) -> Admin {
-        self.running.server().admin()
+        self.running.server.admin()
     }
 }
 
@@ -80,7 +63,7 @@ impl Stage for ServerStage {
     fn counted<'a>(&'a self, room: &'a Room) -> Soon<'a, Counted> {
         Box::pin(async move {
             let (admin, room) = (self.admin(), admin_room(room));
-            let url = &self.running.server().url;
+            let url = &self.running.server.url;
             within("the counting", counting_settles(&admin, url)).await;
             Counted {
                 published: admin.used(&room, "events_published").await,
@@ -90,10 +73,7 @@ impl Stage for ServerStage {
     }
 
     fn drain(&self) -> Soon<'_, ()> {
-        match &self.running {
-            Running::Own(server, _) => server.terminate(),
-            Running::Shared(_) => panic!("a case that ends its server has one of its own"),
-        }
+        self.running.server.terminate();
         Box::pin(std::future::ready(()))
     }
 }
@@ -115,8 +95,8 @@ fn face(way: Way, url: &str) -> Arc<dyn Face> {
     }
 }
 
-fn scene(running: Running, way_in: Way, way_out: Way) -> Scene {
-    let url = running.server().url.clone();
+fn scene(running: Arc<Shared>, way_in: Way, way_out: Way) -> Scene {
+    let url = running.server.url.clone();
     Scene {
         publisher: face(way_in, &url),
         receiver: face(way_out, &url),
@@ -128,8 +108,7 @@ macro_rules! cases {
     ($way_in:ident $way_out:ident: $($case:ident)+) => {
         $(#[tokio::test]
         async fn $case() {
-            let running = Running::Shared(shared::server());
-            conformance::$case(&scene(running, Way::$way_in, Way::$way_out)).await;
+            conformance::$case(&scene(shared::server(), Way::$way_in, Way::$way_out)).await;
         })+
     };
 }
@@ -148,9 +127,8 @@ macro_rules! contract {
 
             #[tokio::test]
             async fn drain_is_polite() {
-                let home = Home::new(&json!({}));
-                let running = Running::Own(home.start(), home);
-                conformance::drain_is_polite(&scene(running, Way::$way_in, Way::$way_out)).await;
+                let scene = scene(shared::own(), Way::$way_in, Way::$way_out);
+                conformance::drain_is_polite(&scene).await;
             }
         })+
     };

@@ -3,6 +3,8 @@
 //! outside is tested where it lies.
 
 mod contract;
+mod data_folder;
+mod development;
 mod hostile_http;
 mod hostile_ws;
 mod kill9;
@@ -10,4 +12,5 @@ mod live;
 mod pairs;
 mod properties;
 mod restart;
+mod secrets;
 mod stand;

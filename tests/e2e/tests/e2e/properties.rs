@@ -27,7 +27,7 @@ fn runtime() -> Runtime {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    // Each case takes sockets and processes: one that fails is told as it is, not made smaller.
+    // Each case takes sockets: one that fails is told as it is, not made smaller.
     ProptestConfig { cases, max_shrink_iters: 0, failure_persistence: None, ..Default::default() }
 }
 

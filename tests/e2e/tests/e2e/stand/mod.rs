@@ -33,12 +33,6 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Runs a test's async part where the test itself is not async.
-pub fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work)
-}
-
 /// Percent-encodes everything but unreserved characters (RFC 3986 section 2.3).
 pub fn encoded(text: &[u8]) -> String {
     let one = |&byte: &u8| match byte {

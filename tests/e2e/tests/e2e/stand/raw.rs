@@ -13,7 +13,6 @@ pub struct Raw {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: Value,
 }
 
@@ -53,7 +52,6 @@ impl Raw {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Some(Answer {
             status: status.unwrap_or_else(|| panic!("no answer of HTTP: {text}")),
-            head: head.to_lowercase(),
             body: serde_json::from_str(body).unwrap_or(Value::Null),
         })
     }

@@ -15,7 +15,6 @@ use tempfile::TempDir;
 /// A data directory and the settings it is served with, over any number of starts.
 pub struct Home {
     folder: TempDir,
-    data: PathBuf,
     settings: Value,
     /// Of the operator.
     pub admin_token: String,
@@ -48,11 +47,11 @@ impl Home {
     pub fn new(settings: &Value) -> Home {
         let folder = TempDir::with_prefix("mainstem-e2e-").expect("a temporary directory");
         let data = folder.path().join("data");
-        Home::at(folder, data, settings)
+        Home::at(folder, &data, settings)
     }
 
     /// With the data elsewhere than in the folder of settings and logs.
-    pub fn at(folder: TempDir, data: PathBuf, settings: &Value) -> Home {
+    pub fn at(folder: TempDir, data: &Path, settings: &Value) -> Home {
         let mut all = json!({
             "data_dir": data,
             "edge": {
@@ -64,11 +63,7 @@ impl Home {
         });
         merge(&mut all, settings);
         let admin_token = format!("e2e-operator-{:x}", std::process::id()).repeat(2);
-        Home { folder, data, settings: all, admin_token }
-    }
-
-    pub fn data(&self) -> &Path {
-        &self.data
+        Home { folder, settings: all, admin_token }
     }
 
     /// The command of one start, and where its output goes.
