@@ -43,8 +43,12 @@ impl Catalogue {
             .collect()
     }
 
+    /// The presence topic is not counted.
     pub fn count(&self, project: ProjectId) -> usize {
-        self.by_name.read().get(&project).map_or(0, BTreeMap::len)
+        let own = |topics: &BTreeMap<TopicName, Arc<Topic>>| {
+            topics.keys().filter(|name| **name != TopicName::presence()).count()
+        };
+        self.by_name.read().get(&project).map_or(0, own)
     }
 
     pub fn insert(&self, topic: Arc<Topic>) {

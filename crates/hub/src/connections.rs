@@ -2,6 +2,7 @@
 //! their credential, tenant or node is.
 
 use crate::meter::ProjectMeter;
+use crate::node::expired;
 use parking_lot::Mutex;
 use port::Connection;
 use port::{Closer, Code, ConnectionFilter, ConnectionId, ConnectionState, Identity, Refusal};
@@ -142,8 +143,8 @@ impl Connections {
             let project = entry.who.project();
             let why = if entry.who.is_revoked() {
                 Some(Refusal::new(Code::InvalidApiKey, "the credential was revoked"))
-            } else if entry.who.claims().expires_at.is_some_and(|end| end <= now) {
-                Some(Refusal::new(Code::ExpiredToken, "the credential's lifetime is over"))
+            } else if let Some(refusal) = expired(&entry.who, now) {
+                Some(refusal)
             } else {
                 verdicts.entry(project).or_insert_with(|| verdict(project)).clone()
             };

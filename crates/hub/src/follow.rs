@@ -1,36 +1,19 @@
 //! Subscribing: checks, the start position, and the hand-over to the shard that will feed it.
 
 use crate::node::Node;
-use crate::shard::SubscriptionKey;
 use crate::shard::mailbox::{Attach, Mailbox, Message, StartDefault};
 use crate::topic::Topic;
 use port::{Code, CursorMint, Follow, Identity, Refusal, ShardId, Sink, Subscription};
 use rules::{grants, scopes};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use types::filter::{KeyPart, Level, TopicPart};
-use types::{Access, Filter, From, Positions, TopicName};
+use types::limits::CURSOR_POSITIONS_MAX;
+use types::{Access, Filter, From, Positions, TopicId, TopicName};
 
 /// Topics a wildcard subscription covers at most.
 const WILD_TOPICS_MAX: usize = 1_000;
-
-/// Ends the subscription on its shard when the subscriber drops it.
-struct Guard {
-    mailbox: Arc<Mailbox>,
-    key: SubscriptionKey,
-    /// The connection's count of subscriptions, this one included.
-    count: Option<Arc<AtomicU32>>,
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(count) = &self.count {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.mailbox.send(Message::Detach(self.key));
-    }
-}
 
 impl Node {
     pub(crate) async fn subscribe(
@@ -51,6 +34,8 @@ impl Node {
             _ => StartDefault::Earliest,
         };
         let (tag, connection) = (follow.tag, follow.connection);
+        let known: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
+        let is_wild = follow.filter.topic == TopicPart::Any;
         mailbox.send(Message::Attach(Box::new(Attach {
             who: who.clone(),
             tag,
@@ -62,18 +47,41 @@ impl Node {
             exclude_own: follow.exclude_own,
             sink,
             meter: self.meters.get(who.tenant(), who.project()),
+            mailbox: Arc::clone(&mailbox),
             attached,
         })));
-        let (key, start) = answer.await.map_err(|_| {
+        let (mut guard, start) = answer.await.map_err(|_| {
             Refusal::new(Code::Draining, "the connection's thread is shutting down")
         })?;
-        let count = connection.and_then(|id| self.connections.subscriptions(id));
-        if let Some(count) = &count {
+        self.tell_what_changed(who, &known, is_wild, &mailbox);
+        guard.count = connection.and_then(|id| self.connections.subscriptions(id));
+        if let Some(count) = &guard.count {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let guard = Box::new(Guard { mailbox, key, count });
+        let guard = Box::new(guard);
         let cursor = self.signer.mint(who.project(), &start);
         Ok(Subscription { tag, start, cursor, guard })
+    }
+
+    /// Topics made or deleted while the subscription was on its way to the shard were told to it
+    /// before it was there. Told twice, both do nothing.
+    fn tell_what_changed(
+        &self,
+        who: &Identity,
+        known: &[TopicId],
+        is_wild: bool,
+        mailbox: &Mailbox,
+    ) {
+        for &id in known.iter().filter(|&&id| self.catalogue.by_id(id).is_none()) {
+            let why = Refusal::new(Code::TopicNotFound, "the topic was deleted");
+            mailbox.send(Message::TopicEnded(id, why));
+        }
+        if is_wild {
+            let topics = self.catalogue.list(who.project(), None, usize::MAX);
+            for topic in topics.into_iter().filter(|topic| !known.contains(&topic.id)) {
+                mailbox.send(Message::TopicCreated(topic));
+            }
+        }
     }
 
     /// An exact topic that does not exist yet is created by its first follower as by its first
@@ -95,6 +103,14 @@ impl Node {
                 let topics = self.catalogue.list(who.project(), None, WILD_TOPICS_MAX + 1);
                 if topics.len() > WILD_TOPICS_MAX {
                     let message = format!("a filter covers at most {WILD_TOPICS_MAX} topics");
+                    return Err(Refusal::new(Code::InvalidFilter, message)
+                        .field("filter")
+                        .hint("name the topic"));
+                }
+                let partitions: usize = topics.iter().map(|it| it.partitions() as usize).sum();
+                if partitions > CURSOR_POSITIONS_MAX {
+                    let message =
+                        format!("a filter covers at most {CURSOR_POSITIONS_MAX} partitions");
                     return Err(Refusal::new(Code::InvalidFilter, message)
                         .field("filter")
                         .hint("name the topic"));

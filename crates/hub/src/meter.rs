@@ -50,9 +50,11 @@ impl ProjectMeter {
 
     /// Records accepted in the month that began at `since`; counts not yet written included.
     pub fn published_since(&self, since: TimestampMs) -> u64 {
-        let (began, written) = *self.month.lock();
-        let waiting = self.published.load(Ordering::Relaxed);
-        if began == since { written + waiting } else { waiting }
+        let mut month = self.month.lock();
+        if month.0 != since {
+            *month = (since, 0);
+        }
+        month.1 + self.published.load(Ordering::Relaxed)
     }
 
     pub fn set_month(&self, began: TimestampMs, written: u64) {
@@ -61,8 +63,11 @@ impl ProjectMeter {
 
     fn take(&self) -> Usage {
         let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+        let events_published = take(&self.published);
+        // Until the windows hold them they are added here, so that the month never forgets any.
+        self.month.lock().1 += events_published;
         Usage {
-            events_published: take(&self.published),
+            events_published,
             events_delivered: take(&self.delivered),
             connection_seconds: take(&self.connection_seconds),
             api_requests: take(&self.requests),

@@ -28,8 +28,8 @@ use tenancy::Tenancy;
 use types::batch::Batch;
 use types::limits::READ_RECORDS_MAX;
 use types::{
-    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TopicConfig, TopicId,
-    TopicName, record,
+    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TimestampMs,
+    TopicConfig, TopicId, TopicName, record,
 };
 
 /// Rate limiters in memory at most; see `rules::RateTable`.
@@ -131,12 +131,13 @@ impl Node {
         if who.is_revoked() {
             return Err(Refusal::new(Code::InvalidApiKey, "the credential was revoked"));
         }
-        let now = self.world.clock.now_ms();
-        if who.claims().expires_at.is_some_and(|end| end <= now) {
-            return Err(Refusal::new(Code::ExpiredToken, "the credential's lifetime is over"));
+        if let Some(refusal) = expired(who, self.world.clock.now_ms()) {
+            return Err(refusal);
         }
         let snapshot = self.snapshot(who.project())?;
-        check_active(&snapshot)?;
+        if !who.is_operator() {
+            check_active(&snapshot)?;
+        }
         Ok(snapshot)
     }
 
@@ -218,21 +219,24 @@ impl Node {
         self.admit(who)?;
         let key = at.key.as_ref().map(|key| &key.bytes()[..]);
         rules::grants::check_address(who.claims(), Access::Subscribe, &at.topic, key)?;
+        // A key too long to be told of is refused before anything changes.
+        at.change_key()?;
+        let tenant = who.tenant();
+        let tell = |action, member: &PresenceMember| {
+            self.tell_presence(tenant, &at, action, member);
+        };
         match call {
             PresenceCall::List => {}
             PresenceCall::Enter { member, data } => {
                 let entered_at = self.world.clock.now_ms();
                 let principal = who.principal().clone();
                 let member = PresenceMember { member, principal, data, entered_at };
-                let entering = Entering { connection: lease.id, member: member.clone() };
-                if self.presence.enter(&at, entering)? {
-                    self.tell_presence(who.tenant(), &at, "enter", &member)?;
-                }
+                let entering = Entering { connection: lease.id, member };
+                self.presence.enter(&at, entering, |member| tell("enter", member))?;
             }
             PresenceCall::Leave { member } => {
-                if let Some(member) = self.presence.leave(&at, lease.id, &member) {
-                    self.tell_presence(who.tenant(), &at, "leave", &member)?;
-                }
+                let told = |member: &PresenceMember| tell("leave", member);
+                self.presence.leave(&at, lease.id, &member, told);
             }
         }
         Ok(self.presence.list(&at))
@@ -245,7 +249,22 @@ impl Node {
         }
     }
 
-    pub(crate) fn tell_presence(
+    /// Tells of a change. Only queues, so it may run under the presence's lock, which keeps what
+    /// is told in the order of what happened.
+    fn tell_presence(
+        &self,
+        tenant: types::TenantId,
+        at: &Address,
+        action: &'static str,
+        member: &PresenceMember,
+    ) {
+        let told = self.append_presence(tenant, at, action, member);
+        if let Err(refusal) = told {
+            tracing::warn!(%refusal, "a presence change could not be told");
+        }
+    }
+
+    fn append_presence(
         &self,
         tenant: types::TenantId,
         at: &Address,
@@ -260,15 +279,14 @@ impl Node {
             data: member.data.as_ref(),
             at: self.world.clock.now_ms(),
         };
+        let publisher = Header {
+            name: bytes::Bytes::from_static(record::header::PUBLISHER.as_bytes()),
+            value: bytes::Bytes::copy_from_slice(member.principal.0.as_bytes()),
+        };
         let record = Record {
             key: Some(at.change_key()?),
             value: Some(change.value()),
-            headers: [Header {
-                name: bytes::Bytes::from_static(record::header::PUBLISHER.as_bytes()),
-                value: bytes::Bytes::copy_from_slice(member.principal.0.as_bytes()),
-            }]
-            .into_iter()
-            .collect(),
+            headers: std::iter::once(publisher).collect(),
             timestamp: None,
         };
         // The record is in its partition before this returns; nobody waits for more.
@@ -288,6 +306,11 @@ impl eventlog::Observer for Tail {
         let Some(topic) = node.catalogue.by_id(topic) else {
             return;
         };
+        // Counted where it becomes true, whether or not the publisher waits for the answer.
+        if topic.name != TopicName::presence() {
+            let meter = node.meters.get(topic.tenant, topic.project);
+            meter.published(u64::from(batch.count()), batch.bytes().len() as u64);
+        }
         let told: Arc<Topic> = Arc::clone(&topic);
         topic.advance(partition, batch.next_offset(), |shards| {
             let published = Arc::new(Published::new(told, partition, Arc::clone(batch)));
@@ -312,11 +335,9 @@ impl Drop for LeaseGuard {
         let Some(node) = self.node.upgrade() else {
             return;
         };
-        for (at, member) in node.presence.leave_all(self.id) {
-            if let Err(refusal) = node.tell_presence(self.tenant, &at, "leave", &member) {
-                tracing::warn!(%refusal, "a presence change could not be told");
-            }
-        }
+        node.presence.leave_all(self.id, |at, member| {
+            node.tell_presence(self.tenant, at, "leave", member);
+        });
         node.connections.leave(self.id);
     }
 }
@@ -465,6 +486,14 @@ impl Hub for Node {
         let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);
         Box::new(HubShard::new(id, mailbox, Arc::clone(&self.engine)))
     }
+}
+
+/// Why the credential does not count any more, if its time is over.
+pub(crate) fn expired(who: &Identity, now: TimestampMs) -> Option<Refusal> {
+    let claims = who.claims();
+    claims.expires_at.filter(|&end| end <= now)?;
+    let code = if claims.key.is_some() { Code::ExpiredApiKey } else { Code::ExpiredToken };
+    Some(Refusal::new(code, "the credential's lifetime is over"))
 }
 
 pub(crate) fn check_active(snapshot: &ProjectSnapshot) -> Result<(), Refusal> {

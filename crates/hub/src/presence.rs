@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use types::{Key, PrincipalId, ProjectId, TimestampMs, TopicName};
 
 /// Members at one address at most.
-const MEMBERS_MAX: usize = 20_000;
+const MEMBERS_MAX: usize = 1_000;
 /// Members one connection enters at most, over all addresses.
 const MEMBERS_PER_CONNECTION_MAX: usize = 100;
 const MEMBER_ID_BYTES_MAX: usize = 255;
@@ -75,8 +75,13 @@ pub struct Entering {
 }
 
 impl Presence {
-    /// `true` when others must be told: the member is new or brings new data.
-    pub fn enter(&self, at: &Address, entering: Entering) -> Result<bool, Refusal> {
+    /// `tell` runs, under the lock, when the member is new or brings new data.
+    pub fn enter(
+        &self,
+        at: &Address,
+        entering: Entering,
+        tell: impl FnOnce(&PresenceMember),
+    ) -> Result<(), Refusal> {
         check_member(&entering.member)?;
         let Entering { connection, member } = entering;
         let mut rooms = self.0.lock();
@@ -98,24 +103,28 @@ impl Presence {
         }
         let room = rooms.present.entry(at.clone()).or_default();
         let Some(present) = room.get_mut(&id) else {
+            tell(&member);
             room.insert(id, Present { member, connections: vec![connection] });
-            return Ok(true);
+            return Ok(());
         };
         if !is_in {
             present.connections.push(connection);
         }
-        let is_new = present.member.data != member.data;
-        present.member.data = member.data;
-        Ok(is_new)
+        if present.member.data != member.data {
+            present.member.data = member.data;
+            tell(&present.member);
+        }
+        Ok(())
     }
 
-    /// The member that left with this, if it was its last connection.
+    /// `tell` runs, under the lock, when this was the member's last connection.
     pub fn leave(
         &self,
         at: &Address,
         connection: ConnectionId,
         id: &str,
-    ) -> Option<PresenceMember> {
+        tell: impl FnOnce(&PresenceMember),
+    ) {
         let mut rooms = self.0.lock();
         if let Some(entered) = rooms.entered.get_mut(&connection) {
             entered.retain(|(address, member)| address != at || member != id);
@@ -123,18 +132,19 @@ impl Presence {
                 rooms.entered.remove(&connection);
             }
         }
-        rooms.leave(at, connection, id)
+        if let Some(member) = rooms.leave(at, connection, id) {
+            tell(&member);
+        }
     }
 
-    /// Everybody who leaves because the connection is gone.
-    pub fn leave_all(&self, connection: ConnectionId) -> Vec<(Address, PresenceMember)> {
+    /// The connection is gone: `tell` runs, under the lock, for each member that leaves with it.
+    pub fn leave_all(&self, connection: ConnectionId, tell: impl Fn(&Address, &PresenceMember)) {
         let mut rooms = self.0.lock();
-        let entered = rooms.entered.remove(&connection).unwrap_or_default();
-        let left = entered.into_iter().filter_map(|(at, id)| {
-            let member = rooms.leave(&at, connection, &id)?;
-            Some((at, member))
-        });
-        left.collect()
+        for (at, id) in rooms.entered.remove(&connection).unwrap_or_default() {
+            if let Some(member) = rooms.leave(&at, connection, &id) {
+                tell(&at, &member);
+            }
+        }
     }
 
     pub fn list(&self, at: &Address) -> Vec<PresenceMember> {

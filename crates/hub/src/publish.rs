@@ -10,7 +10,11 @@ use port::{Code, Identity, Placed, Refusal};
 use rules::{grants, quota};
 use std::sync::Arc;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
-use types::{Access, Header, Limits, Partition, Record, TopicName, record};
+use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicName, record};
+
+/// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
+/// everything after it from ever growing old.
+const AHEAD_MS_MAX: i64 = 3_600_000;
 
 /// One partition's share of an append: which of the caller's records, and the answer to come.
 struct Share {
@@ -27,7 +31,7 @@ impl Node {
     ) -> Result<Vec<Placed>, Refusal> {
         let started = self.world.clock.monotonic();
         let snapshot = self.admit(who)?;
-        check_shape(&snapshot.limits, &records)?;
+        check_shape(&snapshot.limits, &records, self.world.clock.now_ms())?;
         for record in &records {
             let key = record.key.as_ref().map(|key| &key.bytes()[..]);
             grants::check_address(who.claims(), Access::Publish, name, key)?;
@@ -53,7 +57,6 @@ impl Node {
         check_schema(&topic, &records)?;
         stamp(who, &topic, &mut records);
         let placed = self.enter(&topic, records).await?;
-        meter.published(u64::from(count), bytes);
         let took = self.world.clock.monotonic().saturating_sub(started);
         self.append_seconds.record(took.as_secs_f64());
         Ok(placed)
@@ -116,7 +119,7 @@ impl Node {
 }
 
 /// Counts and sizes, before anything else is done with the records.
-fn check_shape(limits: &Limits, records: &[Record]) -> Result<(), Refusal> {
+fn check_shape(limits: &Limits, records: &[Record], now: TimestampMs) -> Result<(), Refusal> {
     if records.len() > RECORDS_PER_APPEND_MAX {
         return Err(Refusal::new(
             Code::PayloadTooLarge,
@@ -129,6 +132,11 @@ fn check_shape(limits: &Limits, records: &[Record]) -> Result<(), Refusal> {
         let size = record.size();
         total += size;
         quota::check_record(limits, size).map_err(|refusal| refusal.field(at("data")))?;
+        if record.timestamp.is_some_and(|at| !(0..=now.saturating_add(AHEAD_MS_MAX)).contains(&at))
+        {
+            let message = "a timestamp lies between 1970 and one hour from now";
+            return Err(Refusal::new(Code::InvalidRequest, message).field(at("timestamp")));
+        }
         if record.headers.len() > HEADERS_MAX {
             let message = format!("a record has at most {HEADERS_MAX} headers");
             return Err(Refusal::new(Code::PayloadTooLarge, message).field(at("headers")));

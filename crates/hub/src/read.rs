@@ -55,8 +55,15 @@ impl Node {
             if !answer.records.is_empty() || is_over || request.wait.is_zero() {
                 return Ok(answer);
             }
+            // Whoever looks through much for little lets others on this thread have their turn.
+            tokio::task::yield_now().await;
             if answer.is_end {
-                let beyond = positions.iter().map(|at| (at.partition, at.next)).collect();
+                let lane = request.key.as_ref().map(|key| partition_of(&topic, key));
+                let beyond = positions
+                    .iter()
+                    .filter(|at| lane.is_none_or(|lane| at.partition == lane))
+                    .map(|at| (at.partition, at.next))
+                    .collect();
                 let wait = self.engine.wait(topic.id, beyond);
                 if let Ok(woken) = tokio::time::timeout_at(deadline, wait).await {
                     woken.map_err(refusal_of)?;
@@ -124,6 +131,8 @@ impl Node {
                 is_at_end: false,
             })
             .collect();
+        // All lanes together hold about as much as the answer, however many there are.
+        let chunk_bytes = (2 * ANSWER_BYTES_MAX / lanes.len().max(1)).clamp(16 * 1024, 1024 * 1024);
         let mut records = Vec::new();
         let (mut taken_bytes, mut searched_bytes) = (0, 0);
         while records.len() < limit
@@ -132,7 +141,7 @@ impl Node {
         {
             for lane in &mut lanes {
                 if lane.ready.is_empty() && !lane.is_at_end {
-                    searched_bytes += self.fill(topic, key, lane).await?;
+                    searched_bytes += self.fill(topic, key, lane, chunk_bytes).await?;
                 }
             }
             // A lane that read nothing that fits is not at its end: it must be filled first.
@@ -166,17 +175,17 @@ impl Node {
         topic: &Topic,
         key: Option<&Key>,
         lane: &mut Lane,
+        chunk_bytes: usize,
     ) -> Result<usize, Refusal> {
-        const CHUNK_BYTES_MAX: usize = 1024 * 1024;
-        let batches =
-            match self.engine.read(topic.id, lane.partition, lane.next, CHUNK_BYTES_MAX).await {
-                Ok(batches) => batches,
-                Err(LogError::OffsetGone { start }) if start > lane.next => {
-                    lane.next = start;
-                    return Ok(0);
-                }
-                Err(error) => return Err(refusal_of(error)),
-            };
+        let batches = match self.engine.read(topic.id, lane.partition, lane.next, chunk_bytes).await
+        {
+            Ok(batches) => batches,
+            Err(LogError::OffsetGone { start }) if start > lane.next => {
+                lane.next = start;
+                return Ok(0);
+            }
+            Err(error) => return Err(refusal_of(error)),
+        };
         let from = lane.next;
         let mut bytes = 0;
         for batch in &batches {

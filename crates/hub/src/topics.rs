@@ -57,11 +57,32 @@ impl Node {
         if !self.options.auto_create_topics {
             return Err(not_found(name).hint("create it with PUT /v1/topics/{topic}"));
         }
-        let _one_at_a_time = self.definitions.lock().await;
-        if let Some(topic) = self.catalogue.get(who.project(), name) {
-            return Ok(topic);
+        let (who, name) = (who.clone(), name.clone());
+        self.to_the_end(|node: Arc<Node>| async move {
+            let _one_at_a_time = node.definitions.lock().await;
+            match node.catalogue.get(who.project(), &name) {
+                Some(topic) => Ok(topic),
+                None => node.create(&who, &name, TopicConfig::default()).await,
+            }
+        })
+        .await
+    }
+
+    /// Runs a change of a definition to its end even when whoever asked for it leaves: database,
+    /// engine and catalogue must not part.
+    async fn to_the_end<T: Send + 'static, Work>(
+        &self,
+        work: impl FnOnce(Arc<Node>) -> Work,
+    ) -> Result<T, Refusal>
+    where
+        Work: Future<Output = Result<T, Refusal>> + Send + 'static,
+    {
+        let gone = || Refusal::new(Code::Draining, "the server is shutting down");
+        let node = self.this().ok_or_else(gone)?;
+        match tokio::spawn(work(node)).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(Refusal::internal(&error)),
         }
-        self.create(who, name, TopicConfig::default()).await
     }
 
     /// The caller holds `definitions`.
@@ -91,6 +112,17 @@ impl Node {
         check_config(&config)?;
         // Compiled before it is stored: a schema that does not compile never gets in.
         Definition::new(config.clone(), 0)?;
+        let (who, name) = (who.clone(), name.clone());
+        let work = |node: Arc<Node>| async move { node.configure_now(&who, &name, config).await };
+        self.to_the_end(work).await
+    }
+
+    async fn configure_now(
+        &self,
+        who: &Identity,
+        name: &TopicName,
+        config: TopicConfig,
+    ) -> Result<(TopicInfo, bool), Refusal> {
         let _one_at_a_time = self.definitions.lock().await;
         let Some(topic) = self.catalogue.get(who.project(), name) else {
             let topic = self.create(who, name, config).await?;
@@ -123,6 +155,12 @@ impl Node {
     pub(crate) async fn delete(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
         self.admit(who)?;
         scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        let (who, name) = (who.clone(), name.clone());
+        let work = |node: Arc<Node>| async move { node.delete_now(&who, &name).await };
+        self.to_the_end(work).await
+    }
+
+    async fn delete_now(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
         let _one_at_a_time = self.definitions.lock().await;
         let topic = self.existing(who, name)?;
         let (tenant, project) = (who.tenant(), who.project());

@@ -139,7 +139,7 @@ impl Authenticator {
         let claims = Claims {
             tenant: found.tenant,
             project,
-            principal: PrincipalId("operator".into()),
+            principal: PrincipalId(port::identity::OPERATOR.into()),
             scopes: Scopes::all(),
             grants: None,
             key: None,

@@ -4,6 +4,8 @@ use super::index::SubscriptionKey;
 use crate::topic::Topic;
 use parking_lot::Mutex;
 use port::{Delivery, Identity, Refusal, Sink};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::oneshot;
@@ -58,8 +60,28 @@ pub struct Attach {
     pub exclude_own: bool,
     pub sink: Arc<dyn Sink>,
     pub meter: Arc<crate::meter::ProjectMeter>,
-    /// Told once the shard feeds the subscription: its key, and where it starts.
-    pub attached: oneshot::Sender<(SubscriptionKey, Positions)>,
+    /// Where the guard will tell of its end.
+    pub mailbox: Arc<Mailbox>,
+    /// Told once the shard feeds the subscription: what ends it, and where it starts.
+    pub attached: oneshot::Sender<(Guard, Positions)>,
+}
+
+/// Ends the subscription on its shard when whoever holds it drops it, also when nobody has taken
+/// it over yet.
+pub struct Guard {
+    pub mailbox: Arc<Mailbox>,
+    pub key: SubscriptionKey,
+    /// The connection's count of subscriptions, this one included.
+    pub count: Option<Arc<AtomicU32>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(count) = &self.count {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.mailbox.send(Message::Detach(self.key));
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,16 +94,62 @@ pub enum StartDefault {
 
 pub enum Message {
     Published(Arc<Published>),
+    /// Batches up to `next` were not kept for the shard: its followers read them from the log.
+    Missed {
+        topic: TopicId,
+        partition: Partition,
+        next: Offset,
+    },
     Attach(Box<Attach>),
     Detach(SubscriptionKey),
     TopicCreated(Arc<Topic>),
     TopicEnded(TopicId, Refusal),
 }
 
+/// Batches that wait for a shard at most, and their bytes. A shard that falls further behind is
+/// told only up to where it has missed them; the log has them all.
+const BATCHES_MAX: usize = if cfg!(test) { 16 } else { 8_192 };
+const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 #[derive(Default)]
 struct Inbox {
     messages: Vec<Message>,
+    batches: usize,
+    batch_bytes: usize,
+    /// Once something is missed, everything is until the shard has heard of it: batches of a
+    /// partition must not overtake each other.
+    missed: HashMap<(TopicId, Partition), Offset>,
     waker: Option<Waker>,
+}
+
+impl Inbox {
+    fn put(&mut self, message: Message) {
+        let Message::Published(published) = &message else {
+            self.messages.push(message);
+            return;
+        };
+        self.batches += 1;
+        self.batch_bytes += published.batch.bytes().len();
+        let is_full = self.batches > BATCHES_MAX || self.batch_bytes > BATCH_BYTES_MAX;
+        if is_full || !self.missed.is_empty() {
+            let at = (published.topic.id, published.partition);
+            self.missed.insert(at, published.next_offset());
+            return;
+        }
+        self.messages.push(message);
+    }
+
+    fn take(&mut self) -> Vec<Message> {
+        let mut messages = std::mem::take(&mut self.messages);
+        (self.batches, self.batch_bytes) = (0, 0);
+        let missed = self.missed.drain();
+        messages.extend(missed.map(|((topic, partition), next)| Message::Missed {
+            topic,
+            partition,
+            next,
+        }));
+        messages
+    }
 }
 
 #[derive(Default)]
@@ -91,7 +159,7 @@ impl Mailbox {
     pub fn send(&self, message: Message) {
         let waker = {
             let mut inbox = self.0.lock();
-            inbox.messages.push(message);
+            inbox.put(message);
             inbox.waker.take()
         };
         // Outside the lock: the woken thread may come for it at once.
@@ -103,10 +171,10 @@ impl Mailbox {
     /// Takes everything that waits; when nothing does, the waker is kept.
     pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Vec<Message>> {
         let mut inbox = self.0.lock();
-        if inbox.messages.is_empty() {
+        if inbox.messages.is_empty() && inbox.missed.is_empty() {
             inbox.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(std::mem::take(&mut inbox.messages))
+        Poll::Ready(inbox.take())
     }
 }

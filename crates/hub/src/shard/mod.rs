@@ -61,6 +61,12 @@ impl HubShard {
         self.pumps.push(Box::pin(pump::run(state, engine, key)));
     }
 
+    /// Answers how many events the pumps pushed. One call polls a bounded number of them.
+    fn poll_pumps(&mut self, cx: &mut Context<'_>) -> usize {
+        while let Poll::Ready(Some(())) = self.pumps.poll_next_unpin(cx) {}
+        self.state.borrow_mut().take_pumped()
+    }
+
     /// Handles one message; a walk it begins is worked off by the caller.
     fn handle(&mut self, message: Message) {
         match message {
@@ -74,6 +80,10 @@ impl HubShard {
                 if let Some(key) = key {
                     self.start_pump(key);
                 }
+            }
+            Message::Missed { topic, partition, next } => {
+                let lagging = self.state.borrow_mut().missed(topic, partition, next);
+                lagging.into_iter().for_each(|key| self.start_pump(key));
             }
             Message::Detach(key) => self.state.borrow_mut().detach(key),
             Message::TopicCreated(topic) => {
@@ -96,6 +106,8 @@ impl port::Shard for HubShard {
                 }
                 demoted.into_iter().for_each(|key| self.start_pump(key));
                 if pushed >= budget {
+                    // Those who lag get their share of a busy thread too.
+                    self.poll_pumps(cx);
                     return Poll::Ready(());
                 }
                 continue;
@@ -114,8 +126,7 @@ impl port::Shard for HubShard {
             break;
         }
         // Pumps last: those who keep up go before those who lag.
-        while let Poll::Ready(Some(())) = self.pumps.poll_next_unpin(cx) {}
-        let fed = self.state.borrow_mut().take_pumped();
+        let fed = self.poll_pumps(cx);
         if pushed + fed > 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -51,6 +51,7 @@ pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: Subscr
                 }
                 // The end of the log before `seen`: retention took the rest.
                 let end = batches.last().map_or(from, |batch| batch.next_offset());
+                drop(batches);
                 if records.is_empty() {
                     let mut state = state.borrow_mut();
                     let to = state.seen(topic, partition).unwrap_or(end).max(end);
@@ -107,55 +108,84 @@ fn next_step(state: &mut State, key: SubscriptionKey) -> Step {
     Step::Done
 }
 
+/// Why a step of pushing ended.
+enum Pushed {
+    /// All records, or all that the shard has seen, are dealt with.
+    Done,
+    /// The subscription is gone, or live.
+    Over,
+    /// The connection is full.
+    Full,
+    /// It was others' turn.
+    Paused,
+}
+
 /// Pushes what the subscription wants of these records, up to what the shard has seen.
 async fn push_all(
     state: &Rc<RefCell<State>>,
     key: SubscriptionKey,
-    (topic, partition): (TopicId, Partition),
+    at: (TopicId, Partition),
     mut records: VecDeque<Arc<Delivery>>,
 ) {
-    while !records.is_empty() {
+    loop {
         if !room(state, key).await {
             return;
         }
-        let mut state_now = state.borrow_mut();
-        let Some(seen) = state_now.seen(topic, partition) else {
-            return;
-        };
-        let mut pushed = 0;
-        while let Some(delivery) = records.front() {
-            let Some(subscription) = state_now.get_mut(key) else {
-                return;
-            };
-            if delivery.offset >= seen || pushed >= PUSHES_PER_STEP {
-                break;
-            }
-            let Mode::Lagging(lag) = &mut subscription.mode else {
-                return;
-            };
-            let Some(next) = lag.get_mut(&(topic, partition)) else {
-                return;
-            };
-            let is_due = delivery.offset >= *next;
-            *next = (*next).max(delivery.offset + 1);
-            let mut full = false;
-            if is_due && subscription.wants(delivery) {
-                pushed += 1;
-                full = subscription.push(delivery) == Room::Full;
-            }
-            records.pop_front();
-            if full {
-                break;
-            }
-        }
-        state_now.count_pumped(pushed);
-        drop(state_now);
-        if records.front().is_none_or(|delivery| delivery.offset >= seen) {
-            return;
+        match push_some(&mut state.borrow_mut(), key, at, &mut records) {
+            Pushed::Done | Pushed::Over => return,
+            // A connection that waits long must not hold much: it is cheaper to read again.
+            Pushed::Full if bytes_of(&records) > READ_BYTES_MAX => return,
+            Pushed::Full | Pushed::Paused => {}
         }
         // Others on this thread get their turn between two steps.
         tokio::task::yield_now().await;
     }
+}
+
+fn bytes_of(records: &VecDeque<Arc<Delivery>>) -> usize {
+    records.iter().map(|delivery| delivery.record.size()).sum()
+}
+
+fn push_some(
+    state: &mut State,
+    key: SubscriptionKey,
+    at: (TopicId, Partition),
+    records: &mut VecDeque<Arc<Delivery>>,
+) -> Pushed {
+    let Some(seen) = state.seen(at.0, at.1) else {
+        return Pushed::Over;
+    };
+    let mut pushed = 0;
+    let outcome = loop {
+        let Some(delivery) = records.front().filter(|delivery| delivery.offset < seen) else {
+            break Pushed::Done;
+        };
+        if pushed >= PUSHES_PER_STEP {
+            break Pushed::Paused;
+        }
+        let Some(subscription) = state.get_mut(key) else {
+            break Pushed::Over;
+        };
+        let Mode::Lagging(lag) = &mut subscription.mode else {
+            break Pushed::Over;
+        };
+        let Some(next) = lag.get_mut(&at) else {
+            break Pushed::Over;
+        };
+        let is_due = delivery.offset >= *next;
+        *next = (*next).max(delivery.offset + 1);
+        let mut room = Room::Free;
+        if is_due && subscription.wants(delivery) {
+            pushed += 1;
+            room = subscription.push(delivery);
+        }
+        records.pop_front();
+        if room == Room::Full {
+            break Pushed::Full;
+        }
+    };
+    state.count_pumped(pushed);
+    outcome
 }
 
 /// Moves over records that are gone, and says so.

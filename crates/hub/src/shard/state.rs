@@ -2,7 +2,7 @@
 //! neither holds it across a wait.
 
 use super::index::{KeyIndex, SubscriptionKey};
-use super::mailbox::{Attach, StartDefault};
+use super::mailbox::{Attach, Guard, StartDefault};
 use crate::meter::ProjectMeter;
 use crate::topic::Topic;
 use port::{Delivery, Event, Identity, Refusal, Room, ShardId, Sink};
@@ -143,11 +143,12 @@ impl State {
         if is_wild {
             self.wild.push(key);
         }
-        if attach.attached.send((key, start)).is_err() {
-            self.detach(key);
-            return None;
+        let guard = Guard { mailbox: attach.mailbox, key, count: None };
+        // Unless somebody takes it over, the guard ends the subscription again.
+        match attach.attached.send((guard, start)) {
+            Ok(()) => Some(key),
+            Err(_) => None,
         }
-        Some(key)
     }
 
     pub fn detach(&mut self, key: SubscriptionKey) {
@@ -208,6 +209,38 @@ impl State {
         metrics::counter!(port::metric::DEMOTIONS).increment(1);
     }
 
+    /// Batches up to `next` never came: whoever was live reads them from the log. Answers those
+    /// that need a pump now.
+    pub fn missed(
+        &mut self,
+        topic: TopicId,
+        partition: Partition,
+        next: Offset,
+    ) -> Vec<SubscriptionKey> {
+        let Some(seen) = self.seen(topic, partition).filter(|&seen| seen < next) else {
+            return Vec::new();
+        };
+        let is_live =
+            |it: &Subscription| matches!(it.mode, Mode::Live) && it.topics.contains(&topic);
+        let live = self.keys_of(is_live);
+        let from = Lag::from([((topic, partition), seen)]);
+        live.iter().for_each(|&key| self.demote(key, &from));
+        if let Some(followed) = self.topics.get_mut(&topic)
+            && let Some(seen) = followed.seen.get_mut(partition as usize)
+        {
+            *seen = next;
+        }
+        live
+    }
+
+    fn keys_of(&self, takes: impl Fn(&Subscription) -> bool) -> Vec<SubscriptionKey> {
+        (0..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| slot.subscription.as_ref().is_some_and(&takes))
+            .map(|(slot, held)| SubscriptionKey { slot, generation: held.generation })
+            .collect()
+    }
+
     /// Wild subscriptions take the new topic in from its first record. Answers those that were
     /// live and need a pump now.
     pub fn topic_created(&mut self, topic: &Arc<Topic>) -> Vec<SubscriptionKey> {
@@ -240,14 +273,7 @@ impl State {
 
     /// The topic is gone: who followed it alone is told so, who follows others goes on with them.
     pub fn topic_ended(&mut self, id: TopicId, why: &Refusal) {
-        let follows = |slot: &Slot| {
-            slot.subscription.as_ref().is_some_and(|subscription| subscription.topics.contains(&id))
-        };
-        let keys: Vec<SubscriptionKey> = (0..)
-            .zip(&self.slots)
-            .filter(|(_, slot)| follows(slot))
-            .map(|(slot, held)| SubscriptionKey { slot, generation: held.generation })
-            .collect();
+        let keys = self.keys_of(|subscription| subscription.topics.contains(&id));
         for key in keys {
             let Some(subscription) = self.get_mut(key) else {
                 continue;

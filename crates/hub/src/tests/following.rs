@@ -1,10 +1,12 @@
 //! Following: history first, then live, at the pace of the reader, without gap or duplicate.
 
 use super::{Outlet, SHARD, collect, follow, name, on_shard, record, values};
-use port::Hub;
+use port::{Hub, ShardId};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use types::{From, Partition, TopicConfig};
 
 #[test]
@@ -83,6 +85,84 @@ fn a_deleted_topic_ends_its_followers() {
             tokio::task::yield_now().await;
         }
         assert_eq!(news, ["caught up", "ended TOPIC_NOT_FOUND"]);
+    });
+}
+
+#[test]
+fn a_shard_that_falls_behind_reads_the_log() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        // A shard that only turns when told to.
+        let mut shard = site.node.shard(ShardId(1));
+        let mut turn = |cx: &mut Context<'_>| {
+            while shard.poll_turn(cx, 1_000).is_ready() {}
+            Poll::<()>::Pending
+        };
+        let outlet = Outlet::new(1_000);
+        let attach =
+            site.node.follow(&who, follow("t", From::Earliest), ShardId(1), outlet.clone());
+        let turning = std::future::poll_fn(&mut turn);
+        let subscription = tokio::select! {
+            subscription = attach => subscription,
+            () = turning => unreachable!("a turn never ends"),
+        };
+        let _subscription = subscription.expect("a subscription");
+        for number in 0..100 {
+            site.publish(&who, "t", vec![record("k", &number.to_string())]).await;
+        }
+        let got = tokio::select! {
+            got = collect(&outlet, 100) => got,
+            () = std::future::poll_fn(&mut turn) => unreachable!("a turn never ends"),
+        };
+        check_once_in_order(&got, 100);
+    });
+}
+
+#[test]
+fn a_topic_deleted_while_it_is_followed_for_the_first_time_is_told() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        site.publish(&who, "t", vec![record("k", "1")]).await;
+        let topic = site.node.catalogue.get(site.project, &name("t")).expect("the topic");
+        let outlet = Outlet::new(10);
+        let following = site.node.follow(&who, follow("t", From::Earliest), SHARD, outlet.clone());
+        // As if the deletion's news had overtaken the subscription.
+        site.node.catalogue.remove(&topic);
+        site.node.catalogue.insert(Arc::clone(&topic));
+        let mut following = Box::pin(following);
+        let first = std::future::poll_fn(|cx| Poll::Ready(following.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+        site.node.catalogue.remove(&topic);
+        let _subscription = following.await.expect("a subscription");
+        let mut news = Vec::new();
+        while !news.iter().any(|told| told == "ended TOPIC_NOT_FOUND") {
+            news.extend(outlet.news());
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_subscription_nobody_takes_over_ends() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        let outlet = Outlet::new(10);
+        let mut following =
+            site.node.follow(&who, follow("t", From::Latest), SHARD, outlet.clone());
+        let first = std::future::poll_fn(|cx| Poll::Ready(following.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        drop(following);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        site.publish(&who, "t", vec![record("k", "1")]).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(outlet.empty().is_empty());
     });
 }
 

@@ -95,6 +95,26 @@ fn a_waiting_read_wakes_on_append() {
 }
 
 #[test]
+fn waiting_for_a_key_leaves_other_partitions_alone() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        let config = TopicConfig { partitions: 8, ..TopicConfig::default() };
+        site.node.put_topic(&who, &name("t"), config).await.unwrap();
+        for number in 0..20 {
+            site.publish(&who, "t", vec![record(&number.to_string(), "other")]).await;
+        }
+        let mut request = read(From::Earliest, 10);
+        request.key = Some(Key::new("wanted").unwrap());
+        request.wait = Duration::from_secs(30);
+        let (reading, _) = tokio::join!(site.node.read(&who, request), async {
+            tokio::task::yield_now().await;
+            site.publish(&who, "t", vec![record("wanted", "here")]).await
+        });
+        assert_eq!(values(&reading.unwrap().records), ["here"]);
+    });
+}
+
+#[test]
 fn a_missing_topic_is_not_found() {
     on_shard(async |site| {
         let who = site.owner().await;
