@@ -7,7 +7,7 @@ use super::draft::{Acknowledge, Draft, Flight, Waiter};
 use super::partition::{Partition, TailBatch};
 use crate::LogError;
 use std::sync::Arc;
-use storage::{Entry, Group, Source, StoreError};
+use storage::{Entry, Group, Options, Source, StoreError};
 
 impl Source for Core {
     fn gather(&self, group: &mut Group) {
@@ -22,6 +22,11 @@ impl Source for Core {
                     break;
                 }
             }
+        }
+        // With nothing to try, only the free space itself can say that the device takes more.
+        if group.is_empty() && self.intake.is_full() && self.has_space() {
+            self.intake.set_full(false);
+            tracing::info!("the log has space again");
         }
     }
 
@@ -45,6 +50,17 @@ impl Source for Core {
 }
 
 impl Core {
+    /// Whether the next append probably finds space; if not, it is refused and says so again.
+    fn has_space(&self) -> bool {
+        let stats = self.store.stats();
+        let Options { free_bytes_min, extent_bytes, .. } = self.options.store;
+        // Appends stop for two reasons: the file system is fuller than allowed, or it has no room
+        // for the next extent, which a free one makes good.
+        let is_next_extent_there = stats.extents_free > 0 || !self.intake.lacks_extent();
+        let extent_bytes = if is_next_extent_there { 0 } else { u64::from(extent_bytes) };
+        stats.free_bytes >= free_bytes_min.saturating_add(extent_bytes)
+    }
+
     /// The next batch in line: what the last group had no room for, then a draft of each partition
     /// in turn.
     fn next_flight(&self) -> Option<Flight> {
@@ -119,6 +135,8 @@ impl Core {
         if !self.intake.is_full() {
             tracing::warn!(reason, "the log has no space left: appends are refused until it has");
         }
+        let is_allowed = self.store.stats().free_bytes >= self.options.store.free_bytes_min;
+        self.intake.set_lacks_extent(is_allowed);
         self.intake.set_full(true);
         let mut carried = self.intake.carried.lock();
         let (waiting, visible): (Vec<Flight>, Vec<Flight>) = flights

@@ -19,6 +19,8 @@ pub struct Intake {
     pub in_flight: Mutex<Vec<Flight>>,
     /// The device had no space the last time.
     is_full: AtomicBool,
+    /// What was missing then is room for another extent.
+    lacks_extent: AtomicBool,
     /// Somebody wants it tried again all the same.
     is_probed: AtomicBool,
     failed: Mutex<Option<String>>,
@@ -34,6 +36,7 @@ impl Intake {
             carried: Mutex::default(),
             in_flight: Mutex::default(),
             is_full: AtomicBool::new(false),
+            lacks_extent: AtomicBool::new(false),
             is_probed: AtomicBool::new(false),
             failed: Mutex::default(),
             has_failed: AtomicBool::new(false),
@@ -95,6 +98,14 @@ impl Intake {
         if self.is_full() != is_full {
             self.is_full.store(is_full, Ordering::Release);
         }
+    }
+
+    pub fn lacks_extent(&self) -> bool {
+        self.lacks_extent.load(Ordering::Acquire)
+    }
+
+    pub fn set_lacks_extent(&self, lacks_extent: bool) {
+        self.lacks_extent.store(lacks_extent, Ordering::Release);
     }
 
     pub fn failure(&self) -> Option<String> {

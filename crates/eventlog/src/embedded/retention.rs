@@ -61,10 +61,6 @@ impl Core {
         if self.is_closed() {
             return;
         }
-        if self.intake.is_full() {
-            self.intake.probe();
-            self.store.wake();
-        }
         // The partitions know this already, each its own part; the store keeps it until asked.
         drop(self.store.take_sealed());
         let topics = self.topics.all();
@@ -79,6 +75,11 @@ impl Core {
             self.enforce_tenant(&topics, &tenant);
         }
         self.release();
+        // After what this pass gave back, so that it counts already.
+        if self.intake.is_full() {
+            self.intake.probe();
+            self.store.wake();
+        }
     }
 
     fn enforce_age(&self, topic: &Topic) {

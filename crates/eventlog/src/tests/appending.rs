@@ -232,6 +232,48 @@ async fn a_full_device_refuses_and_heals_without_a_restart() {
     assert!(log.health().is_writable);
 }
 
+/// Maintenance as long as it takes until the log says that it is writable.
+async fn heal(log: &EmbeddedLog) {
+    let healed = async {
+        while !log.health().is_writable {
+            log.maintain();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), healed).await.expect("is writable again");
+}
+
+#[tokio::test]
+async fn readiness_returns_with_the_space_and_without_an_append() {
+    for durability in [Durability::Durable, Durability::Relaxed] {
+        let bed = Bed::new().with(vec![spec(TOPIC, 1, Durability::Durable)]);
+        bed.disk.set_capacity(2 << 20);
+        let log = bed.open();
+        while log.append(TOPIC, 0, vec![large(100 << 10)]).await.is_ok() {}
+        log.put_topic(spec(TOPIC, 1, durability)).expect("is known");
+        for _ in 0..20 {
+            log.maintain();
+            tokio::task::yield_now().await;
+        }
+        assert!(!log.health().is_writable, "there is no space yet");
+        bed.disk.set_capacity(1 << 40);
+        heal(&log).await;
+        append(&log, vec![large(100 << 10)]).await;
+    }
+}
+
+#[tokio::test]
+async fn readiness_returns_with_what_retention_gives_back() {
+    let bed = Bed::new();
+    bed.disk.set_capacity(3 << 20);
+    let log = bed.open();
+    while log.append(TOPIC, 0, vec![large(100 << 10)]).await.is_ok() {}
+    assert!(!log.health().is_writable);
+    log.put_topic(kept(spec(TOPIC, 1, Durability::Durable), None, Some(500_000))).expect("known");
+    heal(&log).await;
+    append(&log, vec![large(100 << 10)]).await;
+}
+
 #[tokio::test]
 async fn relaxed_records_wait_out_a_full_device() {
     let bed = Bed::new().with(vec![spec(TOPIC, 1, Durability::Relaxed)]);
