@@ -54,6 +54,13 @@ impl Device {
         self.disk.open(&self.path(id), Open::Read)
     }
 
+    /// An extent that is there: one that was removed must not come back as an empty file.
+    pub fn open_existing(&self, id: ExtentId) -> io::Result<Arc<dyn File>> {
+        self.open_reading(id)?;
+        self.open_writing(&self.path(id))
+    }
+
+    /// Makes the file when it is missing.
     pub fn open_writing(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         self.disk.open(path, if self.is_direct { Open::Direct } else { Open::Write })
     }

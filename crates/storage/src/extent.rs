@@ -6,7 +6,7 @@ use crate::index::LiveIndex;
 use crate::layout::Seal;
 use crate::layout::trailer::Trailer;
 use crate::{ExtentId, StoreError};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +20,8 @@ pub struct Extent {
     /// How far the file was ever written, for the pool when it is released.
     pub prepared_bytes: AtomicU64,
     pub knowledge: RwLock<Knowledge>,
+    /// Held while a sealed file is cut or given away, so that neither happens during the other.
+    pub file_lock: Mutex<()>,
     reader: OnceLock<Arc<dyn File>>,
 }
 
@@ -46,6 +48,7 @@ impl Extent {
             len: AtomicU64::new(len),
             prepared_bytes: AtomicU64::new(0),
             knowledge: RwLock::new(knowledge),
+            file_lock: Mutex::new(()),
             reader: OnceLock::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! What the writer, the background threads and the readers share. Each field guards itself; no two
-//! locks are held at once, except that knowledge of one extent is taken while nothing else is.
+//! locks are held at once, except that knowledge of one extent is taken while nothing else is, and
+//! that the lock of one extent's file is taken before any other.
 
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge, Phase};
@@ -192,7 +193,8 @@ impl Inner {
     /// Cuts one file to its content; false when none waits.
     pub fn shrink_step(&self) -> bool {
         let Some(extent) = self.jobs.lock().shrinking.pop_front() else { return false };
-        // A released one's file is the pool's now.
+        let _file = extent.file_lock.lock();
+        // A released one's file is the pool's now; one released from here on waits.
         if self.current(extent.id).is_some_and(|now| now.seal == extent.seal)
             && let Err(error) = seal::shrink(&self.device, &extent)
         {

@@ -80,7 +80,7 @@ fn reuse(device: &Device, pool: &Pool, found: &Candidate) -> Result<(), StoreErr
 }
 
 fn spare(device: &Device, found: &Candidate, prepared_bytes: u64) -> Result<Spare, StoreError> {
-    let file = device.open_writing(&device.path(found.id));
+    let file = device.open_existing(found.id);
     let file = file.map_err(StoreError::io("opening an extent for writing"))?;
     let until = prepared_bytes.max(BLOCK_BYTES as u64);
     let preparation = Arc::new(Preparation::new(until, found.len));

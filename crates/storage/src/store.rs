@@ -175,10 +175,12 @@ impl Store {
     /// is gone. After an `Io` error it may be there again at the next start.
     pub fn release(&self, extent: ExtentId, generation: u64) -> Result<(), StoreError> {
         let found = self.remove_from_map(extent, generation)?;
+        // Whoever is cutting the file ends first: afterwards nobody begins to.
+        let _file = found.file_lock.lock();
         let len = found.len.load(Ordering::Relaxed);
         let device = &self.inner.device;
         if self.inner.pool.wants(len) {
-            let file = device.open_writing(&device.path(extent));
+            let file = device.open_existing(extent);
             let file = file.map_err(StoreError::io("opening a released extent"))?;
             let until = found.prepared_bytes.load(Ordering::Relaxed);
             let preparation = Arc::new(Preparation::new(until, len));

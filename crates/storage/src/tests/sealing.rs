@@ -187,6 +187,38 @@ fn restarts_with_little_data_take_little_space() {
 }
 
 #[test]
+fn an_extent_released_while_its_file_is_cut_waits_and_is_not_used_again() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    rig.append([frame(0, 0, 100)]).expect("appends");
+    rig.close();
+    disk.kill_process();
+    let rig = Rig::open(&disk).expect("opens");
+    while rig.store.inner.seal_step() {}
+    let span = rig.recovery.spans[0];
+    let extent = rig.store.inner.current(span.extent).expect("is there");
+    assert!(crate::seal::shrunk_len(&extent).is_some(), "is to be cut");
+    let cutting = extent.file_lock.lock();
+    let store = rig.store.clone();
+    let releasing = std::thread::spawn(move || store.release(span.extent, span.generation));
+    while rig.store.inner.current(span.extent).is_some() {
+        std::thread::yield_now();
+    }
+    crate::seal::shrink(&rig.store.inner.device, &extent).expect("the file is still its own");
+    drop(cutting);
+    releasing.join().expect("ends").expect("releases");
+    assert_eq!(disk.bytes(&extent_path(span.extent)), None, "too short to be used again");
+    assert_eq!(rig.store.stats().extents_free, 0);
+    assert!(
+        crate::seal::shrink(&rig.store.inner.device, &extent).is_ok(),
+        "nothing is left to cut"
+    );
+    extent.len.store(u64::from(EXTENT_BYTES), std::sync::atomic::Ordering::Relaxed);
+    crate::seal::shrink(&rig.store.inner.device, &extent).expect_err("the file is gone");
+    assert_eq!(disk.bytes(&extent_path(span.extent)), None, "and is not made again");
+}
+
+#[test]
 fn empty_extents_are_used_again() {
     let disk = SimDisk::shared(1);
     for _ in 0..5 {
