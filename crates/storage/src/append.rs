@@ -268,7 +268,7 @@ impl Appender {
 impl OpenExtent {
     fn view(&self) -> OpenView {
         OpenView {
-            file: self.file.clone(),
+            id: self.extent.id,
             preparation: self.preparation.clone(),
             position: self.position_seen.clone(),
             len: self.len,

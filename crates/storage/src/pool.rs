@@ -1,7 +1,7 @@
 //! The extents ahead of need: free files, already written once, and the background work that
 //! makes them so. It must not know what is in an extent that is in use.
 
-use crate::device::{Blocks, Device, is_full};
+use crate::device::{Blocks, Device, WriteError, is_full};
 use crate::layout::header::{Header, Use};
 use crate::layout::{BLOCK_BYTES, Seal};
 use crate::prepare::{CHUNK_BYTES, Preparation};
@@ -33,7 +33,7 @@ pub struct Spare {
 /// What the background needs to know of the extent being written.
 #[derive(Clone)]
 pub struct OpenView {
-    pub file: Arc<dyn File>,
+    pub id: ExtentId,
     pub preparation: Arc<Preparation>,
     pub position: Arc<AtomicU64>,
     pub len: u64,
@@ -71,7 +71,7 @@ struct State {
 }
 
 enum Task {
-    Zero { file: Arc<dyn File>, preparation: Arc<Preparation>, is_open: bool, is_urgent: bool },
+    Zero { id: ExtentId, preparation: Arc<Preparation>, is_urgent: bool },
     Create,
 }
 
@@ -212,20 +212,28 @@ impl Pool {
         match self.task() {
             None => Step::Idle,
             Some(Task::Create) => self.create_spare(),
-            Some(Task::Zero { file, preparation, is_open, is_urgent }) => {
+            Some(Task::Zero { id, preparation, is_urgent }) => {
                 let Some((from, end)) = preparation.begin() else { return Step::Idle };
                 let bytes = end - from;
                 let piece = zeros.first_mut(bytes as usize);
-                let outcome = self.device.write(&*file, piece, from);
-                // After a failure nobody tries this file again.
-                preparation.finish(if outcome.is_ok() { end } else { u64::MAX });
-                match outcome {
-                    Ok(()) => Step::Wrote { bytes, is_urgent },
-                    Err(error) if is_open => Step::OpenFailed(error.into_io().to_string()),
-                    Err(error) => self.drop_failed(&file, error.into_io()),
-                }
+                let (until, step) = match self.write_ahead(id, piece, from) {
+                    Ok(()) => (end, Step::Wrote { bytes, is_urgent }),
+                    // The writer has not come here yet, and may find space when it does.
+                    Err(WriteError::Full(_)) => (from, Step::Idle),
+                    // Nobody tries this file again.
+                    Err(WriteError::Failed(error)) => (u64::MAX, self.drop_failed(id, error)),
+                };
+                preparation.finish(until);
+                step
             }
         }
+    }
+
+    /// Through a descriptor of its own: the kernel reports a page that could not be written back
+    /// once per descriptor, and on the writer's it must be the writer who hears of it.
+    fn write_ahead(&self, id: ExtentId, zeros: &[u8], at: u64) -> Result<(), WriteError> {
+        let file = self.device.open_existing(id).map_err(WriteError::Failed)?;
+        self.device.write(&*file, zeros, at)
     }
 
     fn task(&self) -> Option<Task> {
@@ -235,16 +243,15 @@ impl Pool {
         let ahead = open.preparation.until().saturating_sub(position);
         let is_used = position >= open.len / USED_SHARE;
         if !open.preparation.is_done() && (is_used || ahead < AHEAD_BYTES_MAX) {
-            let (file, preparation) = (open.file.clone(), open.preparation.clone());
-            let is_urgent = ahead < AHEAD_BYTES_MIN;
-            return Some(Task::Zero { file, preparation, is_open: true, is_urgent });
+            let (id, preparation) = (open.id, open.preparation.clone());
+            return Some(Task::Zero { id, preparation, is_urgent: ahead < AHEAD_BYTES_MIN });
         }
         if !is_used {
             return None;
         }
         if let Some(spare) = state.spares.iter().find(|spare| !spare.preparation.is_done()) {
-            let (file, preparation) = (spare.file.clone(), spare.preparation.clone());
-            return Some(Task::Zero { file, preparation, is_open: false, is_urgent: false });
+            let (id, preparation) = (spare.id, spare.preparation.clone());
+            return Some(Task::Zero { id, preparation, is_urgent: false });
         }
         let wanted = self.options.pool_extents as usize;
         (state.spares.len() < wanted).then_some(Task::Create)
@@ -266,9 +273,15 @@ impl Pool {
         }
     }
 
-    fn drop_failed(&self, file: &Arc<dyn File>, error: io::Error) -> Step {
-        tracing::error!(%error, "a free extent failed and is not used any more");
-        self.state.lock().spares.retain(|spare| !Arc::ptr_eq(&spare.file, file));
+    /// Decides by what the file is now: a free one may have been taken while it was written to.
+    fn drop_failed(&self, id: ExtentId, error: io::Error) -> Step {
+        let mut state = self.state.lock();
+        let before = state.spares.len();
+        state.spares.retain(|spare| spare.id != id);
+        if state.spares.len() == before {
+            return Step::OpenFailed(error.to_string());
+        }
+        tracing::error!(extent = %id, %error, "a free extent failed and is not used any more");
         Step::Idle
     }
 

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use stdx::disk::{Lock, Open, Space};
 use stdx::{Disk, File, Rng};
 
@@ -257,7 +258,9 @@ impl Disk for SimDisk {
         if how == Open::Direct && state.direct_align.is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Arc::new(SimFile { state: self.state.clone(), inode, epoch, how }))
+        let failed = state.inodes.get(&inode).map_or(0, Content::flushes_failed);
+        let told = AtomicU64::new(failed);
+        Ok(Arc::new(SimFile { state: self.state.clone(), inode, epoch, how, told }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -351,6 +354,8 @@ struct SimFile {
     inode: u64,
     epoch: u64,
     how: Open,
+    /// How many failed flushes of the file this handle knows of, or is too young to be told of.
+    told: AtomicU64,
 }
 
 impl SimFile {
@@ -408,9 +413,18 @@ impl File for SimFile {
         let verdict = state.begin(Operation::Flush, self.epoch);
         let content = state.inodes.get_mut(&self.inode).ok_or_else(gone)?;
         match verdict {
+            // As on Linux, every other handle hears of it at its own next flush, once.
+            Ok(_) if content.flushes_failed() > self.told.load(Ordering::Relaxed) => {
+                self.told.store(content.flushes_failed(), Ordering::Relaxed);
+                content.flush();
+                return Err(io::Error::from_raw_os_error(5));
+            }
             Ok(_) => content.flush(),
             // The pages are marked clean although they never reached the medium.
-            Err(_) => content.forget_pending(),
+            Err(_) => {
+                content.forget_pending();
+                self.told.store(content.flushes_failed(), Ordering::Relaxed);
+            }
         }
         verdict.map(|_| ())
     }

@@ -101,6 +101,35 @@ fn a_flush_that_finds_no_space_is_final() {
 }
 
 #[test]
+fn a_flush_that_failed_while_zeros_were_written_fails_the_commit_too() {
+    let disk = SimDisk::shared(1);
+    disk.set_direct_align(None);
+    let mut rig = Rig::open(&disk).expect("opens");
+    rig.append((0..10).map(|n| frame(0, n, 20_000))).expect("appends");
+    disk.inject(fault(Operation::Flush, 1, Failure::Io));
+    // What the commit has written and not yet flushed is lost with the zeros.
+    rig.prepare();
+    let error = rig.append([frame(0, 10, 100)]).expect_err("the writer hears of it");
+    assert!(matches!(error, StoreError::Failed(_)), "{error}");
+}
+
+#[test]
+fn no_space_for_zeros_is_no_failure() {
+    for direct in [Some(4096), None] {
+        let disk = SimDisk::shared(1);
+        disk.set_direct_align(direct);
+        let mut rig = Rig::open(&disk).expect("opens");
+        rig.append((0..10).map(|n| frame(0, n, 20_000))).expect("appends");
+        let mut zeros = Blocks::new(crate::prepare::CHUNK_BYTES as usize);
+        disk.inject(fault(Operation::Write, 1, Failure::Full));
+        assert_eq!(rig.store.inner.pool.step(&mut zeros), Step::Idle);
+        rig.append([frame(0, 10, 100)]).expect("appends");
+        let step = rig.store.inner.pool.step(&mut zeros);
+        assert!(matches!(step, Step::Wrote { .. }), "{step:?}: again later");
+    }
+}
+
+#[test]
 fn a_write_refused_for_space_is_not_final() {
     let disk = SimDisk::shared(1);
     let mut rig = Rig::open(&disk).expect("opens");

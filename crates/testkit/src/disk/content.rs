@@ -19,6 +19,8 @@ pub(super) struct Content {
     len: u64,
     len_medium: u64,
     allocated: u64,
+    /// Flushes that failed: each handle opened before is told once.
+    flushes_failed: u64,
 }
 
 impl Content {
@@ -68,7 +70,12 @@ impl Content {
 
     /// What a failed flush leaves: cached, called clean, and not on the medium.
     pub(super) fn forget_pending(&mut self) {
+        self.flushes_failed += 1;
         self.dirty.clear();
+    }
+
+    pub(super) fn flushes_failed(&self) -> u64 {
+        self.flushes_failed
     }
 
     pub(super) fn set_len(&mut self, len: u64) {

@@ -89,6 +89,20 @@ fn a_failed_flush_has_dropped_the_pages() {
 }
 
 #[test]
+fn every_handle_is_told_once_of_a_failed_flush() {
+    let disk = SimDisk::shared(1);
+    let log = file(&disk, "log", Open::Write);
+    let other = file(&disk, "log", Open::Write);
+    disk.inject(Fault { operation: Operation::Flush, nth: 2, failure: Failure::Io });
+    other.flush().expect("another file's or an earlier one");
+    other.flush().expect_err("fails");
+    other.flush().expect("was told");
+    log.flush().expect_err("is told too");
+    log.flush().expect("was told");
+    file(&disk, "log", Open::Write).flush().expect("opened later");
+}
+
+#[test]
 fn space_runs_out_and_returns() {
     let disk = SimDisk::shared(1);
     disk.set_capacity(8192);
