@@ -1,14 +1,15 @@
 //! Strict JSON bodies: bounded in bytes and depth, unknown fields refused by name, wrong types by
-//! path. It must not know any body: routes declare their own types with `deny_unknown_fields`.
+//! path, lists where an object belongs. It must not know any body: routes declare their own types with `deny_unknown_fields`.
 
 use crate::body::read_body;
 use crate::refusal::Rejection;
 use crate::scan::{self, Fault};
+use crate::strict::Strict;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use port::{Code, Refusal};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::de::DeserializeOwned;
 
 /// Nesting of objects and arrays in one body or value.
 pub const DEPTH_MAX: usize = 64;
@@ -59,10 +60,16 @@ pub fn parse_json_at<'de, T: Deserialize<'de>>(text: &'de str, at: &str) -> Resu
         return Err(too_deep(at));
     }
     // Following the path costs time on each value, so it is done only when there is a fault.
-    match serde_json::from_str(text) {
+    match read(text) {
         Ok(value) => Ok(value),
         Err(error) => Err(explain::<T>(text, at).unwrap_or_else(|| refuse(&error, at.to_owned()))),
     }
+}
+
+fn read<'de, T: Deserialize<'de>>(text: &'de str) -> serde_json::Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(Strict(&mut reader))?;
+    reader.end().map(|()| value)
 }
 
 pub fn too_deep(at: usize) -> Refusal {
@@ -72,7 +79,7 @@ pub fn too_deep(at: usize) -> Refusal {
 
 fn explain<'de, T: Deserialize<'de>>(text: &'de str, at: &str) -> Option<Refusal> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+    match serde_path_to_error::deserialize::<_, T>(Strict(&mut reader)) {
         Ok(_) => reader.end().err().map(|error| refuse(&error, at.to_owned())),
         Err(error) => {
             let path = join(at, &error.path().to_string());
@@ -129,30 +136,4 @@ fn join(at: &str, path: &str) -> String {
 /// `.` is what serde_path_to_error calls the root, `?` what it does not know.
 fn is_path(path: &str) -> bool {
     !path.is_empty() && path != "." && path != "?"
-}
-
-/// Reads a struct from an object only. By themselves serde's structs also take a list of their
-/// fields in order, which no client means.
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        T::deserialize(ObjectOnly(from)).map(Object)
-    }
-}
-
-struct ObjectOnly<D>(D);
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for ObjectOnly<D> {
-    type Error = D::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(visitor)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
-    }
 }

@@ -14,6 +14,7 @@ pub mod query;
 pub mod refusal;
 pub mod scan;
 pub mod schema;
+mod strict;
 pub mod text;
 pub mod trace;
 pub mod view;

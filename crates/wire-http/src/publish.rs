@@ -3,7 +3,7 @@
 //! know what becomes of the records.
 
 use crate::address::parse_topic;
-use crate::json::{Object, parse_json_at, utf8};
+use crate::json::{parse_json_at, utf8};
 use crate::param::{make_key, parse_base64};
 use bytes::Bytes;
 use port::{Code, Refusal};
@@ -121,7 +121,7 @@ pub fn parse_publishes(body: &Bytes, framing: Framing) -> Result<Publishes, Refu
 }
 
 fn view<'a>(text: &'a str, at: &str) -> Result<PublishView<'a>, Refusal> {
-    parse_json_at(text, at).map(|Object(view)| view)
+    parse_json_at(text, at)
 }
 
 /// The place of a record in its list, written only when something is wrong with it.
@@ -381,7 +381,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Views<'a> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut views = Vec::new();
-                while let Some(Object(view)) = list.next_element()? {
+                while let Some(view) = list.next_element()? {
                     if views.len() == RECORDS_PER_APPEND_MAX {
                         return Err(serde::de::Error::custom(format_args!(
                             "a request has at most {RECORDS_PER_APPEND_MAX} records"

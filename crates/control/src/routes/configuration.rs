@@ -15,7 +15,6 @@ use std::sync::Arc;
 use tenancy::ConfigRevision;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -123,7 +122,7 @@ async fn get_config(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
 async fn set_config(
     admin: Admin,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<SetConfig>>,
+    StrictJson(body): StrictJson<SetConfig>,
 ) -> Response {
     let outcome = async {
         let _one_at_a_time = admin.lock_configuration().await;
@@ -170,7 +169,7 @@ async fn list_config_revisions(
 async fn roll_back_config(
     admin: Admin,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<RollBack>>,
+    StrictJson(body): StrictJson<RollBack>,
 ) -> Response {
     let outcome = async {
         let _one_at_a_time = admin.lock_configuration().await;

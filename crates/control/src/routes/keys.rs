@@ -19,7 +19,6 @@ use tenancy::{ApiKey, KeyMode, NewKey};
 use types::{Scopes, TimestampMs};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -154,7 +153,7 @@ async fn create_key(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<CreateKey>>,
+    StrictJson(body): StrictJson<CreateKey>,
 ) -> Response {
     let outcome = async {
         let (made, new) = new_key(&admin, body)?;
@@ -242,7 +241,7 @@ async fn rotate_key(
     at: ProjectPath,
     KeyPath(key): KeyPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<RotateKey>>,
+    StrictJson(body): StrictJson<RotateKey>,
 ) -> Response {
     let outcome = async {
         let grace_ms = body.grace_ms.unwrap_or(GRACE_MS_DEFAULT);

@@ -14,7 +14,6 @@ use tenancy::{NewProject, ProjectPatch};
 use types::Limits;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -67,7 +66,7 @@ async fn create_project(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<CreateProject>>,
+    StrictJson(body): StrictJson<CreateProject>,
 ) -> Response {
     let outcome = async {
         let new = NewProject { name: body.name, limits: body.limits };
@@ -142,7 +141,7 @@ async fn update_project(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<UpdateProject>>,
+    StrictJson(body): StrictJson<UpdateProject>,
 ) -> Response {
     let outcome = async {
         let patch = ProjectPatch { name: body.name, limits: body.limits };

@@ -20,7 +20,6 @@ use tenancy::{NewSigningKey, SigningAlgorithm, TokenSettings};
 use types::ProjectId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -140,7 +139,7 @@ async fn add_signing_key(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<AddSigningKey>>,
+    StrictJson(body): StrictJson<AddSigningKey>,
 ) -> Response {
     let outcome = async {
         let (material, secret_base64) = material(&admin, at.project, &body)?;
@@ -256,7 +255,7 @@ async fn set_token_settings(
     admin: Admin,
     at: ProjectPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<TokenSettingsView>>,
+    StrictJson(body): StrictJson<TokenSettingsView>,
 ) -> Response {
     let outcome = async {
         check_url(body.jwks_url.as_deref())?;

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use tenancy::{NewTenant, Plan, TenantPatch, TenantStatus};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::Object;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
 use wire_http::{StrictJson, StrictQuery};
@@ -86,7 +85,7 @@ struct TenantList {
 async fn create_tenant(
     admin: Admin,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<CreateTenant>>,
+    StrictJson(body): StrictJson<CreateTenant>,
 ) -> Response {
     let new = NewTenant { name: body.name, plan: body.plan, status: body.status };
     let outcome = admin.tenancy.create_tenant(new, &admin.actor()).await;
@@ -149,7 +148,7 @@ async fn update_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<UpdateTenant>>,
+    StrictJson(body): StrictJson<UpdateTenant>,
 ) -> Response {
     let patch = TenantPatch {
         name: body.name,
@@ -201,7 +200,7 @@ async fn suspend_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<Suspend>>,
+    StrictJson(body): StrictJson<Suspend>,
 ) -> Response {
     let outcome = async {
         let by = admin.actor();
@@ -226,7 +225,7 @@ async fn resume_tenant(
     admin: Admin,
     TenantPath(tenant): TenantPath,
     _: StrictQuery<NoQuery>,
-    StrictJson(Object(body)): StrictJson<Object<Resume>>,
+    StrictJson(body): StrictJson<Resume>,
 ) -> Response {
     let outcome = async {
         let by = admin.actor();

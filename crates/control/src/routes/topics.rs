@@ -14,7 +14,7 @@ use serde::Serialize;
 use types::{TopicConfig, TopicName};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
-use wire_http::json::{JSON_BODY_BYTES_MAX, Object, utf8};
+use wire_http::json::{JSON_BODY_BYTES_MAX, utf8};
 use wire_http::param::bad_page_cursor;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
@@ -130,7 +130,7 @@ async fn put_topic(
         let body = read_body(body, JSON_BODY_BYTES_MAX).await?;
         let config = match utf8(&body)? {
             "" => TopicConfig::default(),
-            text => parse_json::<Object<TopicConfig>>(text)?.0,
+            text => parse_json::<TopicConfig>(text)?,
         };
         let who = admin.identity(at.tenant, at.project).await?;
         let (info, is_new) = admin.hub.put_topic(&who, &topic, config).await?;

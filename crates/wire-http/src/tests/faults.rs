@@ -7,6 +7,7 @@ use crate::{parse_json, parse_query};
 use http::HeaderMap;
 use port::{Code, Credential, Kind, RateState, Refusal, RequestId};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -117,12 +118,40 @@ fn bodies_are_refused_by_field() {
     check_json(r#"{"inner":[]}"#, Code::InvalidRequest, "name");
     check_json(r#"{"name":"a","name":"b"}"#, Code::InvalidRequest, "name");
     check_json("[]", Code::InvalidRequest, "body");
+    check_json(r#"["a",[]]"#, Code::InvalidRequest, "body");
+    check_json(r#"{"name":"a","inner":[{"count":1},[1]]}"#, Code::InvalidRequest, "inner[1]");
     check_json("", Code::InvalidRequest, "body");
     check_json("{\"name\":\"a\"} x", Code::InvalidRequest, "body");
     check_json("{\"name\":\"a\"", Code::InvalidRequest, "body");
     check_json(&("[".repeat(65) + &"]".repeat(65)), Code::InvalidRequest, "body");
     let hint = parse_json::<Outer>(r#"{"x":1}"#).unwrap_err();
     assert_eq!(hint.hint_text(), Some("expected `name` or `inner`"));
+}
+
+/// Every way in which a struct can stand inside something else.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Nested {
+    Plain { count: i64 },
+    Boxed(Inner),
+    Pair(Inner, u8),
+    Nothing,
+}
+
+#[test]
+fn lists_are_no_objects_however_deep() {
+    type Deep = BTreeMap<String, Option<Nested>>;
+    for (good, bad) in [
+        (r#"{"a":{"plain":{"count":1}}}"#, r#"{"a":{"plain":[1]}}"#),
+        (r#"{"a":{"boxed":{"count":1}}}"#, r#"{"a":{"boxed":[1]}}"#),
+        (r#"{"a":{"pair":[{"count":1},2]}}"#, r#"{"a":{"pair":[[1],2]}}"#),
+        (r#"{"a":"nothing","b":null}"#, r#"{"a":["nothing"]}"#),
+    ] {
+        parse_json::<Deep>(good).expect(good);
+        parse_json::<Deep>(bad).expect_err(bad);
+    }
+    let inner = parse_json::<(Inner, serde_json::Value)>(r#"[{"count":1},{"x":[1,null,"y"]}]"#);
+    assert_eq!(inner, Ok((Inner { count: 1 }, serde_json::json!({"x":[1,null,"y"]}))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of this crate; nothing here opens a socket.
 
+mod bodies;
 mod faults;
 mod params;
 mod publishes;
