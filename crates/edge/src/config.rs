@@ -16,7 +16,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where operators come in; absent switches the admin API off.
     pub admin_listen: Option<SocketAddr>,
-    /// Edge threads, each with its own connections; 0 takes one per core.
+    /// Edge threads, each with its own connections, at most 64; 0 takes one per core.
     pub shards: u16,
     /// TLS for both listeners; absent serves plain text.
     pub tls: Option<Tls>,
@@ -64,7 +64,8 @@ pub struct Http {
     pub headers_max: usize,
     /// Bytes of a request's head; at least 8,192.
     pub head_bytes_max: usize,
-    /// Bytes of a request's body.
+    /// Bytes of a request's body, whatever it asks for; routes allow less (a publish
+    /// `rest.body_bytes_max`).
     pub body_bytes_max: usize,
     /// Milliseconds between two pieces of a request's body.
     pub body_gap_ms_max: u64,
@@ -151,7 +152,7 @@ impl Default for Http {
             head_ms_max: 30_000,
             headers_max: 100,
             head_bytes_max: 32 * 1024,
-            body_bytes_max: 8 * 1024 * 1024,
+            body_bytes_max: 25 * 1024 * 1024,
             body_gap_ms_max: 30_000,
             idle_ms_max: 120_000,
             streams_max: 128,
@@ -187,6 +188,8 @@ impl Default for Drain {
 
 /// hyper refuses a smaller read buffer.
 const HEAD_BYTES_MIN: usize = 8 * 1024;
+/// The hub has a part for each edge thread, and so many at most.
+const SHARDS_MAX: u16 = 64;
 /// A keepalive shorter than this only burns both sides' batteries.
 const KEEPALIVE_MS_MIN: u64 = 100;
 
@@ -195,7 +198,7 @@ impl Config {
     pub fn shard_count(&self) -> u16 {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         match self.shards {
-            0 => u16::try_from(cores()).unwrap_or(u16::MAX),
+            0 => u16::try_from(cores()).map_or(SHARDS_MAX, |cores| cores.min(SHARDS_MAX)),
             given => given,
         }
     }
@@ -203,6 +206,9 @@ impl Config {
     /// Whether the settings agree with each other.
     pub fn check(&self) -> Result<(), EdgeError> {
         let wrong = |field, reason: &str| Err(EdgeError::Config { field, reason: reason.into() });
+        if self.shards > SHARDS_MAX {
+            return wrong("shards", "it must be at most 64");
+        }
         if self.http.head_bytes_max < HEAD_BYTES_MIN {
             return wrong("http.head_bytes_max", "it must be at least 8192");
         }

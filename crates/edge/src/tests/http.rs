@@ -294,6 +294,7 @@ fn descriptions_merge_or_clash() {
 #[test]
 fn settings_are_checked() {
     let wrong: &[fn(&mut crate::Config)] = &[
+        |config| config.shards = 65,
         |config| config.http.head_bytes_max = 100,
         |config| config.accept.connections_max = 0,
         |config| config.web_socket.keepalive_ms = 1,
@@ -305,6 +306,8 @@ fn settings_are_checked() {
         spoil(&mut config);
         assert!(config.check().is_err(), "{config:?}");
     }
+    let automatic = crate::Config { shards: 0, ..crate::Config::default() };
+    assert!((1..=64).contains(&automatic.shard_count()));
     let unknown = serde_json::from_str::<crate::Config>(r#"{"listn":"127.0.0.1:1"}"#);
     assert!(unknown.expect_err("an unknown key").to_string().contains("listn"));
 }
