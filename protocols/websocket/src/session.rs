@@ -147,14 +147,7 @@ impl<C: FrameCodec> WebSocketSession<C> {
     }
 
     /// Says what a subscription brings.
-    pub(crate) fn say_event(
-        &mut self,
-        out: &mut Out<C>,
-        tag: SubscriptionTag,
-        sub: SubId,
-        kind: Kind,
-        event: Event<'_>,
-    ) {
+    pub(crate) fn say_event(&mut self, out: &mut Out<C>, sub: SubId, kind: Kind, event: Event<'_>) {
         let say = match (kind, event) {
             (Kind::Records, Event::Delivery(delivery)) => {
                 Say::Record { sub, delivery: Arc::clone(delivery) }
@@ -169,7 +162,8 @@ impl<C: FrameCodec> WebSocketSession<C> {
             // Presence is of the moment: it has no history to be caught up with or to lose.
             (Kind::Presence, Event::CaughtUp | Event::Gap { .. }) => return,
             (_, Event::Ended(why)) => {
-                self.subscriptions.remove(tag);
+                // The client is told that its number is over, so nothing of it may follow.
+                self.subscriptions.remove_all(sub);
                 let request = self.peer.request_id.clone();
                 Say::Ended { sub, refusal: why.clone(), request }
             }
@@ -209,7 +203,7 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
         };
         let (sub, kind) = (entry.sub, entry.kind);
         match &mut entry.state {
-            State::Open(_) => self.say_event(out, tag, sub, kind, event),
+            State::Open(_) => self.say_event(out, sub, kind, event),
             State::Starting(early) if early.len() < EARLY_EVENTS_MAX => {
                 early.push(Early::keep(event));
             }

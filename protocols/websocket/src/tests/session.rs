@@ -7,6 +7,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::memory_hub::{Call, KeySpec, Storage};
+use types::limits::HEADERS_MAX;
 use types::{Filter, Grant, Limits, TopicConfig};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -335,6 +336,42 @@ async fn a_gap_and_an_end_are_told() {
     shared.delete_topic(&admin, &topic).await.expect("an admin may delete");
     client.expect(r#"{"type":"ended","sub":9,"error":{"code":"TOPIC_NOT_FOUND"}}"#).await;
     client.ask(r#"{"type":"ping","id":1}"#, r#"{"type":"pong"}"#).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_subscription_ends_its_presence() {
+    let world = World::new();
+    let topic = world.hub.topic(world.place, "a", TopicConfig::default());
+    let mut client = world.client().await;
+    let subscribe = r#"{"type":"subscribe","id":1,"filter":"a","presence":true}"#;
+    client.ask(subscribe, r#"{"type":"subscribed","sub":1}"#).await;
+    client.expect(r#"{"type":"caught_up","sub":1}"#).await;
+    assert_eq!(world.hub.follower_count(world.place), 2);
+    let admin = world.hub.identity(&world.hub.admin_key(world.place));
+    world.hub.shared().delete_topic(&admin, &topic).await.expect("an admin may delete");
+    client.expect(r#"{"type":"ended","sub":1}"#).await;
+    assert_eq!(world.hub.follower_count(world.place), 0, "nothing of it is followed any more");
+    let gone = r#"{"type":"error","id":2,"error":{"code":"NOT_FOUND"}}"#;
+    client.ask(r#"{"type":"unsubscribe","id":2,"sub":1}"#, gone).await;
+}
+
+#[tokio::test]
+async fn a_record_without_room_for_it_is_stored_without_the_trace() {
+    let world = World::new();
+    let mut client = world.client().await;
+    client.ask(r#"{"type":"subscribe","id":1,"filter":"a"}"#, r#"{"type":"subscribed"}"#).await;
+    client.expect(r#"{"type":"caught_up"}"#).await;
+    for (count, trace) in [(HEADERS_MAX, json!(null)), (HEADERS_MAX - 1, json!(TRACE))] {
+        let headers: serde_json::Map<_, _> =
+            (0..count).map(|n| (format!("h{n}"), json!("v"))).collect();
+        let mut publisher = world.client().await;
+        let publish = json!({"type":"publish","id":1,"topic":"a","data":1,"headers":headers,
+            "traceparent":TRACE});
+        publisher.ask(&publish.to_string(), r#"{"type":"published"}"#).await;
+        let record = client.expect(r#"{"type":"record"}"#).await;
+        assert_eq!(record["headers"]["traceparent"], trace);
+        assert_eq!(record["headers"].as_object().map(|it| it.len()), Some(HEADERS_MAX));
+    }
 }
 
 #[tokio::test]

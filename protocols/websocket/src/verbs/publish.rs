@@ -1,6 +1,6 @@
 //! `publish`: records into the log, answered when they are stored as their topics promise. Requests
 //! pipeline: the next frame is read while this one waits for the disk, and answers keep the order.
-//! The records of one topic are stored all or none.
+//! The records of one partition of a topic are stored all or none.
 
 use crate::frame::{CallId, Frame, Place, Say};
 use crate::session::{FrameCodec, Out, WebSocketSession};
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use port::{Code, Flow, Hub, Identity, Refusal, Wait};
 use std::sync::Arc;
+use types::limits::HEADERS_MAX;
 use types::record::header;
 use types::{Record, TopicName};
 use wire_http::publish::{Publish, make_header};
@@ -25,7 +26,9 @@ pub(super) fn apply<C: FrameCodec>(
     };
     if let Some(traceparent) = traceparent {
         for publish in &mut records {
-            if publish.record.header(header::TRACEPARENT).is_none() {
+            // A record without room for one more header is worth more than its trace.
+            let has_room = publish.record.headers.len() < HEADERS_MAX;
+            if has_room && publish.record.header(header::TRACEPARENT).is_none() {
                 let header = make_header(header::TRACEPARENT, traceparent.clone());
                 publish.record.headers.push(header);
             }

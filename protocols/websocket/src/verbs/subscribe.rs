@@ -154,13 +154,13 @@ fn answer<C: FrameCodec>(
     };
     out.send(Frame::Said(Say::Subscribed { id, sub, cursor }));
     for event in early {
-        session.say_event(out, tag, sub, kind, event.event());
+        session.say_event(out, sub, kind, event.event());
     }
     let Some(presence) = opened.presence else { return };
     let tag = presence.tag;
     if let Some((sub, kind, early)) = session.subscriptions.open(tag, presence.guard) {
         for event in early {
-            session.say_event(out, tag, sub, kind, event.event());
+            session.say_event(out, sub, kind, event.event());
         }
     }
 }
