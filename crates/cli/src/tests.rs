@@ -1,5 +1,6 @@
 //! The pure parts: event parsing, paths, refusals.
 
+use crate::bench::progress::{self, Audience};
 use crate::events::{Event, Reader};
 use crate::target::{refusal, segment};
 use proptest::prelude::*;
@@ -45,4 +46,15 @@ fn a_refusal_is_one_line() {
 #[test]
 fn segments_are_escaped() {
     assert_eq!(segment("a/b c#+"), "a%2Fb%20c%23%2B");
+}
+
+#[test]
+fn machines_see_no_progress() {
+    let audience = Audience::of(true);
+    let bars = [progress::bar(audience, 10, "records"), progress::counter(audience, "records")];
+    for bar in bars {
+        assert!(bar.is_hidden());
+        bar.inc(3);
+        assert_eq!(bar.position(), 3, "it counts all the same");
+    }
 }

@@ -1,5 +1,6 @@
 //! Opening many WebSocket connections, and holding them.
 
+use super::progress::{self, Audience};
 use super::report::{Latencies, print};
 use super::socket::Socket;
 use crate::Outcome;
@@ -27,6 +28,7 @@ impl ConnectBench {
         let started = Instant::now();
         let (mut opening, mut open) = (JoinSet::new(), Vec::new());
         let (mut latencies, mut refused) = (Latencies::default(), 0u64);
+        let bar = progress::bar(Audience::of(self.json), self.connections as u64, "connections");
         let mut left = self.connections;
         while left > 0 || !opening.is_empty() {
             while left > 0 && opening.len() < self.concurrency.max(1) {
@@ -45,13 +47,15 @@ impl ConnectBench {
                 Some(Ok((Err(why), _))) => {
                     refused += 1;
                     if refused == 1 {
-                        eprintln!("first refusal: {why}");
+                        bar.suspend(|| eprintln!("first refusal: {why}"));
                     }
                 }
                 Some(Err(error)) => return Err(error.to_string()),
                 None => {}
             }
+            bar.set_position(open.len() as u64 + refused);
         }
+        bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_secs(self.hold)).await;
         let report = json!({

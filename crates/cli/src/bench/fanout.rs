@@ -1,6 +1,7 @@
 //! One publisher, many subscribers of the same topic: how many deliveries a second, and how long
 //! after the publish they come. Publisher and subscribers are this process, so they share a clock.
 
+use super::progress::{self, Audience};
 use super::report::{Latencies, print};
 use super::socket::Socket;
 use crate::Outcome;
@@ -67,6 +68,7 @@ impl FanoutBench {
     ) -> Result<JoinSet<Result<Latencies, String>>, String> {
         let mut opening = JoinSet::new();
         let mut running = JoinSet::new();
+        let bar = progress::bar(Audience::of(self.json), self.subscribers as u64, "subscribers");
         let mut left = self.subscribers;
         while left > 0 || !opening.is_empty() {
             while left > 0 && opening.len() < OPENING_MAX {
@@ -78,14 +80,17 @@ impl FanoutBench {
                 let socket = opened.map_err(|error| error.to_string())??;
                 let time_max = Duration::from_secs(self.seconds) + LINGER;
                 running.spawn(count(socket, origin, total, time_max));
+                bar.inc(1);
             }
         }
+        bar.finish_and_clear();
         Ok(running)
     }
 
     async fn publish(&self, api: &Api, origin: Instant, total: u64) -> Outcome {
         let mut ticks =
             tokio::time::interval(Duration::from_secs_f64(1.0 / self.rate.max(1) as f64));
+        let bar = progress::bar(Audience::of(self.json), total, "records");
         let mut pending = JoinSet::new();
         for _ in 0..total {
             ticks.tick().await;
@@ -95,7 +100,9 @@ impl FanoutBench {
             let body = json!({"topic": self.topic, "data": data});
             let (api, request) = (api.clone(), api.request(Method::POST, "/v1/events").json(&body));
             pending.spawn(async move { api.call(request).await });
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         while let Some(done) = pending.join_next().await {
             done.map_err(|error| error.to_string())??;
         }

@@ -3,6 +3,7 @@
 
 mod connect;
 mod fanout;
+pub(crate) mod progress;
 mod publish;
 mod report;
 mod socket;

@@ -1,10 +1,12 @@
 //! Publishing from several connections at once, each waiting for its acknowledgement before it
 //! sends the next batch.
 
+use super::progress::{self, Audience};
 use super::report::{Latencies, print};
 use super::socket::Socket;
 use crate::Outcome;
 use crate::target::Api;
+use indicatif::ProgressBar;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -45,10 +47,11 @@ impl PublishBench {
     pub async fn run(&self, api: &Api) -> Outcome {
         let started = Instant::now();
         let end = started + Duration::from_secs(self.seconds);
+        let bar = progress::counter(Audience::of(self.json), "records");
         let publishers: Vec<_> = (0..self.connections.max(1))
             .map(|_| {
-                let (bench, api) = (self.clone(), api.clone());
-                tokio::spawn(async move { bench.publish_until(&api, end).await })
+                let (bench, api, bar) = (self.clone(), api.clone(), bar.clone());
+                tokio::spawn(async move { bench.publish_until(&api, end, &bar).await })
             })
             .collect();
         let mut all = Share::default();
@@ -57,6 +60,7 @@ impl PublishBench {
             all.records += share.records;
             all.latencies.merge(share.latencies);
         }
+        bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         let rate = all.records as f64 / seconds;
         let report = json!({
@@ -71,17 +75,28 @@ impl PublishBench {
         Ok(())
     }
 
-    async fn publish_until(&self, api: &Api, end: Instant) -> Result<Share, String> {
+    async fn publish_until(
+        &self,
+        api: &Api,
+        end: Instant,
+        bar: &ProgressBar,
+    ) -> Result<Share, String> {
         let data = "x".repeat(self.size.saturating_sub(2));
         let record = json!({"topic": self.topic, "data": data});
         let records = vec![record; self.batch.max(1)];
         match self.over {
-            Over::Http => self.over_http(api, end, &Value::Array(records)).await,
-            Over::WebSocket => self.over_web_socket(api, end, records).await,
+            Over::Http => self.over_http(api, end, &Value::Array(records), bar).await,
+            Over::WebSocket => self.over_web_socket(api, end, records, bar).await,
         }
     }
 
-    async fn over_http(&self, api: &Api, end: Instant, body: &Value) -> Result<Share, String> {
+    async fn over_http(
+        &self,
+        api: &Api,
+        end: Instant,
+        body: &Value,
+        bar: &ProgressBar,
+    ) -> Result<Share, String> {
         let body = bytes::Bytes::from(body.to_string());
         let mut share = Share::default();
         while Instant::now() < end {
@@ -98,6 +113,7 @@ impl PublishBench {
             }
             share.latencies.add(sent.elapsed());
             share.records += self.batch.max(1) as u64;
+            bar.inc(self.batch.max(1) as u64);
         }
         Ok(share)
     }
@@ -107,6 +123,7 @@ impl PublishBench {
         api: &Api,
         end: Instant,
         records: Vec<Value>,
+        bar: &ProgressBar,
     ) -> Result<Share, String> {
         let mut socket = Socket::connect(api).await?;
         let text = json!({"type": "publish", "id": 1, "records": records}).to_string();
@@ -117,6 +134,7 @@ impl PublishBench {
             socket.wait_for("published").await?;
             share.latencies.add(sent.elapsed());
             share.records += self.batch.max(1) as u64;
+            bar.inc(self.batch.max(1) as u64);
         }
         Ok(share)
     }
