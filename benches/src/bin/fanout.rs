@@ -30,6 +30,8 @@ const BURST_EVERY: Duration = Duration::from_millis(500);
 /// How long one publish may take to reach everybody.
 const DELIVER_MAX: Duration = Duration::from_secs(30);
 const TOPIC: &str = "bench";
+/// Where Mainstem stands among the contenders.
+const OURS: usize = 1;
 
 #[derive(Parser)]
 #[command(about = "CPU per delivery to many subscribers, beside a bare loop and NATS")]
@@ -81,9 +83,14 @@ fn main() -> Result<(), Fault> {
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {
     heading(&format!("fanout: {} subscribers, {} B", arguments.subscribers, arguments.bytes));
-    let mut contenders = vec![bare(arguments)?, mainstem(arguments)?];
+    let mut contenders = vec![bare(arguments, "bare loop", arguments.bytes)?, mainstem(arguments)?];
     contenders.extend(nats(arguments)?);
     let mut company = Company::default();
+    // Once more with frames of our size, which tells what the size costs and what the server does.
+    let ours = contenders.get_mut(OURS).ok_or("no contender of our own")?;
+    phase(ours, arguments, 1, BURST_EVERY, &mut company)?;
+    let bytes = ours.bytes_per_delivery as usize;
+    contenders.push(bare(arguments, "bare loop, our frame's size", bytes)?);
     for run in 0..=arguments.runs.max(1) {
         for contender in &mut contenders {
             let rate = (SINGLE_RATE / arguments.subscribers.max(1)).max(1) as u32;
@@ -192,18 +199,18 @@ fn contender(
     Ok(Contender { name, process, publisher, load, single_us, burst_us, bytes_per_delivery })
 }
 
-fn bare(arguments: &Arguments) -> Result<Contender, Fault> {
+fn bare(arguments: &Arguments, name: &'static str, bytes: usize) -> Result<Contender, Fault> {
     let address = free_address()?;
     let mut command = Command::new(sibling("bare_fanout")?);
     command.args(["--driven", "--listen", &address.to_string()]);
-    command.args(["--bytes", &arguments.bytes.to_string()]);
+    command.args(["--bytes", &bytes.to_string()]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let input = child.stdin.take().ok_or("no pipe to the bare loop")?;
     let mut process = Process::of(child);
     let is_open = || TcpStream::connect(address).is_ok();
     benches::process::wait_until(&mut process, Duration::from_secs(10), is_open)?;
     let load = Load::start(&plan(arguments, address, "/", &[]))?;
-    contender("bare epoll and write", process, Publisher::Bare(input), load)
+    contender(name, process, Publisher::Bare(input), load)
 }
 
 fn mainstem(arguments: &Arguments) -> Result<Contender, Fault> {
@@ -243,16 +250,12 @@ fn print(contenders: &[Contender], company: &Company) {
             one.bytes_per_delivery
         );
     }
-    let ours = contenders.iter().find(|one| matches!(one.publisher, Publisher::Mainstem(_)));
-    for (ours, peer) in ours.into_iter().flat_map(|ours| contenders.iter().map(move |p| (ours, p)))
-    {
-        if ours.name == peer.name {
-            continue;
-        }
+    let Some(ours) = contenders.get(OURS) else { return };
+    for peer in contenders.iter().filter(|peer| peer.name != ours.name) {
         let single = ours.single_us.median() / peer.single_us.median();
         let burst = ours.burst_us.median() / peer.burst_us.median();
         println!("ratio mainstem / {}: single {single:.2}, 64 at once {burst:.2}", peer.name);
-        if matches!(peer.publisher, Publisher::Bare(_)) {
+        if peer.name == "bare loop" {
             against("ratio to the bare loop, single", single, TARGET_RATIO, Better::Less);
             against("ratio to the bare loop, 64 at once", burst, TARGET_RATIO, Better::Less);
         }

@@ -60,6 +60,8 @@ struct Row {
     load_us: Series,
     flushes_per_second: Series,
     records_per_flush: Series,
+    /// Over all runs, warming up included.
+    acknowledged: u64,
 }
 
 fn main() -> Result<(), Fault> {
@@ -107,8 +109,24 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
             Nats::purge(nats.address)?;
         }
     }
+    let ours = http.acknowledged + socket.acknowledged;
+    check_stored(&mainstem, batch, ours)?;
     print(&[http, socket, rabbit_row, nats_row], &company);
     Ok(())
+}
+
+/// What was acknowledged must lie in the topic: the next record's offset counts it.
+fn check_stored(mainstem: &Mainstem, batch: Batch<'_>, acknowledged: u64) -> Result<(), Fault> {
+    let body = format!(r#"{{"topic":"{}","data":"last"}}"#, batch.topic);
+    let (status, answer) = mainstem.client()?.post("/v1/events", &body)?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    match answer["offset"].as_u64() {
+        Some(offset) if offset >= acknowledged => {
+            println!("stored by mainstem: {offset} records, acknowledged: {acknowledged}");
+            Ok(())
+        }
+        _ => Err(format!("{status}: {answer} after {acknowledged} acknowledged records").into()),
+    }
 }
 
 struct Turn<'a> {
@@ -126,13 +144,15 @@ impl Turn<'_> {
     ) -> Result<(), Fault> {
         let mut publishing = ClosedLoop::open(address, dialects, self.arguments.batch)?;
         // Buffers, files and caches reach their working size first.
-        publishing.run(Duration::from_secs_f64(self.arguments.seconds / 4.0), u64::MAX)?;
+        let warming = Duration::from_secs_f64(self.arguments.seconds / 4.0);
+        row.acknowledged += publishing.run(warming, u64::MAX)?.records;
         let watch = Watch::begin(&self.arguments.dir)?;
         let (server_before, load_before) = (server.cpu(), cpu());
         let length = Duration::from_secs_f64(self.arguments.seconds);
         let run = publishing.run(length, u64::MAX)?;
         let (server_cpu, load_cpu) = (server.cpu() - server_before, cpu() - load_before);
         let seen = watch.end()?;
+        row.acknowledged += run.records;
         let records = run.records.max(1) as f64;
         row.records_per_second.add(run.records_per_second());
         row.p50_ms.add(run.latency_ms.at(0.5));
