@@ -4,7 +4,7 @@
 mod append;
 pub(crate) mod checkpoint;
 mod commit;
-mod core;
+pub(crate) mod core;
 mod directory;
 mod disk;
 pub(crate) mod draft;
@@ -46,7 +46,7 @@ pub struct OpenReport {
 }
 
 pub struct EmbeddedLog {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     writer: Mutex<Option<Writer>>,
     maintainer: Mutex<Option<Maintainer>>,
 }

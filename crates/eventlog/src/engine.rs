@@ -108,7 +108,8 @@ pub trait Engine: Send + Sync + 'static {
     /// The newest record of the key; `None` when there is none or it is a tombstone.
     fn latest(&self, topic: TopicId, partition: Partition, key: Key) -> Pending<Option<Found>>;
 
-    /// The newest `count` records of the key, tombstones included, oldest first.
+    /// The newest `count` records of the key, tombstones included, oldest first; fewer of the
+    /// newest when together they reach 8 MiB of key, value and headers.
     fn last_of_key(
         &self,
         topic: TopicId,

@@ -21,6 +21,9 @@ pub struct Options {
     pub key_directory_bytes_max: usize,
     /// Reads from the device at the same time; further ones wait.
     pub disk_reads_max: usize,
+    /// Searches by key and listings of keys that read the device at the same time, beside the
+    /// other reads; further ones wait.
+    pub disk_scans_max: usize,
     /// Runs `EmbeddedLog::maintain` on a thread of its own this often; `None` leaves it to the
     /// owner.
     pub maintain_interval: Option<Duration>,
@@ -36,6 +39,7 @@ impl Options {
             pending_bytes_max: 64 << 20,
             key_directory_bytes_max: 32 << 20,
             disk_reads_max: 16,
+            disk_scans_max: 4,
             maintain_interval: Some(MAINTAIN_INTERVAL),
         }
     }

@@ -25,6 +25,7 @@ pub struct Core {
     pub directory: Directory,
     pub observer: OnceLock<Arc<dyn Observer>>,
     pub disk_reads: Arc<Semaphore>,
+    pub disk_scans: Arc<Semaphore>,
     pub is_closed: AtomicBool,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
@@ -39,6 +40,7 @@ impl Core {
             tail: Tail::new(options.tail_bytes_max),
             directory: Directory::new(options.key_directory_bytes_max),
             disk_reads: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
+            disk_scans: Arc::new(Semaphore::new(options.disk_scans_max.max(1))),
             world,
             options,
             store,

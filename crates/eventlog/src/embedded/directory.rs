@@ -3,7 +3,7 @@
 //! keys than fit, the listing is a window: the first of them after some key.
 
 use super::core::Core;
-use super::disk::Trouble;
+use super::disk::{Reading, Trouble};
 use super::topic::Topic;
 use crate::{LogError, Pending};
 use bytes::Bytes;
@@ -98,7 +98,7 @@ impl Core {
             let listing = Mutex::new(listing);
             let list =
                 move |core: &Core| core.list(&found, &mut listing.lock(), after.as_ref(), limit);
-            core.blocking(list).await
+            core.blocking(Reading::Scan, list).await
         })
     }
 

@@ -11,6 +11,16 @@ use types::{Batch, Offset};
 /// How often a read begins anew because retention took an extent away under it.
 const ATTEMPTS_MAX: usize = 8;
 
+/// What a read is for: each has places of its own, so that a few who search for long never keep
+/// everybody else from reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// One piece, by offset or by time.
+    Piece,
+    /// Perhaps all of a topic: by key, or its keys.
+    Scan,
+}
+
 /// Why a read of stored batches did not succeed.
 #[derive(Debug)]
 pub enum Trouble {
@@ -39,11 +49,15 @@ impl Core {
     /// Runs blocking work as soon as one of the places for it is free.
     pub fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
+        reading: Reading,
         work: impl FnMut(&Core) -> Result<T, Trouble> + Send + 'static,
     ) -> Pending<T> {
         let core = Arc::clone(self);
         Box::pin(async move {
-            let places = Arc::clone(&core.disk_reads);
+            let places = Arc::clone(match reading {
+                Reading::Piece => &core.disk_reads,
+                Reading::Scan => &core.disk_scans,
+            });
             let place = places.acquire_owned().await.map_err(|_| LogError::Closed)?;
             let run = tokio::task::spawn_blocking(move || {
                 let _place = place;

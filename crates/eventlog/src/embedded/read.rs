@@ -2,7 +2,7 @@
 //! device in large pieces.
 
 use super::core::Core;
-use super::disk::{Trouble, between, take_bytes};
+use super::disk::{Reading, Trouble, between, take_bytes};
 use super::partition::{Partition, Span, State};
 use crate::{LogError, Pending};
 use std::future::ready;
@@ -40,7 +40,8 @@ impl Core {
         };
         match read_memory(&partition, from, bytes_max) {
             Some(answer) => Box::pin(ready(answer)),
-            None => self.blocking(move |core| core.read_any(&partition, from, bytes_max)),
+            None => self
+                .blocking(Reading::Piece, move |core| core.read_any(&partition, from, bytes_max)),
         }
     }
 
@@ -133,7 +134,7 @@ impl Core {
         if !is_on_disk {
             return Box::pin(ready(Ok(offset_in_tail(&partition, time))));
         }
-        self.blocking(move |core| core.offset_on_disk(&partition, time))
+        self.blocking(Reading::Piece, move |core| core.offset_on_disk(&partition, time))
     }
 
     fn offset_on_disk(&self, partition: &Partition, time: TimestampMs) -> Result<Offset, Trouble> {

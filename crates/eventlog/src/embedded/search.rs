@@ -3,18 +3,24 @@
 //! wrong answer, since keys themselves are compared.
 
 use super::core::Core;
-use super::disk::{Trouble, between};
+use super::disk::{Reading, Trouble, between};
 use super::draft::key_hash;
 use super::partition::{Partition, Span};
 use crate::{Found, LogError, Pending};
+use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 use storage::Entry;
+use types::batch::RecordView;
 use types::limits::READ_RECORDS_MAX;
-use types::{Batch, Key, Offset, TopicId};
+use types::{Batch, Header, Key, Offset, Record, TopicId};
 
-/// Batches of the tail looked at under one hold of the partition's state.
+/// Batches of the tail whose key hashes are looked at under one hold of the partition's state.
+const TAIL_LOOKS_MAX: usize = 1_024;
+/// Batches of the tail taken for a closer look under one hold.
 const TAIL_BATCHES_MAX: usize = 64;
+/// Bytes of one answer at most; a larger record comes alone.
+pub const FOUND_BYTES_MAX: usize = 8 << 20;
 /// Stored bytes read at once while walking back in one extent.
 const WALK_BYTES_MAX: u64 = 1 << 20;
 
@@ -24,6 +30,7 @@ struct Search {
     hash: u64,
     /// Newest first.
     found: Vec<Found>,
+    found_bytes: usize,
     count: usize,
     /// Everything from here on has been searched.
     below: Offset,
@@ -47,18 +54,31 @@ impl Core {
         let hash = key_hash(key.bytes());
         let bounds = partition.bounds();
         let count = count.min(READ_RECORDS_MAX);
-        let found = Vec::new();
-        let mut search = Search { key, hash, found, count, below: bounds.end, start: bounds.start };
-        search.walk_tail(&partition);
-        if search.is_done() {
-            return Box::pin(ready(Ok(search.answer())));
-        }
-        // The work may be done anew when retention gets ahead of it.
-        let search = Arc::new(search);
-        self.blocking(move |core| {
-            let mut search = search.resume();
-            core.walk_disk(&partition, &mut search)?;
-            Ok(search.answer())
+        let mut search = Search {
+            key,
+            hash,
+            found: Vec::new(),
+            found_bytes: 0,
+            count,
+            below: bounds.end,
+            start: bounds.start,
+        };
+        let core = Arc::clone(self);
+        Box::pin(async move {
+            while search.walk_tail(&partition) == TailLeft::Some {
+                // Commits need the partition's state, and others this thread.
+                tokio::task::yield_now().await;
+            }
+            if search.is_done() {
+                return Ok(search.answer());
+            }
+            // The work may be done anew when retention gets ahead of it.
+            let walk = move |core: &Core| {
+                let mut search = search.resume();
+                core.walk_disk(&partition, &mut search)?;
+                Ok(search.answer())
+            };
+            core.blocking(Reading::Scan, walk).await
         })
     }
 
@@ -76,7 +96,7 @@ impl Core {
             }
             self.walk_span(partition, span, search)?;
         }
-        let from = if search.found.len() < search.count { 0 } else { search.below };
+        let from = if search.is_answered() { search.below } else { 0 };
         match damaged.iter().rev().find(|range| range.end > from) {
             // A newer record of the key may be among those that cannot be read.
             Some(range) => {
@@ -108,7 +128,8 @@ impl Core {
                 return Err(Trouble::Log(LogError::Damaged { from, to }));
             }
             for batch in batches.iter().rev() {
-                search.look_into(batch);
+                // Copied, since a slice would keep the whole read in memory.
+                search.look_into(batch, |view| copied(batch.record(&view)));
             }
             rest = before;
         }
@@ -127,9 +148,35 @@ fn chunk_len(entries: &[Entry]) -> usize {
     fitting.count().max(1)
 }
 
+/// Whether the tail holds batches that were not looked at yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TailLeft {
+    None,
+    Some,
+}
+
+/// The record with memory of its own.
+fn copied(record: Record) -> Record {
+    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+    let headers = record.headers.iter();
+    let headers = headers.map(|it| Header { name: copy(&it.name), value: copy(&it.value) });
+    Record {
+        // It was short enough before.
+        key: record.key.as_ref().and_then(|key| Key::new(copy(key.bytes())).ok()),
+        value: record.value.as_ref().map(copy),
+        headers: headers.collect(),
+        timestamp: record.timestamp,
+    }
+}
+
 impl Search {
     fn is_done(&self) -> bool {
-        self.found.len() >= self.count || self.below <= self.start
+        self.is_answered() || self.below <= self.start
+    }
+
+    /// Nothing older is wanted.
+    fn is_answered(&self) -> bool {
+        self.found.len() >= self.count || self.found_bytes >= FOUND_BYTES_MAX
     }
 
     fn resume(&self) -> Search {
@@ -141,29 +188,37 @@ impl Search {
         self.found
     }
 
-    fn walk_tail(&mut self, partition: &Partition) {
-        while !self.is_done() {
-            let (batches, reached) = {
-                let state = partition.state.lock();
-                let tail_start = state.tail_start();
-                let last = state.tail.partition_point(|t| t.batch.base_offset() < self.below);
-                let matching = state.tail.range(..last).rev().filter(|t| t.may_hold(self.hash));
-                let batches: Vec<Arc<Batch>> =
-                    matching.take(TAIL_BATCHES_MAX).map(|t| Arc::clone(&t.batch)).collect();
-                (batches, tail_start)
-            };
-            for batch in &batches {
-                self.look_into(batch);
-            }
-            if batches.len() < TAIL_BATCHES_MAX {
-                self.below = self.below.min(reached);
-                return;
-            }
+    /// Goes on in the tail, from the newest batch not looked at on, under one hold of the state.
+    fn walk_tail(&mut self, partition: &Partition) -> TailLeft {
+        if self.is_done() {
+            return TailLeft::None;
         }
+        let mut matching: Vec<Arc<Batch>> = Vec::new();
+        let (below, left) = {
+            let state = partition.state.lock();
+            let mut below = self.below;
+            let mut left = state.tail.partition_point(|t| t.batch.base_offset() < below);
+            for tail in state.tail.range(..left).rev().take(TAIL_LOOKS_MAX) {
+                below = tail.batch.base_offset();
+                left -= 1;
+                if tail.may_hold(self.hash) {
+                    matching.push(Arc::clone(&tail.batch));
+                }
+                if matching.len() >= TAIL_BATCHES_MAX {
+                    break;
+                }
+            }
+            (below, if left > 0 { TailLeft::Some } else { TailLeft::None })
+        };
+        for batch in &matching {
+            self.look_into(batch, |view| batch.record(&view));
+        }
+        self.below = self.below.min(below);
+        left
     }
 
     /// Takes what is wanted of one batch; all newer ones have been searched.
-    fn look_into(&mut self, batch: &Batch) {
+    fn look_into<'a>(&mut self, batch: &'a Batch, take: impl Fn(RecordView<'a>) -> Record) {
         if self.is_done() {
             return;
         }
@@ -172,12 +227,14 @@ impl Search {
             .views()
             .filter(|view| view.key == Some(key) && view.offset >= self.start)
             .collect::<Vec<_>>();
-        let missing = self.count - self.found.len();
-        self.found.extend(matching.iter().rev().take(missing).map(|view| Found {
-            offset: view.offset,
-            timestamp: view.timestamp,
-            record: batch.record(view),
-        }));
+        for view in matching.into_iter().rev() {
+            if self.is_answered() {
+                break;
+            }
+            let record = take(view);
+            self.found_bytes = self.found_bytes.saturating_add(record.size());
+            self.found.push(Found { offset: view.offset, timestamp: view.timestamp, record });
+        }
         self.below = self.below.min(batch.base_offset());
     }
 }

@@ -103,6 +103,71 @@ async fn keys_with_one_hash_are_told_apart() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_by_key_is_bounded_in_bytes_and_has_the_newest() {
+    for bed in [Bed::new(), Bed::new().without_tail()] {
+        let log = bed.open();
+        for _ in 0..50 {
+            append(&log, vec![Record { key: Some(key("a")), ..large(200_000) }]).await;
+        }
+        let found = log.last_of_key(TOPIC, 0, key("a"), 50).await.expect("reads");
+        assert_eq!(found.len(), 42, "the last one reaches the bound");
+        assert_eq!(found.last().map(|found| found.offset), Some(49));
+        assert!(found.is_sorted_by_key(|found| found.offset));
+    }
+}
+
+#[tokio::test]
+async fn a_record_found_on_disk_keeps_no_read_in_memory() {
+    let log = Bed::new().without_tail().open();
+    let mut record = keyed("a", "small");
+    record.headers.push(types::Header { name: "n".into(), value: "v".into() });
+    append(&log, vec![large(50_000), record.clone(), large(50_000)]).await;
+    let found = log.latest(TOPIC, 0, key("a")).await.expect("reads").expect("is there").record;
+    assert_eq!(found, Record { timestamp: found.timestamp, ..record });
+    assert!(found.key.as_ref().is_some_and(|key| key.bytes().is_unique()));
+    assert!(found.value.as_ref().is_some_and(Bytes::is_unique));
+    assert!(found.headers.iter().all(|it| it.name.is_unique() && it.value.is_unique()));
+}
+
+#[tokio::test]
+async fn a_search_of_a_long_tail_lets_others_go_on() {
+    let log = Bed::new().with(vec![spec(TOPIC, 1, Durability::Relaxed)]).open();
+    append(&log, vec![keyed("first", "1")]).await;
+    for _ in 0..3_000 {
+        append(&log, vec![keyed("other", "x")]).await;
+    }
+    let mut search = log.latest(TOPIC, 0, key("first"));
+    let mut turns = 0;
+    let found = std::future::poll_fn(|context| {
+        turns += 1;
+        search.as_mut().poll(context)
+    });
+    assert_eq!(found.await.expect("reads").map(|found| found.offset), Some(0));
+    assert!(turns > 2, "looked at {turns} times");
+}
+
+#[tokio::test]
+async fn searches_leave_places_for_other_reads() {
+    let mut bed = Bed::new().without_tail();
+    (bed.options.disk_reads_max, bed.options.disk_scans_max) = (1, 1);
+    let log = bed.open();
+    append(&log, vec![keyed("a", "1")]).await;
+    let scan = Arc::clone(&log.core.disk_scans).acquire_owned().await.expect("is free");
+    let mut keys = log.keys(TOPIC, None, 1);
+    let mut latest = log.latest(TOPIC, 0, key("a"));
+    let is_waiting = std::future::poll_fn(|context| {
+        let is_waiting =
+            keys.as_mut().poll(context).is_pending() && latest.as_mut().poll(context).is_pending();
+        std::task::Poll::Ready(is_waiting)
+    });
+    assert!(is_waiting.await);
+    assert_eq!(read_all(&log, TOPIC, 0, 0).await, Ok(vec![(0, "1".to_owned())]));
+    drop(scan);
+    assert_eq!(keys.await, Ok((vec![key("a")], false)));
+    assert!(latest.await.expect("reads").is_some());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(u8, u8),
