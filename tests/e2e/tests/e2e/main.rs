@@ -5,12 +5,14 @@
 mod contract;
 mod data_folder;
 mod development;
+mod figures;
 mod hostile_http;
 mod hostile_ws;
 mod kill9;
 mod live;
 mod pairs;
 mod properties;
+mod readers;
 mod restart;
 mod secrets;
 mod stand;
