@@ -1,7 +1,7 @@
 //! The one writer's work: gather, write and flush, tell. Strictly serial: a commit is written only
 //! after the one before it is durable, which is what lets recovery tell a torn tail from damage.
 
-use crate::device::{Blocks, WriteError, is_full};
+use crate::device::{Blocks, Device, WriteError, is_full};
 use crate::extent::{Extent, Knowledge, Phase};
 use crate::index::Row;
 use crate::inner::Inner;
@@ -14,6 +14,7 @@ use crate::prepare::{CHUNK_BYTES, Preparation};
 use crate::seal::{self, Report, SealJob};
 use crate::{Entry, Frame, Group, Location, Source, StoreError};
 use port::metric;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -229,7 +230,9 @@ impl Appender {
         open.preparation.claim(open.position + padded);
         match self.inner.device.write(&*open.file, bytes, open.position) {
             Ok(()) => {}
-            Err(WriteError::Full(error)) => return Err(StoreError::Full(error.to_string())),
+            Err(WriteError::Full(error)) => {
+                return Err(open.retract(&self.inner.device, bytes, error));
+            }
             Err(WriteError::Failed(error)) => return Err(StoreError::Failed(error.to_string())),
         }
         open.advance(frames, &self.entries, total, padded);
@@ -330,6 +333,21 @@ impl OpenExtent {
             at += len;
         }
         out[total..].fill(0);
+    }
+
+    /// Takes back what a commit refused for want of space may have left: without its header, which
+    /// is in the first block, nothing of it is ever found.
+    fn retract(&self, device: &Device, commit: &mut [u8], refused: io::Error) -> StoreError {
+        let header = &mut commit[..BLOCK_BYTES];
+        header.fill(0);
+        match device.write(&*self.file, header, self.position) {
+            Ok(()) => StoreError::Full(refused.to_string()),
+            Err(error) => {
+                let error = error.into_io();
+                let text = format!("a commit refused ({refused}) was not taken back: {error}");
+                StoreError::Failed(text)
+            }
+        }
     }
 
     fn advance(&mut self, frames: &[Frame], entries: &[Entry], total: u64, padded: u64) {

@@ -25,7 +25,7 @@ pub struct Device {
 /// A failed durable write, by whether the bytes had reached the kernel.
 #[derive(Debug)]
 pub enum WriteError {
-    /// Refused for want of space before anything was promised.
+    /// Refused for want of space. A part may have been written all the same.
     Full(io::Error),
     /// What is on disk is unknown.
     Failed(io::Error),

@@ -83,6 +83,10 @@ struct Bad {
 impl Scanner<'_, '_> {
     /// Takes the commit at `position` and answers where the next one is, or `None` at the end.
     fn commit(&mut self, position: u64) -> io::Result<Option<u64>> {
+        // What lies behind the end was refused, or is an older generation's.
+        if self.target.data_end.is_some_and(|end| position >= end) {
+            return Ok(None);
+        }
         let Some(header) = self.header_at(position)? else {
             let flaw = "a commit's header is not whole";
             return self.resume(Bad { at: position, flaw }, position);

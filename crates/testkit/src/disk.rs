@@ -394,10 +394,10 @@ impl File for SimFile {
         match verdict {
             Verdict::Pass if self.how == Open::Direct => content.write_through(buffer, at),
             Verdict::Pass => content.write(buffer, at),
-            Verdict::Short => {
+            Verdict::Short(error) => {
                 let part = rng.below(buffer.len() as u64) as usize;
                 content.write(&buffer[..part - part % SECTOR_BYTES], at);
-                return Err(io::Error::from_raw_os_error(5));
+                return Err(error);
             }
             Verdict::Crash | Verdict::Fail(_) => {
                 content.write(buffer, at);

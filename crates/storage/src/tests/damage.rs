@@ -110,6 +110,25 @@ fn a_bad_last_commit_of_a_closed_log_is_damage() {
 }
 
 #[test]
+fn a_commit_behind_the_known_end_is_not_data() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let done = rig.append([frame(0, 0, 100)]).expect("appends");
+    let extent = done[0].1.location.extent;
+    rig.append([frame(0, 1, 100)]).expect("appends");
+    let found = rig.store.inner.current(extent).expect("is open");
+    let file = rig.store.inner.device.open_reading(extent).expect("opens");
+    let limit = u64::from(EXTENT_BYTES) - 4096;
+    let scan = |data_end| {
+        let target = crate::scan::Target { extent, seal: found.seal, limit, data_end };
+        crate::scan::scan(&*file, target, &mut |_, _, _| {}).expect("reads")
+    };
+    assert_eq!(scan(None).index.size().entries, 2);
+    let known = scan(Some(u64::from(done[0].1.location.position + done[0].1.location.len)));
+    assert_eq!((known.index.size().entries, known.damage.len(), known.cut_bytes), (1, 0, 0));
+}
+
+#[test]
 fn an_extent_without_a_header_is_left_as_it_is() {
     let disk = SimDisk::shared(1);
     let done = five_commits(&disk);

@@ -144,6 +144,54 @@ fn a_write_refused_for_space_is_not_final() {
     assert_eq!(rig.read_all(0).expect("reads")[1].1, frame(0, 1, 200).body);
 }
 
+/// One commit is acknowledged, the next is refused after a part of it was written.
+fn refuse_in_the_middle(disk: &Arc<SimDisk>) -> Rig {
+    let mut rig = Rig::open(disk).expect("opens");
+    rig.append([frame(0, 0, 100)]).expect("appends");
+    disk.inject(fault(Operation::Write, 1, Failure::ShortFull));
+    let error = rig.append((1..40).map(|n| frame(0, n, 3_000))).expect_err("full");
+    assert!(matches!(error, StoreError::Full(_)), "{error}");
+    rig
+}
+
+#[test]
+fn nothing_of_a_commit_refused_for_space_is_ever_found() {
+    for seed in 0..10 {
+        for is_closed in [true, false] {
+            for direct in [Some(4096), None] {
+                let disk = SimDisk::shared(seed);
+                disk.set_direct_align(direct);
+                let mut rig = refuse_in_the_middle(&disk);
+                if is_closed {
+                    rig.close();
+                } else {
+                    rig.append([frame(0, 1, 10)]).expect("space returned");
+                    drop(rig);
+                }
+                disk.kill_process();
+                let rig = Rig::open(&disk).expect("opens");
+                let expected = if is_closed { vec![0] } else { vec![0, 1] };
+                let held = rig.read_all(0).expect("reads");
+                let offsets: Vec<_> = held.iter().map(|held| held.0).collect();
+                assert_eq!(offsets, expected, "seed {seed}");
+                assert!(rig.recovery.damaged.is_empty(), "{:?}", rig.recovery.damaged);
+                assert!(held.iter().all(|held| held.1.len() <= 100), "none of the refused");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_commit_that_cannot_be_taken_back_is_final() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    rig.append([frame(0, 0, 100)]).expect("appends");
+    disk.inject(fault(Operation::Write, 1, Failure::ShortFull));
+    disk.inject(fault(Operation::Write, 2, Failure::Full));
+    let error = rig.append([frame(0, 1, 100)]).expect_err("fails");
+    assert!(matches!(error, StoreError::Failed(_)), "{error}");
+}
+
 #[test]
 fn an_extent_that_cannot_be_made_ahead_is_made_later() {
     let disk = SimDisk::shared(1);

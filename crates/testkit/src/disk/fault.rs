@@ -24,6 +24,8 @@ pub enum Failure {
     Full,
     /// Only a part of the write arrived, then an input/output error. Of a write only.
     Short,
+    /// Only a part of the write arrived, then there was no space. Of a write only.
+    ShortFull,
 }
 
 /// Strikes the `nth` call of `operation` after it was injected; 1 is the next.
@@ -44,7 +46,8 @@ pub(super) struct Faults {
 #[derive(Debug)]
 pub(super) enum Verdict {
     Pass,
-    Short,
+    /// A part arrives before the error.
+    Short(io::Error),
     Crash,
     Fail(io::Error),
 }
@@ -78,10 +81,18 @@ impl Faults {
         });
         match struck {
             None => Verdict::Pass,
-            Some(Failure::Short) if operation == Operation::Write => Verdict::Short,
-            Some(Failure::Full) => Verdict::Fail(io::ErrorKind::StorageFull.into()),
-            // EIO, the same number on every Linux.
-            Some(Failure::Io | Failure::Short) => Verdict::Fail(io::Error::from_raw_os_error(5)),
+            Some(failure) => {
+                let error = match failure {
+                    Failure::Full | Failure::ShortFull => io::ErrorKind::StorageFull.into(),
+                    // EIO, the same number on every Linux.
+                    Failure::Io | Failure::Short => io::Error::from_raw_os_error(5),
+                };
+                let is_short = matches!(failure, Failure::Short | Failure::ShortFull);
+                match operation {
+                    Operation::Write if is_short => Verdict::Short(error),
+                    _ => Verdict::Fail(error),
+                }
+            }
         }
     }
 }
