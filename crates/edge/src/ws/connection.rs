@@ -128,7 +128,6 @@ impl Connection {
             inner.raw.extend_from_slice(early);
             inner.permit = Some(permit);
             inner.phase = Phase::Open;
-            metrics::gauge!(metric::CONNECTIONS, "protocol" => inner.protocol).increment(1.0);
         }
     }
 
@@ -365,9 +364,7 @@ impl Inner {
 
     /// The connection leaves its shard: its bytes are no longer counted.
     fn bury(&mut self, shard: &Shard) -> Option<Box<dyn Driven>> {
-        if self.permit.take().is_some() {
-            metrics::gauge!(metric::CONNECTIONS, "protocol" => self.protocol).decrement(1.0);
-        }
+        self.permit = None;
         self.kill();
         self.transport = None;
         shard.recount(self.counted, 0);
