@@ -16,3 +16,4 @@ mod readers;
 mod restart;
 mod secrets;
 mod stand;
+mod tls;

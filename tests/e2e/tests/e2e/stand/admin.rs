@@ -32,7 +32,11 @@ pub const EVENT_SCOPES: &[&str] = &["events:publish", "events:subscribe"];
 
 impl Admin {
     pub fn new(url: &str, token: &str) -> Admin {
-        Admin { client: Client::new(), url: url.to_owned(), token: token.to_owned() }
+        Admin::over(Client::new(), url, token)
+    }
+
+    pub fn over(client: Client, url: &str, token: &str) -> Admin {
+        Admin { client, url: url.to_owned(), token: token.to_owned() }
     }
 
     /// Any call; answers the status and the body.

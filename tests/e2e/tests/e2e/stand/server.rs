@@ -128,6 +128,11 @@ impl Server {
         Admin::new(&self.admin_url, &self.admin_token)
     }
 
+    /// The admin API at another address, or by another client.
+    pub fn admin_over(&self, url: &str, client: reqwest::Client) -> Admin {
+        Admin::over(client, url, &self.admin_token)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
