@@ -12,6 +12,7 @@ use edge::{Edge, Faces};
 use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
 use identity::{Authenticator, OperatorTokens, Secrets};
+use metrics_exporter_prometheus::PrometheusHandle;
 use port::Live;
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
@@ -62,6 +63,7 @@ pub struct App {
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
+    metrics: PrometheusHandle,
     is_draining: Arc<AtomicBool>,
     started: Instant,
 }
@@ -127,7 +129,8 @@ impl App {
         let edge_world =
             edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
         let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
-        Ok(App { tenancy, authenticator, running, log, node, edge, is_draining, started })
+        let metrics = instruments.metrics.clone();
+        Ok(App { tenancy, authenticator, running, log, node, edge, metrics, is_draining, started })
     }
 
     pub fn edge(&self) -> &Edge {
@@ -142,7 +145,7 @@ impl App {
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let rounds = Rounds::start(Arc::clone(&self.node));
+        let rounds = Rounds::start(Arc::clone(&self.node), self.metrics);
         tracing::info!(
             address = %self.edge.public_address(),
             admin = ?self.edge.admin_address(),

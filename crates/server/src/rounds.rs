@@ -1,7 +1,8 @@
 //! What the node does by itself, again and again: look at what open connections rest on, write
-//! down what was used. The rounds end when the server drains.
+//! down what was used, fold what was measured. The rounds end when the server drains.
 
 use hub::Node;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -10,6 +11,9 @@ use tokio::task::JoinHandle;
 /// A revocation made by another node ends its connections within a second.
 const REVIEW_EVERY: Duration = Duration::from_millis(400);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
+/// Measurements wait one by one until they are folded into their histograms. A scrape folds them
+/// too, but nothing says that anybody scrapes.
+pub(crate) const FOLD_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Rounds {
     stop: watch::Sender<()>,
@@ -17,11 +21,12 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    pub fn start(node: Arc<Node>) -> Rounds {
+    pub fn start(node: Arc<Node>, metrics: PrometheusHandle) -> Rounds {
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
-        let usage = tokio::spawn(write_usage(node, stopped));
-        Rounds { stop, tasks: vec![review, usage] }
+        let usage = tokio::spawn(write_usage(node, stopped.clone()));
+        let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped));
+        Rounds { stop, tasks: vec![review, usage, fold] }
     }
 
     /// Lets the round under way finish.
@@ -54,5 +59,11 @@ async fn write_usage(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
         if let Err(refusal) = node.write_usage().await {
             tracing::warn!(%refusal, "usage is kept until the database takes it");
         }
+    }
+}
+
+pub(crate) async fn fold(work: impl Fn(), mut stopped: watch::Receiver<()>) {
+    while next(FOLD_EVERY, &mut stopped).await {
+        work();
     }
 }

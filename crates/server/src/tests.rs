@@ -1,4 +1,6 @@
-//! Tests of what the binary itself decides: configuration, reference pages.
+//! Tests of what the binary itself decides: configuration, reference pages,
+//! what runs by itself.
 
 mod configuration;
 mod pages;
+mod rounds;
