@@ -99,10 +99,17 @@ impl Pool {
         self.state.lock().spares.len()
     }
 
-    /// Whether a released file of that length should come back rather than be removed.
+    /// Whether a released file of that length should come back rather than be removed. While
+    /// less is free than must be, its space serves appends better than the file.
     pub fn wants(&self, len: u64) -> bool {
         let is_right = len == u64::from(self.options.extent_bytes);
-        is_right && self.spares() <= self.options.pool_extents as usize
+        is_right && self.spares() <= self.options.pool_extents as usize && !self.lacks_space()
+    }
+
+    fn lacks_space(&self) -> bool {
+        let free_bytes_min = self.options.free_bytes_min;
+        // Not knowing is no reason to give a written file away.
+        self.device.space().is_ok_and(|space| space.free_bytes < free_bytes_min)
     }
 
     pub fn put(&self, spare: Spare) {

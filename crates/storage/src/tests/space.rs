@@ -51,6 +51,26 @@ fn a_disk_fuller_than_allowed_refuses_appends() {
 }
 
 #[test]
+fn a_released_file_is_removed_while_too_little_is_free() {
+    let disk = SimDisk::shared(1);
+    let extent_bytes = u64::from(EXTENT_BYTES);
+    disk.set_capacity(4 * extent_bytes);
+    let limits = Options { free_bytes_min: extent_bytes, ..options() };
+    let mut rig = Rig::open_with(&disk, limits).expect("opens");
+    let acknowledged = (0..60).filter_map(|n| rig.append([frame(0, n, 20_000)]).ok()).count();
+    assert_eq!(acknowledged, 60);
+    rig.seal();
+    let span = rig.store.take_sealed()[0];
+    // Two extents are in use; what else fills the disk leaves less than must be free.
+    disk.set_capacity(3 * extent_bytes - 1);
+    let refused = (60..360).find_map(|n| rig.append([frame(0, n, 10)]).err());
+    assert!(matches!(refused, Some(StoreError::Full(_))), "{refused:?}");
+    rig.store.release(span.extent, span.generation).expect("releases");
+    assert_eq!((rig.store.stats().extents_free, disk.bytes(&extent_path(span.extent))), (0, None));
+    rig.append([frame(0, 1_000, 10)]).expect("its space serves");
+}
+
+#[test]
 fn without_space_for_the_first_extent_the_store_opens_and_waits() {
     let disk = SimDisk::shared(1);
     disk.set_capacity(1000);
