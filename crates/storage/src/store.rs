@@ -122,12 +122,16 @@ impl Store {
         let start = first.location.position;
         let bytes = self.fetch(&extent, start, len);
         let bytes = bytes.map_err(|error| self.explain(&extent, error))?;
+        let wanted: u64 = run.iter().map(|entry| u64::from(entry.location.len)).sum();
+        // A slice keeps the whole run in memory: not for a few frames between many others.
+        let is_sparse = wanted < len / 2;
         for entry in run {
             // `run` found the entries in rising order inside of `len`.
             let from = (entry.location.position - start) as usize;
             let frame = bytes.slice(from..from + entry.location.len as usize);
             let body = read::body(&extent, stream, entry.location.position, &frame);
-            bodies.push(body.map_err(|error| self.explain(&extent, error))?);
+            let body = body.map_err(|error| self.explain(&extent, error))?;
+            bodies.push(if is_sparse { Bytes::copy_from_slice(&body) } else { body });
         }
         Ok(())
     }

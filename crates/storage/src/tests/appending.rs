@@ -99,6 +99,25 @@ fn neighbours_are_read_together_and_damage_ends_the_answer() {
 }
 
 #[test]
+fn a_few_bodies_do_not_keep_what_was_read_with_them() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let done = rig.append((0..40).map(|n| frame(u64::from(n % 10 == 0), n, 1_000)));
+    let done = done.expect("appends");
+    let of = |number| -> Vec<(Bytes, Entry)> {
+        let own = done.iter().filter(|(frame, _)| frame.stream == stream(number));
+        own.map(|(frame, entry)| (frame.body.clone(), *entry)).collect()
+    };
+    for (number, is_shared) in [(1, false), (0, true)] {
+        let (expected, entries): (Vec<_>, Vec<_>) = of(number).into_iter().unzip();
+        assert_eq!(crate::read::run(&entries).map(|run| run.0), Some(entries.len()), "one read");
+        let bodies = rig.store.read_range(&entries, stream(number)).expect("reads");
+        assert_eq!(bodies, expected);
+        assert!(bodies.iter().all(|body| body.is_unique() != is_shared), "stream {number}");
+    }
+}
+
+#[test]
 fn a_second_process_is_refused() {
     let disk = SimDisk::shared(1);
     let rig = Rig::open(&disk).expect("opens");
