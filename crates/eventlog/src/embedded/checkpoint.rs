@@ -102,11 +102,10 @@ impl Checkpoint {
         disk.flush_dir(dir)
     }
 
-    /// The last one written. None is written before the first append, so a directory without one
-    /// is as clean as a new one.
-    pub fn read(disk: &dyn Disk, dir: &Path) -> io::Result<Checkpoint> {
+    /// The last one written, if any.
+    pub fn read(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Checkpoint>> {
         if !disk.list(dir)?.contains(&PathBuf::from(FILE)) {
-            return Ok(Checkpoint { is_clean: true, ..Checkpoint::default() });
+            return Ok(None);
         }
         let file = disk.open(&dir.join(FILE), Open::Read)?;
         let len = file.len()?;
@@ -120,6 +119,7 @@ impl Checkpoint {
         }
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| damaged())?];
         let count = file.read_at(&mut bytes, 0)?;
-        Checkpoint::decode(bytes.get(..count).unwrap_or_default()).ok_or_else(damaged)
+        let whole = bytes.get(..count).and_then(Checkpoint::decode);
+        whole.map(Some).ok_or_else(damaged)
     }
 }

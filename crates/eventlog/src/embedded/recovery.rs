@@ -29,7 +29,13 @@ pub struct Found {
 }
 
 impl Found {
-    pub fn new(recovery: &Recovery, checkpoint: Checkpoint) -> Found {
+    pub fn new(recovery: &Recovery, checkpoint: Option<Checkpoint>) -> Found {
+        // One is written before the first append: without one the log is new, or it was removed
+        // and nobody knows how the log ended.
+        let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint {
+            is_clean: recovery.spans.is_empty() && recovery.damaged.is_empty(),
+            ..Checkpoint::default()
+        });
         let mut ages = HashMap::new();
         let mut spans: HashMap<StreamId, Vec<Span>> = HashMap::new();
         for span in &recovery.spans {
@@ -68,7 +74,9 @@ impl Found {
             damaged.push(recovered..mark.stored);
         }
         let mut floor = mark.floor.max(visible);
-        if self.may_lack_its_end(&spans) {
+        // After a clean end the mark says what was stored last, so that old damage is not taken for
+        // a new loss at every start.
+        if !self.checkpoint.is_clean && self.may_lack_its_end(&spans) {
             // Its newest records may have been in the damaged part: nobody can tell.
             visible = floor.max(recovered + LEAP);
             damaged.push(recovered..visible);

@@ -137,6 +137,52 @@ async fn damage_behind_the_last_record_known_is_not_the_end() {
 }
 
 #[tokio::test]
+async fn damage_takes_nothing_from_what_a_clean_end_remembers() {
+    let bed = Bed::new().without_tail();
+    let log = bed.open();
+    log.put_topic(spec(TopicId(8), 1, Durability::Durable)).expect("is made");
+    append(&log, vec![value("quiet")]).await;
+    log.append(TopicId(8), 0, vec![value("lost")]).await.expect("is stored");
+    log.append(TopicId(8), 0, vec![value("kept")]).await.expect("is stored");
+    log.close().await;
+    drop(log);
+    let (path, at) = find(&bed, "lost");
+    assert!(bed.disk.flip_bits(&path, at, 0xff));
+    let both = [TOPIC, TopicId(8)].map(|topic| spec(topic, 1, Durability::Durable));
+    let bed = bed.with(both.to_vec());
+    for end in 1..4 {
+        let (log, report) = bed.try_open().expect("opens");
+        // A footer still shows what was lost: then only its reader learns of it.
+        drop(report);
+        assert_eq!(log.bounds(TOPIC, 0), Ok(Bounds { start: 0, end }));
+        assert_eq!(read_all(&log, TOPIC, 0, 0).await.expect("reads").len() as u64, end);
+        let damaged = Err(LogError::Damaged { from: 0, to: 1 });
+        assert_eq!(log.read(TopicId(8), 0, 0, 1 << 20).await, damaged);
+        assert_eq!(read_all(&log, TopicId(8), 0, 1).await, Ok(vec![(1, "kept".to_owned())]));
+        assert_eq!(append(&log, vec![value("next")]).await, end);
+        log.close().await;
+    }
+}
+
+#[tokio::test]
+async fn damage_without_a_checkpoint_may_have_taken_the_end() {
+    let bed = Bed::new().without_tail();
+    let log = bed.open();
+    for text in ["first-text", "second-text"] {
+        append(&log, vec![value(text)]).await;
+    }
+    log.put_topic(spec(TopicId(8), 1, Durability::Durable)).expect("is made");
+    log.append(TopicId(8), 0, vec![value("later")]).await.expect("is stored");
+    log.close().await;
+    drop(log);
+    let (path, at) = find(&bed, "second-text");
+    assert!(bed.disk.flip_bits(&path, at, 0xff));
+    bed.disk.remove(Path::new("/data/checkpoint")).expect("is there");
+    let log = bed.open();
+    assert!(append(&log, vec![value("next")]).await > 1, "an offset came twice");
+}
+
+#[tokio::test]
 async fn topics_not_named_at_opening_are_given_up() {
     let bed = Bed::new();
     let log = bed.open();
