@@ -22,7 +22,7 @@ pub struct Publish {
     /// `name=value`; may be repeated.
     #[arg(long = "header", value_parser = pair)]
     headers: Vec<(String, String)>,
-    /// The record's own id: published twice, it is stored once.
+    /// The record's own id, kept with it and answered back.
     #[arg(long)]
     id: Option<String>,
     /// Prints the server's answers as JSON.

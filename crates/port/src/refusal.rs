@@ -100,7 +100,7 @@ codes! {
     Unsupported = "UNSUPPORTED" is Unsupported;
     /// The disk is full: appends are refused, reads go on.
     StorageFull = "STORAGE_FULL" is Unavailable;
-    /// The disk failed; the affected part of the log takes no more appends.
+    /// The disk failed: the log takes no more appends until the server is started anew.
     StorageFailed = "STORAGE_FAILED" is Unavailable;
     /// The stored records of this range are damaged; they are refused rather than skipped.
     LogDamaged = "LOG_DAMAGED" is Unavailable;

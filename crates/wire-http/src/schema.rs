@@ -64,7 +64,8 @@ pub struct PlacedSchema {
     pub id: String,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// The id was published before; this is the place of the first record.
+    /// The id was published before; this is the place of the first record. The log keeps no window
+    /// of ids yet, so it is never there.
     pub duplicate: Option<bool>,
 }
 

@@ -1,6 +1,6 @@
 //! `POST /v1/events`: one record, an array, or one per line, for one topic or several. The records
-//! of one topic are appended together, all or none; topics do not wait for each other and fail
-//! each by itself. It must not look into values: `wire_http::publish` has cut them out.
+//! of one topic are appended together, all or none in each partition; topics do not wait for each
+//! other and fail each by itself. It must not look into values: `wire_http::publish` has cut them out.
 
 use crate::Shared;
 use crate::idempotency::{self, Answer};
@@ -26,8 +26,9 @@ use wire_http::{Caller, StrictQuery, parse_publishes, read_body, write_error, wr
 /// Publish records
 ///
 /// One record as an object, several as an array, or one object per line with the content type
-/// `application/x-ndjson`. The records of one topic are stored all or none. When some topics
-/// refuse and others do not, the answer is 207 and each refused record has an `error`.
+/// `application/x-ndjson`. The records that come to lie in one partition of a topic are stored all
+/// or none. When some topics refuse and others do not, the answer is 207 and each refused record
+/// has an `error`.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events",
     request_body(content = PublishSchema, description = "One record, or an array of them"),
@@ -37,7 +38,8 @@ use wire_http::{Caller, StrictQuery, parse_publishes, read_body, write_error, wr
         (status = 200, description = "Stored; an object for an object, else an array in the order \
             of the request", body = PlacedSchema),
         (status = 207, description = "Some topics refused their records"),
-        (status = "default", description = "Refused; nothing was stored", body = ErrorSchema),
+        (status = "default", description = "Refused; nothing was stored, unless \
+            a partition of several failed", body = ErrorSchema),
     ),
 )]
 pub async fn publish_events(
