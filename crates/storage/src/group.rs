@@ -65,5 +65,7 @@ pub trait Source: Send + Sync + 'static {
     /// The frames of the last `gather` are durable (`Ok`: their entries, in push order) or not.
     /// After `Full` nothing of them was written and later groups may succeed; after `TooLarge` the
     /// one frame of the group was refused; after `Failed` every later group fails the same way.
+    /// A panic in here or in `gather` ends the writer: `settled` is then called once more, with
+    /// `Failed`, as its last call.
     fn settled(&self, outcome: Result<&[Entry], &StoreError>);
 }

@@ -5,6 +5,7 @@ mod appending;
 mod crash;
 mod damage;
 mod layouts;
+mod panics;
 mod real_disk;
 mod sealing;
 mod space;

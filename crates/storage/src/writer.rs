@@ -1,10 +1,11 @@
 //! The threads: one that commits, one that seals, one that prepares extents. Their owner joins
 //! them.
 
-use crate::Source;
 use crate::append::{Appender, Turn};
 use crate::inner::Inner;
+use crate::{Source, StoreError};
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -72,7 +73,18 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
 
 fn run(inner: Arc<Inner>, source: &dyn Source) {
     assert!(inner.bell.listen(), "a store has one writer");
-    let _guard = PanicGuard { inner: inner.clone() };
+    let work = AssertUnwindSafe(|| commit_until_stopped(&inner, source));
+    let Err(panic) = panic::catch_unwind(work) else { return };
+    // A source that panics must not leave appends waiting for ever without a word.
+    let error = StoreError::Failed("the writer panicked".to_owned());
+    inner.fail("the writer panicked".to_owned());
+    if panic::catch_unwind(AssertUnwindSafe(|| source.settled(Err(&error)))).is_err() {
+        tracing::error!("the source panicked again when it was told that the log has failed");
+    }
+    panic::resume_unwind(panic)
+}
+
+fn commit_until_stopped(inner: &Arc<Inner>, source: &dyn Source) {
     let mut appender = Appender::new(inner.clone());
     appender.prepare();
     loop {
@@ -84,17 +96,4 @@ fn run(inner: Arc<Inner>, source: &dyn Source) {
         }
     }
     appender.close();
-}
-
-/// A source that panics must not leave appends waiting for ever without a word.
-struct PanicGuard {
-    inner: Arc<Inner>,
-}
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.inner.fail("the writer panicked".to_owned());
-        }
-    }
 }
