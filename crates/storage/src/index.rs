@@ -51,19 +51,23 @@ pub struct StreamIndex {
 }
 
 impl StreamIndex {
+    /// In order of writing; `sort_rows` puts a copy in order without holding the index up.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     pub fn rows_sorted(&self) -> Vec<Row> {
-        let mut rows = self.rows.clone();
-        // Already in order as long as the source keeps its promise; then this is one pass.
-        rows.sort_by_key(|row| row.base_offset);
-        rows
+        sort_rows(self.rows.clone())
+    }
+
+    /// In order of writing, with duplicates; `sort_keys` puts a copy in order.
+    pub fn keys(&self) -> &[(u64, Offset)] {
+        &self.keys
     }
 
     /// Sorted by hash, each with the newest offset only.
     pub fn keys_sorted(&self) -> Vec<(u64, Offset)> {
-        let mut keys = self.keys.clone();
-        keys.sort_unstable_by_key(|&(key, offset)| (key, std::cmp::Reverse(offset)));
-        keys.dedup_by_key(|pair| pair.0);
-        keys
+        sort_keys(self.keys.clone())
     }
 
     pub fn frames(&self) -> u32 {
@@ -85,6 +89,18 @@ impl StreamIndex {
     pub fn bytes(&self) -> u64 {
         self.rows.iter().map(|row| u64::from(row.len)).sum()
     }
+}
+
+pub fn sort_rows(mut rows: Vec<Row>) -> Vec<Row> {
+    // Already in order as long as the source keeps its promise; then this is one pass.
+    rows.sort_by_key(|row| row.base_offset);
+    rows
+}
+
+pub fn sort_keys(mut keys: Vec<(u64, Offset)>) -> Vec<(u64, Offset)> {
+    keys.sort_unstable_by_key(|&(key, offset)| (key, std::cmp::Reverse(offset)));
+    keys.dedup_by_key(|pair| pair.0);
+    keys
 }
 
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge};
-use crate::index::Row;
+use crate::index::{self, Row, StreamIndex};
 use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
 use crate::layout::frame;
 use crate::layout::trailer::Trailer;
@@ -131,20 +131,21 @@ fn entries_of(extent: &Extent, rows: &[Row]) -> Arc<[Entry]> {
 
 /// The stream's frames from memory, or the trailer that says where they are on disk.
 pub fn live_entries(extent: &Extent, stream: StreamId) -> Live<Arc<[Entry]>> {
-    match &*extent.knowledge.read() {
-        Knowledge::Sealed(trailer) => Live::OnDisk(*trailer),
-        Knowledge::Live { index, .. } => match index.get(&stream) {
-            Some(held) => Live::Here(entries_of(extent, &held.rows_sorted())),
-            None => Live::Nothing,
-        },
-    }
+    let copied = copy_live(extent, stream, |held| held.rows().to_vec());
+    copied.map(|rows| entries_of(extent, &index::sort_rows(rows)))
 }
 
 pub fn live_keys(extent: &Extent, stream: StreamId) -> Live<Keys> {
+    let copied = copy_live(extent, stream, |held| held.keys().to_vec());
+    copied.map(|keys| index::sort_keys(keys).into())
+}
+
+/// Only copies under the lock, since the writer needs it before it acknowledges.
+fn copy_live<T>(extent: &Extent, stream: StreamId, copy: fn(&StreamIndex) -> T) -> Live<T> {
     match &*extent.knowledge.read() {
         Knowledge::Sealed(trailer) => Live::OnDisk(*trailer),
         Knowledge::Live { index, .. } => match index.get(&stream) {
-            Some(held) => Live::Here(held.keys_sorted().into()),
+            Some(held) => Live::Here(copy(held)),
             None => Live::Nothing,
         },
     }
@@ -156,6 +157,16 @@ pub enum Live<T> {
     Nothing,
     /// In the footer.
     OnDisk(Trailer),
+}
+
+impl<T> Live<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Live<U> {
+        match self {
+            Live::Here(found) => Live::Here(change(found)),
+            Live::Nothing => Live::Nothing,
+            Live::OnDisk(trailer) => Live::OnDisk(trailer),
+        }
+    }
 }
 
 /// Checks that the bytes are the frame they should be and answers its body. `Err` says what is
