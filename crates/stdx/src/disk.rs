@@ -35,6 +35,7 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
     /// File names (not paths) in a directory, in no order. Directories are left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Makes the directory and those above it that are missing; their names are durable on return.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;

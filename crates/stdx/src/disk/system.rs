@@ -47,7 +47,14 @@ impl Disk for SystemDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)
+        let missing: Vec<_> = dir.ancestors().take_while(|path| !is_there(path)).collect();
+        std::fs::create_dir_all(dir)?;
+        // The outermost first: a name is worth nothing in a directory that may go.
+        for made in missing.iter().rev() {
+            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+            self.flush_dir(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -86,6 +93,11 @@ impl Disk for SystemDisk {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The empty path is what a relative one starts from.
+fn is_there(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.exists()
 }
 
 /// Asks the file system, then really writes: some accept the flag and refuse the write.
@@ -210,6 +222,18 @@ mod tests {
             assert_eq!(file.len().expect("answers"), align as u64);
         }
         assert!(SystemDisk.open(&dir.join("absent"), Open::Read).is_err());
+        std::fs::remove_dir_all(dir).expect("removes");
+    }
+
+    #[test]
+    fn directories_are_made_with_all_above_them() {
+        let dir = scratch("dirs");
+        let inner = dir.join("a/b/c");
+        SystemDisk.create_dir(&inner).expect("makes three");
+        assert!(inner.is_dir());
+        SystemDisk.create_dir(&inner).expect("is there already");
+        std::fs::write(dir.join("file"), b"").expect("writes");
+        SystemDisk.create_dir(&dir.join("file/d")).expect_err("not in a file");
         std::fs::remove_dir_all(dir).expect("removes");
     }
 
