@@ -6,10 +6,16 @@ use crate::config::{self, Config, Source};
 use crate::dev::Dev;
 use crate::running::Running;
 use crate::telemetry;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Sender;
+
+/// Between a change of the configuration's file and reading it.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// `mainstem dev`.
 pub fn dev(dev: &Dev) -> Result<(), String> {
@@ -89,13 +95,24 @@ async fn stopped() {
     });
 }
 
-/// On SIGHUP the configuration is read again. What can change at run time does; what cannot is
-/// named; a bad file changes nothing. Never ends by itself.
+/// On SIGHUP, and when the file changes, the configuration is read again. What can change at run
+/// time does; what cannot is named; a bad file changes nothing. Never ends by itself.
 async fn reload(source: &Source, running: Arc<Running>) {
+    let (changed, mut changes) = tokio::sync::mpsc::channel(1);
+    // Held, because it stops watching when dropped.
+    let _watcher = source.file.as_deref().map(|file| watch(file, changed));
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return std::future::pending().await;
     };
-    while hangup.recv().await.is_some() {
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            Some(()) = changes.recv() => {
+                // An editor writes in several steps: read when it has gone quiet.
+                tokio::time::sleep(QUIET).await;
+                while changes.try_recv().is_ok() {}
+            }
+        }
         match config::load(source).map_err(|error| error.to_string()) {
             Ok(config) => {
                 if let Err(refusal) = running.change(config) {
@@ -105,5 +122,28 @@ async fn reload(source: &Source, running: Arc<Running>) {
             Err(error) => tracing::error!(error, "configuration left as it was"),
         }
     }
-    std::future::pending().await
+}
+
+/// Watches the folder, since editors and orchestrators replace the file rather than write it.
+fn watch(file: &Path, changed: Sender<()>) -> Option<RecommendedWatcher> {
+    let name = file.file_name()?.to_owned();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let heard = move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else {
+            return;
+        };
+        let is_change = !event.kind.is_access();
+        if is_change && event.paths.iter().any(|path| path.file_name() == Some(&name)) {
+            // A full channel holds the news already.
+            let _ = changed.try_send(());
+        }
+    };
+    let watching = notify::recommended_watcher(heard).and_then(|mut watcher| {
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    watching
+        .inspect_err(|error| tracing::warn!(%error, "the configuration file is not watched"))
+        .ok()
 }
