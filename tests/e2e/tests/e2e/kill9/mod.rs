@@ -73,7 +73,8 @@ async fn acknowledged_records_survive_kill_9() {
     println!("{SEED}={seed} {ROUNDS}={rounds}, log in {}", path.display());
     note(format!("seed {seed}, {rounds} rounds"));
     let rng = SeededRng::new(seed);
-    let home = Home::new(&json!({}));
+    // Small extents: kills also come while one is sealed and the next one begun.
+    let home = Home::new(&json!({ "log": { "extent_mib": 1 } }));
     let mut server = home.start();
     let admin = server.admin();
     let room = admin.room(&json!({})).await;
