@@ -1,5 +1,6 @@
 //! Strict JSON bodies: bounded in bytes and depth, unknown fields refused by name, wrong types by
-//! path, lists where an object belongs. It must not know any body: routes declare their own types with `deny_unknown_fields`.
+//! path, lists where an object belongs. It must not know any body: routes declare their own types
+//! with `deny_unknown_fields`.
 
 use crate::body::read_body;
 use crate::refusal::Rejection;

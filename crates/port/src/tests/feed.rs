@@ -1,5 +1,5 @@
-//! The feed between a hub and a reader at its own pace: what it takes, when it asks for a pause, and
-//! what is left of it when it is closed.
+//! The feed between a hub and a reader at its own pace: what it takes, when it asks for a pause,
+//! and what is left of it when it is closed.
 
 use crate::feed::{BYTES_HIGH, BYTES_LOW, Fed, HIGH, LOW};
 use crate::sink::{Closer, Event, Room, Sink};

@@ -1,6 +1,7 @@
 //! `POST /v1/events`: one record, an array, or one per line, for one topic or several. The records
 //! of one topic are appended together, all or none in each partition; topics do not wait for each
-//! other and fail each by itself. It must not look into values: `wire_http::publish` has cut them out.
+//! other and fail each by itself. It must not look into values: `wire_http::publish` has cut them
+//! out.
 
 use crate::Shared;
 use crate::idempotency::{self, Answer};
