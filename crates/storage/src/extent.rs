@@ -22,6 +22,8 @@ pub struct Extent {
     pub knowledge: RwLock<Knowledge>,
     /// Held while a sealed file is cut or given away, so that neither happens during the other.
     pub file_lock: Mutex<()>,
+    /// Held while the index is rebuilt from the frames; true once that has found damage.
+    pub is_rebuild_hopeless: Mutex<bool>,
     reader: OnceLock<Arc<dyn File>>,
 }
 
@@ -49,6 +51,7 @@ impl Extent {
             prepared_bytes: AtomicU64::new(0),
             knowledge: RwLock::new(knowledge),
             file_lock: Mutex::new(()),
+            is_rebuild_hopeless: Mutex::new(false),
             reader: OnceLock::new(),
         }
     }

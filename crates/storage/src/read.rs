@@ -3,15 +3,19 @@
 
 use crate::cache::Cache;
 use crate::device::Device;
-use crate::extent::{Extent, Knowledge};
-use crate::index::{self, Row, StreamIndex};
+use crate::extent::{Extent, Knowledge, Phase};
+use crate::index::{self, LiveIndex, Row, StreamIndex};
+use crate::layout::BLOCK_BYTES;
 use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
 use crate::layout::frame;
 use crate::layout::trailer::Trailer;
+use crate::scan::{self, Target};
 use crate::{Entry, ExtentId, Span, StoreError, StreamId};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use types::Offset;
 
 /// Neighbouring frames are read together up to this many bytes.
@@ -21,7 +25,7 @@ pub const READ_GAP_BYTES_MAX: u64 = 16 << 10;
 
 type Directory = Arc<[DirectoryRow]>;
 type Keys = Arc<[(u64, Offset)]>;
-type Section = (Arc<[Entry]>, Keys);
+pub type Section = (Arc<[Entry]>, Keys);
 type SectionId = (ExtentId, u64, StreamId);
 
 /// Footers of sealed extents, read once and kept while there is room.
@@ -149,6 +153,53 @@ fn copy_live<T>(extent: &Extent, stream: StreamId, copy: fn(&StreamIndex) -> T) 
             None => Live::Nothing,
         },
     }
+}
+
+/// Answers from the frames of an extent whose footer is not whole. The index is kept in memory from
+/// then on, unless frames are damaged too: then the answer is `flaw`, since nobody would learn what
+/// is missing.
+pub fn rebuilt_section(
+    device: &Device,
+    extent: &Extent,
+    trailer: &Trailer,
+    stream: StreamId,
+    flaw: StoreError,
+) -> Result<Section, StoreError> {
+    let mut is_hopeless = extent.is_rebuild_hopeless.lock();
+    let is_rebuilt = matches!(&*extent.knowledge.read(), Knowledge::Live { .. });
+    if !is_rebuilt {
+        if *is_hopeless {
+            return Err(flaw);
+        }
+        tracing::warn!(extent = %extent.id, reason = %flaw, "a footer is rebuilt by a scan");
+        let index = rebuild(device, extent, trailer)?;
+        *is_hopeless = index.is_none();
+        let index = index.ok_or(flaw)?;
+        *extent.knowledge.write() = Knowledge::Live { index, phase: Phase::Kept };
+    }
+    drop(is_hopeless);
+    match (live_entries(extent, stream), live_keys(extent, stream)) {
+        (Live::Here(entries), Live::Here(keys)) => Ok((entries, keys)),
+        _ => Err(StoreError::NotFound(extent.id)),
+    }
+}
+
+/// `None` when not every frame is whole.
+fn rebuild(
+    device: &Device,
+    extent: &Extent,
+    trailer: &Trailer,
+) -> Result<Option<LiveIndex>, StoreError> {
+    let file = device.open_reading(extent.id).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Recycled(extent.id),
+        _ => StoreError::io("opening an extent")(error),
+    })?;
+    let limit = extent.len.load(Ordering::Relaxed).saturating_sub(BLOCK_BYTES as u64);
+    let data_end = Some(trailer.data_end);
+    let target = Target { extent: extent.id, seal: extent.seal, limit, data_end };
+    let scan = scan::scan(&*file, target, &mut |_, _, _| {});
+    let scan = scan.map_err(StoreError::io("scanning an extent"))?;
+    Ok(scan.damage.is_empty().then_some(scan.index))
 }
 
 /// Where an extent's knowledge of a stream is.

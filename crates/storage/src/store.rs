@@ -3,6 +3,7 @@
 use crate::device::{Device, LOCK_NAME};
 use crate::extent::{Extent, Knowledge, Phase};
 use crate::inner::Inner;
+use crate::layout::trailer::Trailer;
 use crate::pool::{Pool, Spare};
 use crate::prepare::Preparation;
 use crate::read::{self, Live};
@@ -143,9 +144,7 @@ impl Store {
             Live::Here(entries) => Ok(entries),
             Live::Nothing => Err(StoreError::NotFound(extent)),
             Live::OnDisk(trailer) => {
-                let footers = &self.inner.footers;
-                let section = footers.section(&self.inner.device, &found, &trailer, stream);
-                section.map(|(entries, _)| entries).map_err(|error| self.explain(&found, error))
+                self.section(&found, &trailer, stream).map(|(entries, _)| entries)
             }
         }
     }
@@ -161,12 +160,26 @@ impl Store {
         match read::live_keys(&found, stream) {
             Live::Here(keys) => Ok(keys),
             Live::Nothing => Err(StoreError::NotFound(extent)),
-            Live::OnDisk(trailer) => {
-                let footers = &self.inner.footers;
-                let section = footers.section(&self.inner.device, &found, &trailer, stream);
-                section.map(|(_, keys)| keys).map_err(|error| self.explain(&found, error))
-            }
+            Live::OnDisk(trailer) => self.section(&found, &trailer, stream).map(|(_, keys)| keys),
         }
+    }
+
+    /// A footer is a hint: where it is not whole, the frames themselves are asked.
+    fn section(
+        &self,
+        extent: &Extent,
+        trailer: &Trailer,
+        stream: StreamId,
+    ) -> Result<read::Section, StoreError> {
+        let (device, footers) = (&self.inner.device, &self.inner.footers);
+        let section = match footers.section(device, extent, trailer, stream) {
+            Err(StoreError::Damaged { position, reason, .. }) => {
+                let flaw = extent.damaged(position, reason);
+                read::rebuilt_section(device, extent, trailer, stream, flaw)
+            }
+            section => section,
+        };
+        section.map_err(|error| self.explain(extent, error))
     }
 
     /// What the extents sealed since the last call hold.

@@ -90,20 +90,46 @@ fn a_missing_or_bad_footer_is_rebuilt() {
     assert_eq!(Rig::open(&disk).expect("opens").recovery.scanned_extents, 0, "written again");
 }
 
-#[test]
-fn a_bad_section_of_a_footer_is_an_error() {
-    let disk = SimDisk::shared(1);
-    let mut rig = Rig::open(&disk).expect("opens");
-    fill(&mut rig, 2, 0);
-    rig.seal();
-    let extent = rig.store.take_sealed()[0].extent;
+/// Flips a bit in the first stream's section of the first sealed extent.
+fn spoil_section(disk: &SimDisk, extent: ExtentId) {
     let trailer = u64::from(EXTENT_BYTES) - BLOCK_BYTES as u64;
     let bytes = disk.bytes(&extent_path(extent)).expect("is there");
     let footer_at = u64::from_le_bytes(bytes[trailer as usize + 40..][..8].try_into().expect("8"));
     assert!(disk.flip_bits(&extent_path(extent), footer_at + 3 * 64 + 4, 1));
-    let error = rig.store.entries(extent, stream(0)).expect_err("damaged");
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-    rig.store.entries(extent, stream(1)).expect("the others are whole");
+}
+
+#[test]
+fn a_bad_section_of_a_footer_is_rebuilt_from_the_frames() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    let frames = fill(&mut rig, 2, 0);
+    let extent = rig.script.acknowledged()[0].1.location.extent;
+    let entries = rig.store.entries(extent, stream(0)).expect("from memory");
+    let keys = rig.store.keys(extent, stream(0)).expect("from memory");
+    rig.seal();
+    spoil_section(&disk, extent);
+    assert_eq!(rig.store.keys(extent, stream(0)), Ok(keys));
+    assert_eq!(rig.store.entries(extent, stream(0)), Ok(entries));
+    assert_eq!(rig.store.entries(extent, stream(9)), Err(StoreError::NotFound(extent)));
+    check_all(&rig, &frames);
+    let span = rig.store.take_sealed()[0];
+    rig.store.release(span.extent, span.generation).expect("releases");
+}
+
+#[test]
+fn a_bad_section_above_a_bad_frame_is_an_error() {
+    let disk = SimDisk::shared(1);
+    let mut rig = Rig::open(&disk).expect("opens");
+    fill(&mut rig, 2, 0);
+    rig.seal();
+    let location = rig.script.acknowledged()[4].1.location;
+    spoil_section(&disk, location.extent);
+    assert!(disk.flip_bits(&extent_path(location.extent), u64::from(location.position) + 200, 1));
+    for _ in 0..2 {
+        let error = rig.store.entries(location.extent, stream(0)).expect_err("damaged");
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+    rig.store.entries(location.extent, stream(2)).expect("the others are whole");
 }
 
 #[test]
