@@ -213,7 +213,7 @@ async fn open_log(
     options.store.pool_extents = config.log.pool_extents;
     options.store.free_bytes_min = mib(config.log.free_mib_min);
     let world = storage::World {
-        disk: Arc::new(SystemDisk::default()),
+        disk: Arc::new(SystemDisk),
         clock: Arc::clone(&world.clock),
         rng: Arc::clone(&world.rng),
     };
