@@ -105,8 +105,12 @@ impl Appender {
             return Turn::Idle;
         }
         let outcome = self.commit(group.frames());
-        if let Err(StoreError::Failed(reason)) = &outcome {
-            self.inner.fail(reason.clone());
+        let is_full = &self.inner.counters.is_full;
+        match &outcome {
+            Ok(()) => is_full.store(false, Ordering::Relaxed),
+            Err(StoreError::Full(_)) => is_full.store(true, Ordering::Relaxed),
+            Err(StoreError::Failed(reason)) => self.inner.fail(reason.clone()),
+            Err(_) => {}
         }
         group.clear();
         self.group = group;

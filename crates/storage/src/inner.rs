@@ -62,6 +62,8 @@ pub struct Counters {
     frames: AtomicU64,
     bytes: AtomicU64,
     pub free_bytes: AtomicU64,
+    /// The last append was refused for want of space.
+    pub is_full: AtomicBool,
 }
 
 impl Counters {
@@ -123,7 +125,7 @@ impl Inner {
         pool: Pool,
         lock: Box<dyn Lock>,
     ) -> Inner {
-        Inner {
+        let inner = Inner {
             footers: Footers::new(options.footer_cache_bytes),
             opened_at: world.clock.monotonic(),
             world,
@@ -138,6 +140,16 @@ impl Inner {
             jobs_changed: Condvar::new(),
             failed: OnceLock::new(),
             _lock: lock,
+        };
+        inner.look_at_space();
+        inner
+    }
+
+    /// Asks the file system how much is free, which can take as long as any other call of it.
+    pub fn look_at_space(&self) {
+        // Not knowing, what was known last is the better answer.
+        if let Ok(space) = self.device.space() {
+            self.counters.free_bytes.store(space.free_bytes, Ordering::Relaxed);
         }
     }
 
@@ -251,6 +263,10 @@ impl Inner {
             extents_sealed += u32::from(!is_open);
             stored_bytes += extent.len.load(Ordering::Relaxed);
         }
+        // Somebody waits for space then, and an old answer could keep him waiting for ever.
+        if self.counters.is_full.load(Ordering::Relaxed) {
+            self.look_at_space();
+        }
         let commits = self.counters.commits.load(Ordering::Relaxed);
         Stats {
             commits,
@@ -261,12 +277,13 @@ impl Inner {
             extents_sealed,
             extents_free: self.pool.spares() as u32,
             stored_bytes,
-            free_bytes: self.device.space().map_or(0, |space| space.free_bytes),
+            free_bytes: self.counters.free_bytes.load(Ordering::Relaxed),
             failed: self.failed(),
         }
     }
 
     pub fn set_gauges(&self) {
+        self.look_at_space();
         let stats = self.stats();
         metrics::gauge!(metric::LOG_BYTES).set(stats.stored_bytes as f64);
         let sealed = f64::from(stats.extents_sealed);

@@ -293,12 +293,15 @@ impl Pool {
     }
 
     /// The background thread: works in pieces until told to stop, no faster than allowed unless
-    /// the writer is close behind.
-    pub fn run(&self, failed: &dyn Fn(String)) {
+    /// the writer is close behind. `idle` is called before each wait for work, which is short.
+    pub fn run(&self, failed: &dyn Fn(String), idle: &dyn Fn()) {
         let mut zeros = Blocks::new(CHUNK_BYTES as usize);
         while !self.state.lock().is_stopping {
             match self.step(&mut zeros) {
-                Step::Idle => self.pause(None),
+                Step::Idle => {
+                    idle();
+                    self.pause(None);
+                }
                 Step::Wrote { bytes, is_urgent: false } => {
                     let rate = self.options.prepare_bytes_per_second.max(1);
                     self.pause(Some(Duration::from_secs_f64(bytes as f64 / rate as f64)));

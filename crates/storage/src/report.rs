@@ -52,6 +52,7 @@ pub struct Stats {
     pub extents_free: u32,
     /// Bytes of all files that hold data or are open.
     pub stored_bytes: u64,
+    /// As seen within the last second or so; asked anew while appends are refused for want of it.
     pub free_bytes: u64,
     /// Why the log takes no more appends, if so.
     pub failed: Option<String>,

@@ -29,7 +29,8 @@ impl Writer {
         let background = vec![
             spawn("log-seal", move || sealing.run_sealing()),
             spawn("log-prepare", move || {
-                preparing.pool.run(&|reason| preparing.fail(reason));
+                let failed = |reason| preparing.fail(reason);
+                preparing.pool.run(&failed, &|| preparing.look_at_space());
             }),
         ];
         let appending = inner.clone();

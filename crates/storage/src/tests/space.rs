@@ -71,6 +71,28 @@ fn a_released_file_is_removed_while_too_little_is_free() {
 }
 
 #[test]
+fn free_space_is_asked_for_only_while_it_is_waited_for() {
+    let disk = SimDisk::shared(1);
+    let extent_bytes = u64::from(EXTENT_BYTES);
+    disk.set_capacity(4 * extent_bytes);
+    let limits = Options { free_bytes_min: extent_bytes, ..options() };
+    let mut rig = Rig::open_with(&disk, limits).expect("opens");
+    let free_bytes = |rig: &Rig| rig.store.stats().free_bytes;
+    assert_eq!(free_bytes(&rig), 4 * extent_bytes, "known from the start");
+    disk.set_capacity(0);
+    assert_eq!(free_bytes(&rig), 4 * extent_bytes, "not asked again");
+    rig.append([frame(0, 0, 100)]).expect_err("full");
+    assert_eq!(free_bytes(&rig), 0);
+    disk.set_capacity(8 * extent_bytes);
+    assert_eq!(free_bytes(&rig), 8 * extent_bytes, "somebody waits");
+    rig.append([frame(0, 0, 100)]).expect("appends");
+    disk.set_capacity(0);
+    assert_ne!(free_bytes(&rig), 0);
+    rig.store.inner.look_at_space();
+    assert_eq!(free_bytes(&rig), 0, "the background has looked");
+}
+
+#[test]
 fn without_space_for_the_first_extent_the_store_opens_and_waits() {
     let disk = SimDisk::shared(1);
     disk.set_capacity(1000);
