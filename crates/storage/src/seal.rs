@@ -40,8 +40,9 @@ pub fn shrunk_len(extent: &Extent) -> Option<(Trailer, u64)> {
     (len < extent.len.load(Ordering::Relaxed) / SHRINK_BELOW_SHARE).then_some((trailer, len))
 }
 
-/// Cuts a sealed file to its content. The caller holds the extent's `file_lock`. Giving blocks back can hold the file system's journal up for
-/// half a second, so nobody may be waiting for a file to be made.
+/// Cuts a sealed file to its content. The caller holds the extent's `file_lock`. Giving blocks back
+/// can hold the file system's journal up for half a second, so nobody may be waiting for a file to
+/// be made.
 pub fn shrink(device: &Device, extent: &Extent) -> io::Result<()> {
     let Some((trailer, len)) = shrunk_len(extent) else { return Ok(()) };
     let file = device.open_existing(extent.id)?;
