@@ -313,7 +313,8 @@ impl eventlog::Observer for Tail {
         }
         let told: Arc<Topic> = Arc::clone(&topic);
         topic.advance(partition, batch.next_offset(), |shards| {
-            let published = Arc::new(Published::new(told, partition, Arc::clone(batch)));
+            let now = node.world.clock.monotonic();
+            let published = Arc::new(Published::new(told, partition, Arc::clone(batch), now));
             for (index, mailbox) in node.mailboxes.iter().enumerate() {
                 if shards & 1 << index != 0 {
                     mailbox.send(Message::Published(Arc::clone(&published)));
@@ -484,7 +485,8 @@ impl Hub for Node {
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
         assert!((id.0 as usize) < self.mailboxes.len(), "the edge has more shards than the hub");
         let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);
-        Box::new(HubShard::new(id, mailbox, Arc::clone(&self.engine)))
+        let clock = Arc::clone(&self.world.clock);
+        Box::new(HubShard::new(id, mailbox, Arc::clone(&self.engine), clock))
     }
 }
 

@@ -49,7 +49,7 @@ metrics! {
     APPEND_SECONDS = "mainstem_append_seconds", Histogram,
         "Time from append to acknowledgement.";
     DELIVERY_SECONDS = "mainstem_delivery_seconds", Histogram,
-        "Time from acknowledgement to the connection's buffer.";
+        "Time from acknowledgement until every live connection of a thread has the records.";
     COMMITS = "mainstem_log_commits_total", Counter,
         "Group commits flushed to the device.";
     COMMIT_SECONDS = "mainstem_log_commit_seconds", Histogram,

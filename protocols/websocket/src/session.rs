@@ -7,6 +7,7 @@ use crate::refusal::{SERVICE_RESTART, close_code, ends_session};
 use crate::subscriptions::{EARLY_EVENTS_MAX, Early, Kind, State, Subscriptions};
 use crate::{WebSocket, verbs};
 use port::live::{Connection, Quota};
+use port::metric;
 use port::{
     Closer, Code, Codec, Deadline, Event, Flow, Hub, Identity, Lease, Outbox, Peer, Protocol,
     Refusal, Session, SessionStart, Sink, Then, Wait,
@@ -131,9 +132,14 @@ impl<C: FrameCodec> WebSocketSession<C> {
         Flow::Close
     }
 
-    fn say_error(&self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) {
-        let request = self.peer.request_id.clone();
-        out.send(Frame::Said(Say::Error { id, refusal, request }));
+    pub(crate) fn say_error(&self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) {
+        out.send(self.error_frame(id, refusal));
+    }
+
+    /// Every refusal that a client is told of is counted here.
+    fn error_frame(&self, id: Option<CallId>, refusal: Refusal) -> Frame {
+        metrics::counter!(metric::REFUSALS, "code" => refusal.code().name()).increment(1);
+        Frame::Said(Say::Error { id, refusal, request: self.peer.request_id.clone() })
     }
 
     fn on_bad_frame(&mut self, out: &mut Out<C>, id: Option<CallId>, refusal: Refusal) -> Flow {
@@ -221,9 +227,8 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
             return Flow::Close;
         }
         out.close_code(close_code(&refusal));
-        let request = self.peer.request_id.clone();
         // Ahead of waiting data: a slow client should learn why before the connection is cut.
-        out.control(Frame::Said(Say::Error { id: None, refusal, request }));
+        out.control(self.error_frame(None, refusal));
         Flow::Close
     }
 

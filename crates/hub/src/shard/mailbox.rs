@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use types::batch::Batch;
 use types::{Offset, Partition, Positions, SubscriptionTag, TopicId};
@@ -18,12 +19,19 @@ pub struct Published {
     pub topic: Arc<Topic>,
     pub partition: Partition,
     batch: Arc<Batch>,
+    /// When it was acknowledged, on the node's monotonic clock.
+    pub at: Duration,
     deliveries: OnceLock<Vec<Arc<Delivery>>>,
 }
 
 impl Published {
-    pub fn new(topic: Arc<Topic>, partition: Partition, batch: Arc<Batch>) -> Published {
-        Published { topic, partition, batch, deliveries: OnceLock::new() }
+    pub fn new(
+        topic: Arc<Topic>,
+        partition: Partition,
+        batch: Arc<Batch>,
+        at: Duration,
+    ) -> Published {
+        Published { topic, partition, batch, at, deliveries: OnceLock::new() }
     }
 
     pub fn next_offset(&self) -> Offset {

@@ -24,6 +24,7 @@ pub use index::SubscriptionKey;
 use eventlog::Engine;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailbox::{Mailbox, Message};
+use metrics::Histogram;
 use port::ShardId;
 use pump::Pump;
 use state::State;
@@ -32,6 +33,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use stdx::Clock;
 use walk::Walk;
 
 pub struct HubShard {
@@ -40,11 +43,19 @@ pub struct HubShard {
     state: Rc<RefCell<State>>,
     pumps: FuturesUnordered<Pump>,
     waiting: VecDeque<Message>,
-    walk: Option<Walk>,
+    /// The walk under way, and when the oldest of its records was acknowledged.
+    walk: Option<(Walk, Duration)>,
+    clock: Arc<dyn Clock>,
+    delivery_seconds: Histogram,
 }
 
 impl HubShard {
-    pub fn new(id: ShardId, mailbox: Arc<Mailbox>, engine: Arc<dyn Engine>) -> HubShard {
+    pub fn new(
+        id: ShardId,
+        mailbox: Arc<Mailbox>,
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+    ) -> HubShard {
         HubShard {
             mailbox,
             engine,
@@ -52,6 +63,8 @@ impl HubShard {
             pumps: FuturesUnordered::new(),
             waiting: VecDeque::new(),
             walk: None,
+            clock,
+            delivery_seconds: metrics::histogram!(port::metric::DELIVERY_SECONDS),
         }
     }
 
@@ -73,7 +86,9 @@ impl HubShard {
             Message::Published(first) => {
                 let mut batches = vec![first];
                 walk::gather(&mut batches, &mut self.waiting);
-                self.walk = Walk::begin(&mut self.state.borrow_mut(), &batches);
+                let at = batches[0].at;
+                let walk = Walk::begin(&mut self.state.borrow_mut(), &batches);
+                self.walk = walk.map(|walk| (walk, at));
             }
             Message::Attach(attach) => {
                 let key = self.state.borrow_mut().attach(*attach);
@@ -99,9 +114,11 @@ impl port::Shard for HubShard {
     fn poll_turn(&mut self, cx: &mut Context<'_>, budget: usize) -> Poll<()> {
         let mut pushed = 0;
         loop {
-            if let Some(walk) = &mut self.walk {
+            if let Some((walk, at)) = &mut self.walk {
                 let demoted = walk.advance(&mut self.state.borrow_mut(), &mut pushed, budget);
                 if walk.is_done() {
+                    let took = self.clock.monotonic().saturating_sub(*at);
+                    self.delivery_seconds.record(took.as_secs_f64());
                     self.walk = None;
                 }
                 demoted.into_iter().for_each(|key| self.start_pump(key));

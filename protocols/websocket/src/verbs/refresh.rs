@@ -21,10 +21,7 @@ pub(super) fn apply<C: FrameCodec>(
         match outcome.and_then(|identity| renew(session, identity)) {
             Ok(()) => out.send(Frame::Said(Say::Refreshed { id })),
             // Not `refuse`: the credential in force is not the one that was refused.
-            Err(refusal) => {
-                let request = session.peer.request_id.clone();
-                out.send(Frame::Said(Say::Error { id: Some(id), refusal, request }));
-            }
+            Err(refusal) => session.say_error(out, Some(id), refusal),
         }
         Flow::Continue
     });
