@@ -123,8 +123,12 @@ impl Sink for Feed {
     fn push(&self, tag: SubscriptionTag, event: Event<'_>) -> Room {
         let mut state = self.state();
         // Nobody reads on: nothing is kept for a reader that is gone or has to go.
-        if state.is_gone || state.closed.is_some() {
+        if state.is_gone {
             return Room::Free;
+        }
+        if state.closed.is_some() {
+            // Whoever feeds it waits until it is abandoned, instead of reading on for nobody.
+            return Room::Full;
         }
         let fed = match event {
             Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
