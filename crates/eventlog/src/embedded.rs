@@ -73,8 +73,7 @@ impl EmbeddedLog {
         let interval = options.maintain_interval;
         let core = Arc::new(Core::new(world, options, store));
         core.restore(recovery::Found::new(&found, checkpoint), &found, &topics);
-        // From here on a crash is not a clean end.
-        core.write_checkpoint(false).map_err(failed)?;
+        core.mark_open().map_err(failed)?;
         let source = Arc::clone(&core);
         let writer = Mutex::new(Some(core.store.start(source)));
         let maintainer = interval.map(|interval| Maintainer::start(Arc::clone(&core), interval));

@@ -55,6 +55,9 @@ impl Core {
         }
         let bytes = self.check_size(records)?;
         let entry = Entry { partition: &partition, records, bytes, now };
+        if self.is_unmarked() && partition.is_stored() {
+            return Err(LogError::Full);
+        }
         match partition.shared.durability() {
             Durability::Durable => {
                 self.intake.admit(bytes)?;

@@ -20,6 +20,8 @@ const MAGIC: &[u8; 8] = b"MSLOGCP\0";
 const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 20;
 const ENTRY_BYTES: usize = 36;
+/// What file systems give at least.
+const BLOCK_BYTES: u64 = 4096;
 const FILE: &str = "checkpoint";
 const FILE_NEW: &str = "checkpoint.new";
 /// A file larger than this is not ours: it would be 10 million partitions.
@@ -94,12 +96,17 @@ impl Checkpoint {
     pub fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         let bytes = self.encode();
         let path = dir.join(FILE_NEW);
+        // What was set aside for it stays its own when this makes the file shorter.
         let file = disk.open(&path, Open::Write)?;
         file.set_len(bytes.len() as u64)?;
         file.write_at(&bytes, 0)?;
         file.flush()?;
         disk.rename(&path, &dir.join(FILE))?;
-        disk.flush_dir(dir)
+        disk.flush_dir(dir)?;
+        if let Err(error) = set_aside(disk, &path, bytes.len() as u64) {
+            tracing::debug!(%error, "no space is set aside for the next checkpoint");
+        }
+        Ok(())
     }
 
     /// The last one written, if any.
@@ -122,4 +129,12 @@ impl Checkpoint {
         let whole = bytes.get(..count).and_then(Checkpoint::decode);
         whole.map(Some).ok_or_else(damaged)
     }
+}
+
+/// Takes space for the next checkpoint now: retention needs one before it gives anything back, and
+/// that must succeed above all when somebody has filled the file system.
+fn set_aside(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<()> {
+    // Partitions may become more until then.
+    let bytes = bytes.saturating_mul(2).next_multiple_of(BLOCK_BYTES);
+    disk.open(path, Open::Write)?.allocate(bytes)
 }

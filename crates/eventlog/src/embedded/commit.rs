@@ -24,7 +24,8 @@ impl Source for Core {
             }
         }
         // With nothing to try, only the free space itself can say that the device takes more.
-        if group.is_empty() && self.intake.is_full() && self.has_space() {
+        let is_idle = group.is_empty() && self.intake.is_full() && !self.is_unmarked();
+        if is_idle && self.has_space() {
             self.intake.set_full(false);
             tracing::info!("the log has space again");
         }

@@ -31,6 +31,9 @@ pub struct Core {
     pub maintaining: Mutex<()>,
     /// Something changed that only a checkpoint remembers.
     pub must_checkpoint: AtomicBool,
+    /// The checkpoint that marks this log as open could not be written yet. Until it is, nothing
+    /// is stored: after a crash the old one would be believed.
+    pub is_unmarked: AtomicBool,
 }
 
 impl Core {
@@ -50,11 +53,16 @@ impl Core {
             is_closed: AtomicBool::new(false),
             maintaining: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),
+            is_unmarked: AtomicBool::new(false),
         }
     }
 
     pub fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    pub fn is_unmarked(&self) -> bool {
+        self.is_unmarked.load(Ordering::Acquire)
     }
 
     /// Tells everybody who waits for new records. The caller holds the partition's `order`.

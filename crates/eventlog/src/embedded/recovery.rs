@@ -11,6 +11,7 @@ use crate::{LogError, OpenReport, TopicSpec};
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use storage::{ExtentId, Recovery, StreamId};
 use types::{Durability, Offset};
 
@@ -192,6 +193,21 @@ impl Core {
         }
     }
 
+    /// From here on a crash is not a clean end. Without space for that the log opens all the same,
+    /// to be read and to have its space given back; maintenance tries again.
+    pub fn mark_open(&self) -> io::Result<()> {
+        match self.write_checkpoint(false) {
+            Err(error) if is_full(&error) => {
+                tracing::error!(%error, "no space to open the log for appends: they are refused");
+                self.is_unmarked.store(true, Ordering::Release);
+                self.must_checkpoint.store(true, Ordering::Release);
+                self.intake.set_full(true);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// What `Found` needs the next time.
     pub fn write_checkpoint(&self, is_clean: bool) -> io::Result<()> {
         let mut checkpoint = Checkpoint { is_clean, ..Checkpoint::default() };
@@ -208,6 +224,10 @@ impl Core {
         }
         checkpoint.write(&*self.world.disk, &self.options.dir)
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub fn report(recovery: &Recovery, topics: &[TopicSpec]) -> OpenReport {

@@ -261,12 +261,13 @@ impl Core {
     /// Gives back the extents nobody needs, after what they showed is written down.
     fn release(&self) {
         let unused = self.extents.unused();
-        if self.must_checkpoint.swap(false, Ordering::AcqRel)
-            && let Err(error) = self.write_checkpoint(false)
-        {
-            self.must_checkpoint.store(true, Ordering::Release);
-            tracing::error!(%error, "the checkpoint cannot be written: no extent is given back");
-            return;
+        if self.must_checkpoint.swap(false, Ordering::AcqRel) {
+            if let Err(error) = self.write_checkpoint(false) {
+                self.must_checkpoint.store(true, Ordering::Release);
+                tracing::error!(%error, "the checkpoint cannot be written: no extent goes back");
+                return;
+            }
+            self.is_unmarked.store(false, Ordering::Release);
         }
         for (extent, generation) in unused {
             match self.store.release(extent, generation) {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::Bounds;
+use std::path::Path;
 use std::time::Duration;
+use stdx::Disk;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_MS: u64 = 86_400_000;
@@ -199,4 +201,65 @@ async fn readers_never_see_another_record_while_retention_runs() {
         }
     }
     assert!(reader.await.expect("reads to the end") > 0);
+}
+
+/// Somebody takes all space that is left.
+fn fill(bed: &Bed) {
+    bed.disk.set_capacity(1 << 40);
+    let space = bed.disk.space(Path::new("/data")).expect("is known");
+    bed.disk.set_capacity(space.total_bytes - space.free_bytes);
+}
+
+#[tokio::test]
+async fn space_goes_back_also_when_there_is_none_left() {
+    let bed = Bed::new();
+    let log = bed.open();
+    for _ in 0..40 {
+        append(&log, vec![large(100 << 10)]).await;
+    }
+    log.close().await;
+    drop(log);
+    fill(&bed);
+    // What is set aside for a checkpoint is set aside again for the next one.
+    for bytes_max in [3_000_000, 500_000] {
+        let log = bed.open();
+        let spec = kept(spec(TOPIC, 1, Durability::Durable), None, Some(bytes_max));
+        log.put_topic(spec).expect("is known");
+        log.maintain();
+        // An extent is free by now, which needs no space of the file system.
+        append(&log, vec![large(100 << 10)]).await;
+        log.close().await;
+        drop(log);
+        fill(&bed);
+    }
+}
+
+#[tokio::test]
+async fn a_log_without_space_for_its_mark_opens_to_be_read() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, vec![value("a")]).await;
+    log.close().await;
+    drop(log);
+    bed.disk.remove(Path::new("/data/checkpoint.new")).expect("is set aside");
+    bed.disk.flush_dir(Path::new("/data")).expect("flushes");
+    fill(&bed);
+    let log = bed.open();
+    assert_eq!(read_all(&log, TOPIC, 0, 0).await, Ok(vec![(0, "a".to_owned())]));
+    log.maintain();
+    assert_eq!(log.append(TOPIC, 0, vec![value("b")]).await, Err(LogError::Full));
+    assert!(!log.health().is_writable);
+    let log = bed.crash(log);
+    assert_eq!(log.append(TOPIC, 0, vec![value("b")]).await, Err(LogError::Full));
+    bed.disk.set_capacity(1 << 40);
+    let healed = async {
+        while !log.health().is_writable {
+            log.maintain();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), healed).await.expect("is writable again");
+    assert_eq!(append(&log, vec![value("b")]).await, 1);
+    let log = bed.crash(log);
+    assert_eq!(log.bounds(TOPIC, 0), Ok(Bounds { start: 0, end: 2 }));
 }
