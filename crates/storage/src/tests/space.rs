@@ -224,6 +224,18 @@ fn nothing_of_a_commit_refused_for_space_is_ever_found() {
 }
 
 #[test]
+fn a_crash_right_behind_a_refused_commit_finds_nothing_of_it() {
+    for seed in 0..10 {
+        let disk = SimDisk::shared(seed);
+        drop(refuse_in_the_middle(&disk));
+        disk.kill_process();
+        let rig = Rig::open(&disk).expect("opens");
+        assert_eq!(rig.read_all(0).expect("reads").len(), 1, "seed {seed}");
+        assert!(rig.recovery.damaged.is_empty(), "{:?}", rig.recovery.damaged);
+    }
+}
+
+#[test]
 fn a_refused_commit_that_cannot_be_taken_back_is_final() {
     let disk = SimDisk::shared(1);
     let mut rig = Rig::open(&disk).expect("opens");
