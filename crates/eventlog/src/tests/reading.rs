@@ -106,3 +106,14 @@ async fn a_time_is_found_inside_a_batch() {
         assert_eq!(log.offset_at(TOPIC, 0, time).await, Ok(want), "at {time}");
     }
 }
+
+#[tokio::test]
+async fn a_header_whose_name_is_no_text_is_read_as_it_was_appended() {
+    let log = Bed::new().without_tail().open();
+    let mut record = value("a");
+    record.headers.push(types::Header { name: vec![0xff].into(), value: "v".into() });
+    append(&log, vec![record.clone()]).await;
+    let batches = log.read(TOPIC, 0, 0, 1 << 20).await.expect("is not damaged");
+    let found = batches.iter().flat_map(|batch| batch.records()).next().expect("is there");
+    assert_eq!(found.2.headers, record.headers);
+}
