@@ -189,8 +189,11 @@ fn put_frame(to: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
     to.push(FRAME_END);
 }
 
-/// The first whole frame: kind, payload, and its size.
-fn first_frame(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Fault> {
+/// A whole frame: kind, payload, and its size.
+type Whole<'a> = (u8, &'a [u8], usize);
+
+/// The first whole frame, once it has come.
+fn first_frame(bytes: &[u8]) -> Result<Option<Whole<'_>>, Fault> {
     let Some((&[kind, _, _, length @ ..], rest)) = bytes.split_first_chunk::<7>() else {
         return Ok(None);
     };
