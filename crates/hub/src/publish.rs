@@ -142,6 +142,10 @@ fn check_shape(limits: &Limits, records: &[Record], now: TimestampMs) -> Result<
             return Err(Refusal::new(Code::PayloadTooLarge, message).field(at("headers")));
         }
         for header in &record.headers {
+            if header.name.is_empty() || std::str::from_utf8(&header.name).is_err() {
+                let message = "a header's name is text of at least one character";
+                return Err(Refusal::new(Code::InvalidRequest, message).field(at("headers")));
+            }
             if header.name.len() + header.value.len() > HEADER_BYTES_MAX {
                 let message = format!("a header has at most {HEADER_BYTES_MAX} bytes");
                 return Err(Refusal::new(Code::PayloadTooLarge, message).field(at("headers")));
