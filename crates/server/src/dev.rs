@@ -140,6 +140,8 @@ fn welcome(known: &DevCredentials, file: &Path) -> String {
     let (url, key) = (&known.http_url, &known.api_key);
     let socket = url.replacen("http", "ws", 1);
     let place = file.display();
+    // As it was called: it need not be on the path.
+    let program = std::env::args().next().unwrap_or_else(|| "mainstem".to_owned());
     format!(
         r#"
   Mainstem is up.   Console  {url}/      API  {url}/openapi.json      Admin  {admin}
@@ -148,7 +150,7 @@ fn welcome(known: &DevCredentials, file: &Path) -> String {
 
   Follow, live (curl, then our own client):
     curl -N "{url}/v1/sse?topics=orders&access_token=$KEY"
-    mainstem follow orders --from earliest
+    {program} --credentials {place} follow orders --from earliest
   Publish:
     curl {url}/v1/events -H "Authorization: Bearer $KEY" \
       -H 'content-type: application/json' \
