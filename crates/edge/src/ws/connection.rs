@@ -22,7 +22,7 @@ use types::SubscriptionTag;
 
 /// Bytes an outbox may gather in a turn before it is written at once: beyond this, gathering saves
 /// no more system calls and costs memory.
-const GATHER_BYTES_MAX: usize = 16 * 1024;
+const GATHER_BYTES_MAX: usize = 32 * 1024;
 /// Scratch buffers that one large message has grown are given back.
 const SCRATCH_BYTES_MAX: usize = 256 * 1024;
 
