@@ -95,7 +95,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn world() -> World {
-    World { disk: SystemDisk::shared(), clock: SystemClock::shared(), rng: SystemRng::shared() }
+    World {
+        disk: SystemDisk::shared(),
+        clock: SystemClock::shared(),
+        rng: SystemRng::shared(),
+        keys: None,
+    }
 }
 
 fn open(dir: &Path, partitions: u32, tail_bytes_max: usize) -> Result<Arc<EmbeddedLog>, Fault> {

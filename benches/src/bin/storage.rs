@@ -330,6 +330,7 @@ impl Bench {
             disk: SystemDisk::shared(),
             clock: SystemClock::shared(),
             rng: SystemRng::shared(),
+            keys: None,
         };
         let options = Options { pool_extents: 3, ..Options::new(&dir) };
         let (store, _) = Store::open(world, options, &mut |_, _, _| {})?;

@@ -64,8 +64,12 @@ impl Bed {
     }
 
     pub fn try_open(&self) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
-        let world =
-            World { disk: self.disk.clone(), clock: self.clock.clone(), rng: SeededRng::shared(5) };
+        let world = World {
+            disk: self.disk.clone(),
+            clock: self.clock.clone(),
+            rng: SeededRng::shared(5),
+            keys: None,
+        };
         EmbeddedLog::open(world, self.options.clone(), self.topics.clone())
     }
 

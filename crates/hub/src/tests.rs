@@ -77,8 +77,12 @@ impl Base {
             rng.clone(),
         );
         let authenticator = Arc::new(authenticator.expect("an authenticator"));
-        let world =
-            storage::World { disk: SimDisk::shared(7), clock: clock.clone(), rng: rng.clone() };
+        let world = storage::World {
+            disk: SimDisk::shared(7),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            keys: None,
+        };
         let mut options = eventlog::Options::new("/log");
         options.store.extent_bytes = 1 << 20;
         options.store.free_bytes_min = 0;

@@ -216,6 +216,7 @@ async fn open_log(
         disk: Arc::new(SystemDisk),
         clock: Arc::clone(&world.clock),
         rng: Arc::clone(&world.rng),
+        keys: None,
     };
     // Recovery reads whole extents: not on an async thread.
     let opening = move || EmbeddedLog::open(world, options, specs);

@@ -1,8 +1,9 @@
 //! The durable log on one device: frames of every stream appended to shared, recycled extents by
 //! one writer, one flush for everybody who waits, footers off the acknowledged path, recovery by
 //! scan.
-//! This crate must not know what a record, a topic name, a tenant or a protocol is: a stream is two
-//! numbers, a frame's body is opaque bytes, and the disk, the clock and randomness are injected.
+//! This crate must not know what a record, a topic name or a protocol is: a stream is two numbers, a
+//! tenant is whose key seals a frame, a frame's body is opaque bytes, and the disk, the clock, the
+//! keys and randomness are injected.
 #![forbid(unsafe_code)]
 
 mod append;
@@ -14,6 +15,7 @@ mod extent;
 mod group;
 mod index;
 mod inner;
+mod keys;
 mod layout;
 mod options;
 mod pool;
@@ -29,6 +31,7 @@ mod writer;
 pub use entry::{Entry, ExtentId, Frame, Location, Span, StreamId};
 pub use error::StoreError;
 pub use group::{GROUP_BYTES_MAX, Group, LONE_FRAME_BYTES_MIN, Source};
+pub use keys::{DATA_KEY_BYTES, DataKey, DataKeys, ExtentRef, KeyError, WRAPPED_BYTES, WrappedKey};
 pub use options::{Options, World};
 pub use report::{Damage, DamagedRange, Recovery, Stats};
 pub use store::Store;

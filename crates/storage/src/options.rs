@@ -1,7 +1,7 @@
 //! What the store is told from outside: the world it runs in and its sizes. It must not read any
 //! configuration itself.
 
-use crate::StoreError;
+use crate::{DataKeys, StoreError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stdx::{Clock, Disk, Rng};
@@ -12,6 +12,8 @@ pub struct World {
     pub disk: Arc<dyn Disk>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// The keys that seal what is stored. Without them new frames are plain.
+    pub keys: Option<Arc<dyn DataKeys>>,
 }
 
 pub const EXTENT_BYTES_MIN: u32 = 1 << 20;

@@ -97,7 +97,7 @@ pub fn options() -> Options {
 
 pub fn world(disk: &Arc<SimDisk>) -> World {
     let rng = SeededRng::shared(disk.changes() + 1);
-    World { disk: disk.clone(), clock: ManualClock::shared(1_000), rng }
+    World { disk: disk.clone(), clock: ManualClock::shared(1_000), rng, keys: None }
 }
 
 pub fn extent_path(id: ExtentId) -> PathBuf {

@@ -52,7 +52,7 @@ impl Source for Queue {
 
 fn open(disk: &Arc<SimDisk>) -> Result<(Arc<Store>, storage::Recovery), StoreError> {
     let (clock, rng) = (ManualClock::shared(0), SeededRng::shared(1));
-    let world = World { disk: disk.clone(), clock, rng };
+    let world = World { disk: disk.clone(), clock, rng, keys: None };
     let options = Options { extent_bytes: EXTENT_BYTES, free_bytes_min: 0, ..Options::new(DIR) };
     Store::open(world, options, &mut |_, _, _| {})
 }

@@ -9,6 +9,7 @@ fn world() -> World {
         disk: stdx::disk::SystemDisk::shared(),
         clock: SystemClock::shared(),
         rng: SystemRng::shared(),
+        keys: None,
     }
 }
 

@@ -76,7 +76,7 @@ impl Source for Channel {
 }
 
 fn open(dir: &Path, disk: Arc<dyn Disk>) -> Result<(Arc<Store>, Recovery), StoreError> {
-    let world = World { disk, clock: SystemClock::shared(), rng: SystemRng::shared() };
+    let world = World { disk, clock: SystemClock::shared(), rng: SystemRng::shared(), keys: None };
     let options =
         Options { extent_bytes: 4 << 20, pool_extents: 2, free_bytes_min: 0, ..Options::new(dir) };
     Store::open(world, options, &mut |_, _, _| {})
