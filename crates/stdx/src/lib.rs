@@ -12,3 +12,6 @@ pub mod wheel;
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, File, SystemDisk};
 pub use rng::{Rng, SystemRng};
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! Tests of reading with requests, against a hub in memory and without a socket.
 
 mod conformance;
-mod face;
 mod pages;
 mod waits;
 
