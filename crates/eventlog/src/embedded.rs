@@ -8,6 +8,7 @@ pub(crate) mod core;
 mod directory;
 mod disk;
 pub(crate) mod draft;
+mod driver;
 mod extents;
 mod intake;
 mod lifecycle;
@@ -21,7 +22,8 @@ mod topic;
 
 use self::append::Entered;
 use self::checkpoint::Checkpoint;
-use self::core::Core;
+use self::core::{Blocking, Core};
+pub use self::driver::Driver;
 use self::partition::{Partition, State};
 use crate::{
     Appended, Bounds, Engine, Found, Health, LogError, Observer, Options, Pending, TopicSpec,
@@ -60,20 +62,8 @@ impl EmbeddedLog {
         options: Options,
         topics: Vec<TopicSpec>,
     ) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
-        let failed = |error: std::io::Error| LogError::Failed(error.to_string());
-        world.disk.create_dir(&options.dir).map_err(failed)?;
-        // The store's own index has all that the frames say.
-        let (store, found) = Store::open(world.clone(), options.store.clone(), &mut |_, _, _| {})
-            .map_err(recovery::refused)?;
-        let checkpoint = Checkpoint::read(&*world.disk, &options.dir).map_err(failed)?;
-        let report = recovery::report(&found, &topics);
-        for damage in &report.damaged {
-            tracing::error!(damage, "stored records are damaged: reading them answers an error");
-        }
         let interval = options.maintain_interval;
-        let core = Arc::new(Core::new(world, options, store));
-        core.restore(recovery::Found::new(&found, checkpoint), &found, &topics);
-        core.mark_open().map_err(failed)?;
+        let (core, report) = open_core(world, options, topics, Blocking::Threads)?;
         let source = Arc::clone(&core);
         let writer = Mutex::new(Some(core.store.start(source)));
         let maintainer = interval.map(|interval| Maintainer::start(Arc::clone(&core), interval));
@@ -111,14 +101,47 @@ impl Drop for EmbeddedLog {
     }
 }
 
+fn failed(error: std::io::Error) -> LogError {
+    LogError::Failed(error.to_string())
+}
+
+/// Finds what is in the directory and marks the log as open.
+fn open_core(
+    world: World,
+    options: Options,
+    topics: Vec<TopicSpec>,
+    blocking: Blocking,
+) -> Result<(Arc<Core>, OpenReport), LogError> {
+    world.disk.create_dir(&options.dir).map_err(failed)?;
+    // The store's own index has all that the frames say.
+    let (store, found) = Store::open(world.clone(), options.store.clone(), &mut |_, _, _| {})
+        .map_err(recovery::refused)?;
+    let checkpoint = Checkpoint::read(&*world.disk, &options.dir).map_err(failed)?;
+    let report = recovery::report(&found, &topics);
+    for damage in &report.damaged {
+        tracing::error!(damage, "stored records are damaged: reading them answers an error");
+    }
+    let core = Arc::new(Core::new(world, options, store, blocking));
+    core.restore(recovery::Found::new(&found, checkpoint), &found, &topics);
+    core.mark_open().map_err(failed)?;
+    Ok((core, report))
+}
+
 /// Stops the writer and leaves a clean end. Blocks. Again it does nothing.
 fn end(core: &Core, writer: Option<Writer>) {
+    end_with(core, || {
+        if let Some(writer) = writer {
+            writer.stop();
+        }
+    });
+}
+
+/// As `end`, whatever the writer is.
+fn end_with(core: &Core, stop_writer: impl FnOnce()) {
     if core.is_closed.swap(true, Ordering::AcqRel) {
         return;
     }
-    if let Some(writer) = writer {
-        writer.stop();
-    }
+    stop_writer();
     let why = LogError::Closed;
     let in_flight = std::mem::take(&mut *core.intake.in_flight.lock());
     let carried = std::mem::take(&mut *core.intake.carried.lock());

@@ -9,7 +9,7 @@ mod error;
 mod options;
 mod partitioner;
 
-pub use embedded::{EmbeddedLog, OpenReport};
+pub use embedded::{Driver, EmbeddedLog, OpenReport};
 pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, TopicSpec};
 pub use error::LogError;
 pub use options::{MAINTAIN_INTERVAL, Options};

@@ -10,7 +10,7 @@ use crate::seal::{self, Report, SealJob};
 use crate::{ExtentId, Options, Span, Stats, World};
 use parking_lot::{Condvar, Mutex, RwLock};
 use port::metric;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
@@ -35,7 +35,7 @@ pub struct Inner {
     pub options: Options,
     pub device: Arc<Device>,
     pub pool: Pool,
-    pub extents: RwLock<HashMap<ExtentId, Arc<Extent>>>,
+    pub extents: RwLock<BTreeMap<ExtentId, Arc<Extent>>>,
     pub footers: Footers,
     pub counters: Counters,
     pub bell: Bell,

@@ -9,6 +9,7 @@
 mod append;
 mod cache;
 mod device;
+mod driver;
 mod entry;
 mod error;
 mod extent;
@@ -28,6 +29,7 @@ mod seal;
 mod store;
 mod writer;
 
+pub use driver::Driver;
 pub use entry::{Entry, ExtentId, Frame, Location, Span, StreamId};
 pub use error::StoreError;
 pub use group::{GROUP_BYTES_MAX, Group, LONE_FRAME_BYTES_MIN, Source};

@@ -8,7 +8,7 @@
 //! ```
 
 use bytes::{Buf, BufMut};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use stdx::Disk;
@@ -41,7 +41,8 @@ pub struct Mark {
 pub struct Checkpoint {
     /// Everything acknowledged was stored when the log was closed.
     pub is_clean: bool,
-    pub marks: HashMap<StreamId, Mark>,
+    /// In order, so that the same state is the same bytes.
+    pub marks: BTreeMap<StreamId, Mark>,
 }
 
 impl Checkpoint {

@@ -14,8 +14,18 @@ use storage::{Store, World};
 use tokio::sync::Semaphore;
 use types::{Batch, Durability};
 
+/// Where reads of the device block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocking {
+    /// On the runtime's threads for blocking work.
+    Threads,
+    /// On the caller, who polls: for a simulation, which has one thread.
+    Caller,
+}
+
 pub struct Core {
     pub world: World,
+    pub blocking: Blocking,
     pub options: Options,
     pub store: Arc<Store>,
     pub topics: Topics,
@@ -37,7 +47,7 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(world: World, options: Options, store: Arc<Store>) -> Core {
+    pub fn new(world: World, options: Options, store: Arc<Store>, blocking: Blocking) -> Core {
         Core {
             intake: Intake::new(options.pending_bytes_max),
             tail: Tail::new(options.tail_bytes_max),
@@ -45,6 +55,7 @@ impl Core {
             disk_reads: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
             disk_scans: Arc::new(Semaphore::new(options.disk_scans_max.max(1))),
             world,
+            blocking,
             options,
             store,
             topics: Topics::default(),

@@ -1,7 +1,7 @@
 //! Reading what is stored: which extents hold it, and whole batches out of them. Everything here
 //! blocks, so it runs on the threads for blocking work, a bounded number at a time.
 
-use super::core::Core;
+use super::core::{Blocking, Core};
 use super::partition::{KeyHashes, Partition, Span};
 use crate::{LogError, Pending};
 use std::sync::Arc;
@@ -59,6 +59,9 @@ impl Core {
                 Reading::Scan => &core.disk_scans,
             });
             let place = places.acquire_owned().await.map_err(|_| LogError::Closed)?;
+            if core.blocking == Blocking::Caller {
+                return core.insist(work);
+            }
             let run = tokio::task::spawn_blocking(move || {
                 let _place = place;
                 core.insist(work)

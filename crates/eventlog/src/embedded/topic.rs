@@ -4,7 +4,7 @@
 use super::partition::Partition;
 use crate::{LogError, TopicSpec};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use storage::StreamId;
@@ -107,7 +107,7 @@ impl Topic {
 #[derive(Default)]
 pub struct Topics {
     topics: RwLock<HashMap<TopicId, Arc<Topic>>>,
-    tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    tenants: RwLock<BTreeMap<TenantId, Arc<Tenant>>>,
 }
 
 impl Topics {
@@ -124,8 +124,11 @@ impl Topics {
         topics.get(&id).ok_or(LogError::TopicUnknown)?.partition(number).cloned()
     }
 
+    /// In the order of their numbers, so that what is done with all is done the same way each time.
     pub fn all(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().values().cloned().collect()
+        let mut topics: Vec<_> = self.topics.read().values().cloned().collect();
+        topics.sort_unstable_by_key(|topic| topic.shared.id);
+        topics
     }
 
     pub fn tenant(&self, id: TenantId) -> Arc<Tenant> {
