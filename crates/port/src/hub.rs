@@ -114,6 +114,11 @@ pub trait Hub: Send + Sync + 'static {
         call: PresenceCall,
     ) -> Answer<'a, Vec<PresenceMember>>;
 
+    /// Durable consumers, where the hub has them.
+    fn consumers(&self) -> Option<&dyn crate::Consumers> {
+        None
+    }
+
     /// The hub's part of one edge thread; called once on each, before it accepts.
     fn shard(&self, id: ShardId) -> Box<dyn Shard>;
 }

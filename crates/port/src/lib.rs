@@ -3,6 +3,7 @@
 //! a `Refusal`. Nothing in this crate runs by itself, and no protocol's own word occurs in it.
 #![forbid(unsafe_code)]
 
+pub mod consumers;
 pub mod delivery;
 pub mod feed;
 pub mod hub;
@@ -18,6 +19,7 @@ pub mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
 pub use hub::{

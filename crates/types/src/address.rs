@@ -13,6 +13,8 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// Presence changes travel on this topic of each project, which no client can name: `$` is not a
 /// topic character.
 pub const PRESENCE_TOPIC: &str = "$presence";
+/// Where durable consumers of a project keep their state; likewise not to be named by clients.
+pub const CONSUMERS_TOPIC: &str = "$consumers";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
@@ -43,6 +45,16 @@ impl TopicName {
     /// The project's presence topic; see `PRESENCE_TOPIC`.
     pub fn presence() -> TopicName {
         TopicName(PRESENCE_TOPIC.into())
+    }
+
+    /// The project's topic of consumer states; see `CONSUMERS_TOPIC`.
+    pub fn consumers() -> TopicName {
+        TopicName(CONSUMERS_TOPIC.into())
+    }
+
+    /// One of the platform's own, which clients can neither name nor see in a list.
+    pub fn is_internal(&self) -> bool {
+        self.0.starts_with('$')
     }
 
     pub fn as_str(&self) -> &str {

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod batch;
+pub mod consumer;
 pub mod cursor;
 pub mod filter;
 pub mod id;
@@ -15,6 +16,7 @@ pub mod topic;
 
 pub use address::{Key, TopicName};
 pub use batch::{BadBatch, Batch, BatchBuilder};
+pub use consumer::{ConsumerConfig, ConsumerName};
 pub use cursor::{From, Position, Positions};
 pub use filter::Filter;
 pub use id::{KeyId, PrincipalId, ProjectId, SubscriptionTag, TenantId, TopicId};
