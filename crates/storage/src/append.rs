@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stdx::File;
+use types::TimestampMs;
 
 /// Free space is asked for after this many commits or this much time, whichever comes first.
 const SPACE_CHECK_COMMITS: u32 = 256;
@@ -47,6 +48,8 @@ struct OpenExtent {
     len: u64,
     sequence: u64,
     frame_next: u64,
+    /// When the last commit was written.
+    written_at: TimestampMs,
 }
 
 #[derive(Default)]
@@ -208,6 +211,7 @@ impl Appender {
             len: spare.len,
             sequence: 0,
             frame_next: 0,
+            written_at: self.open.as_ref().map_or(0, |open| open.written_at),
         };
         self.inner.pool.set_open(Some(next.view()));
         self.inner.extents.write().insert(extent.id, extent);
@@ -230,6 +234,7 @@ impl Appender {
             &mut self.buffer
         };
         let bytes = buffer.first_mut(padded as usize);
+        open.written_at = open.written_at.max(self.inner.world.clock.now_ms());
         open.encode(frames, total as usize, bytes, &mut self.entries);
         open.preparation.claim(open.position + padded);
         match self.inner.device.write(&*open.file, bytes, open.position) {
@@ -320,6 +325,7 @@ impl OpenExtent {
             frame_first: self.frame_next,
             frames: frames.len() as u32,
             total_bytes: total as u32,
+            written_at: self.written_at,
         };
         let mut at = commit::HEADER_BYTES;
         if let Some(head) = out.first_chunk_mut() {
@@ -363,6 +369,7 @@ impl OpenExtent {
         self.data_end = self.position + total;
         self.position += padded;
         self.position_seen.store(self.position, Ordering::Relaxed);
+        self.extent.data_end.store(self.position, Ordering::Release);
         self.sequence += 1;
         self.frame_next += frames.len() as u64;
     }

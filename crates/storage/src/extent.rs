@@ -3,8 +3,8 @@
 
 use crate::device::Device;
 use crate::index::LiveIndex;
-use crate::layout::Seal;
 use crate::layout::trailer::Trailer;
+use crate::layout::{BLOCK_BYTES, Seal};
 use crate::{ExtentId, StoreError};
 use parking_lot::{Mutex, RwLock};
 use std::io;
@@ -17,6 +17,8 @@ pub struct Extent {
     pub seal: Seal,
     /// Length of the file: shrinks when a mostly empty extent is sealed.
     pub len: AtomicU64,
+    /// Up to here the file holds acknowledged commits, padding included.
+    pub data_end: AtomicU64,
     /// How far the file was ever written, for the pool when it is released.
     pub prepared_bytes: AtomicU64,
     pub knowledge: RwLock<Knowledge>,
@@ -48,6 +50,7 @@ impl Extent {
             id,
             seal,
             len: AtomicU64::new(len),
+            data_end: AtomicU64::new(BLOCK_BYTES as u64),
             prepared_bytes: AtomicU64::new(0),
             knowledge: RwLock::new(knowledge),
             file_lock: Mutex::new(()),

@@ -4,6 +4,7 @@
 
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge, Phase};
+use crate::pin::Pins;
 use crate::pool::Pool;
 use crate::read::Footers;
 use crate::seal::{self, Report, SealJob};
@@ -38,6 +39,7 @@ pub struct Inner {
     pub extents: RwLock<BTreeMap<ExtentId, Arc<Extent>>>,
     pub footers: Footers,
     pub counters: Counters,
+    pub pins: Pins,
     pub bell: Bell,
     sealed: Mutex<Vec<Span>>,
     jobs: Mutex<Jobs>,
@@ -134,6 +136,7 @@ impl Inner {
             pool,
             extents: RwLock::default(),
             counters: Counters::default(),
+            pins: Pins::default(),
             bell: Bell::default(),
             sealed: Mutex::default(),
             jobs: Mutex::default(),

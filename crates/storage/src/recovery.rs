@@ -105,6 +105,7 @@ impl Recovered {
             match read::read_directory(device, &extent, &trailer) {
                 Ok(directory) => {
                     self.recovery.spans.extend(read::spans(&extent, &directory));
+                    extent.data_end.store(round_up(trailer.data_end), Ordering::Relaxed);
                     *extent.knowledge.write() = Knowledge::Sealed(trailer);
                     self.extents.push(Arc::new(extent));
                     return Ok(());
@@ -147,6 +148,7 @@ impl Recovered {
             return reuse(device, pool, &found);
         }
         spare.preparation.claim(round_up(scan.data_end));
+        extent.data_end.store(round_up(scan.data_end), Ordering::Relaxed);
         self.recovery.spans.extend(scan.index.spans(found.id, seal.generation));
         // A footer would hide the damage from the next start, so there is none.
         let is_whole = scan.damage.is_empty();

@@ -9,14 +9,15 @@ use crate::prepare::Preparation;
 use crate::read::{self, Live};
 use crate::writer::Writer;
 use crate::{
-    Entry, ExtentId, Location, Options, Recovery, Source, Span, Stats, StoreError, StreamId, World,
-    recovery,
+    Entry, ExtentId, Location, Options, Pin, Recovery, Source, Span, Stats, StoreError, StreamId,
+    World, recovery,
 };
 use bytes::Bytes;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use types::Offset;
 
 /// One directory of extents, held by one process.
@@ -187,9 +188,15 @@ impl Store {
         self.inner.take_sealed()
     }
 
+    /// Holds every extent in place until the pin's `cut`, and from then on those of the cut. The
+    /// lease is how long the holder may be without progress; see `Pin::renew`.
+    pub fn pin(&self, lease: Duration) -> Result<Pin, StoreError> {
+        Pin::all(Arc::clone(&self.inner), lease)
+    }
+
     /// No stream needs the extent any more: its file goes back to the pool, or away when the pool
-    /// is full. Blocking. `InUse` while it is open or being sealed, `Recycled` when that generation
-    /// is gone. After an `Io` error it may be there again at the next start.
+    /// is full. Blocking. `InUse` while it is open, being sealed or pinned, `Recycled` when that
+    /// generation is gone. After an `Io` error it may be there again at the next start.
     pub fn release(&self, extent: ExtentId, generation: u64) -> Result<(), StoreError> {
         let found = self.remove_from_map(extent, generation)?;
         // Whoever is cutting the file ends first: afterwards nobody begins to.
@@ -221,6 +228,9 @@ impl Store {
         if let Knowledge::Live { phase: Phase::Open | Phase::Sealing, .. } =
             &*found.knowledge.read()
         {
+            return Err(StoreError::InUse(id));
+        }
+        if self.inner.pins.hold(&self.inner, id, generation) {
             return Err(StoreError::InUse(id));
         }
         extents.remove(&id).ok_or(StoreError::NotFound(id))

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod layouts;
 mod panics;
+mod pins;
 mod real_disk;
 mod sealing;
 mod space;

@@ -3,6 +3,7 @@
 
 use super::fields::{Fields, Slots};
 use super::{Seal, VERSION, checksum};
+use types::TimestampMs;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"MSCM");
 pub const HEADER_BYTES: usize = 64;
@@ -17,6 +18,9 @@ pub struct CommitHeader {
     pub frames: u32,
     /// Bytes with this header and without padding.
     pub total_bytes: u32,
+    /// When it was written, as far as the clock is right; 0 when that is not known. Never falls
+    /// within an extent, so that a moment in time is a place in it.
+    pub written_at: TimestampMs,
 }
 
 impl CommitHeader {
@@ -32,6 +36,7 @@ impl CommitHeader {
         slots.u64(self.frame_first);
         slots.u32(self.frames);
         slots.u32(self.total_bytes);
+        slots.i64(self.written_at);
         let crc = checksum(self.seal.salt, &[&out[4..]]);
         out[..4].copy_from_slice(&crc.to_le_bytes());
     }
@@ -57,6 +62,7 @@ impl CommitHeader {
             frame_first: fields.u64()?,
             frames: fields.u32()?,
             total_bytes: fields.u32()?,
+            written_at: fields.i64()?,
         };
         (header.total_bytes as usize >= HEADER_BYTES).then_some(header)
     }

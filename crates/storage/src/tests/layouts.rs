@@ -47,10 +47,18 @@ fn a_torn_header_is_the_old_or_the_new_one() {
     assert_eq!(Header::decode(&torn), Some(free));
 }
 
+const COMMIT: CommitHeader = CommitHeader {
+    seal: SEAL,
+    sequence: 4,
+    frame_first: 11,
+    frames: 2,
+    total_bytes: 900,
+    written_at: 0,
+};
+
 #[test]
 fn commit_headers_fit_their_extent_only() {
-    let header =
-        CommitHeader { seal: SEAL, sequence: 4, frame_first: 11, frames: 2, total_bytes: 900 };
+    let header = CommitHeader { written_at: 1_700, ..COMMIT };
     let mut bytes = [0; commit::HEADER_BYTES];
     header.encode(&mut bytes);
     assert_eq!(CommitHeader::decode(&bytes, SEAL), Some(header));
