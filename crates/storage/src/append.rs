@@ -115,12 +115,13 @@ impl Appender {
             Err(StoreError::Failed(reason)) => self.inner.fail(reason.clone()),
             Err(_) => {}
         }
-        group.clear();
-        self.group = group;
         match &outcome {
             Ok(()) => source.settled(Ok(&self.entries)),
             Err(error) => source.settled(Err(error)),
         }
+        // Whoever waits is told first: freeing the frames is nobody's hurry.
+        group.clear();
+        self.group = group;
         Turn::Settled
     }
 

@@ -4,7 +4,7 @@
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge, Phase};
-use crate::index::{self, LiveIndex, Row, StreamIndex};
+use crate::index::{self, LiveIndex, Row, StreamView};
 use crate::layout::BLOCK_BYTES;
 use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
 use crate::layout::frame;
@@ -135,17 +135,17 @@ fn entries_of(extent: &Extent, rows: &[Row]) -> Arc<[Entry]> {
 
 /// The stream's frames from memory, or the trailer that says where they are on disk.
 pub fn live_entries(extent: &Extent, stream: StreamId) -> Live<Arc<[Entry]>> {
-    let copied = copy_live(extent, stream, |held| held.rows().to_vec());
+    let copied = copy_live(extent, stream, |held| held.rows());
     copied.map(|rows| entries_of(extent, &index::sort_rows(rows)))
 }
 
 pub fn live_keys(extent: &Extent, stream: StreamId) -> Live<Keys> {
-    let copied = copy_live(extent, stream, |held| held.keys().to_vec());
+    let copied = copy_live(extent, stream, |held| held.keys());
     copied.map(|keys| index::sort_keys(keys).into())
 }
 
 /// Only copies under the lock, since the writer needs it before it acknowledges.
-fn copy_live<T>(extent: &Extent, stream: StreamId, copy: fn(&StreamIndex) -> T) -> Live<T> {
+fn copy_live<T>(extent: &Extent, stream: StreamId, copy: fn(StreamView<'_>) -> T) -> Live<T> {
     match &*extent.knowledge.read() {
         Knowledge::Sealed(trailer) => Live::OnDisk(*trailer),
         Knowledge::Live { index, .. } => match index.get(&stream) {

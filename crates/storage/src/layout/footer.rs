@@ -4,7 +4,7 @@
 use super::fields::{Fields, Slots};
 use super::{BLOCK_BYTES, checksum, round_up};
 use crate::StreamId;
-use crate::index::{LiveIndex, Row};
+use crate::index::{LiveIndex, Row, Sum};
 use types::{Offset, TopicId};
 
 pub const DIRECTORY_ROW_BYTES: usize = 64;
@@ -97,24 +97,25 @@ pub fn encode(index: &LiveIndex, salt: u64) -> EncodedFooter {
     let mut bytes = vec![0; streams.len() * DIRECTORY_ROW_BYTES];
     let mut directory = Vec::with_capacity(streams.len());
     for (stream, held) in streams {
-        let keys = held.keys_sorted();
+        let (rows, keys) = (held.rows_sorted(), held.keys_sorted());
         let section_at = bytes.len();
-        for row in held.rows_sorted() {
+        for row in &rows {
             let mut entry = [0; ENTRY_BYTES];
-            encode_row(&row, &mut entry);
+            encode_row(row, &mut entry);
             bytes.extend_from_slice(&entry);
         }
         for (key, offset) in &keys {
             bytes.extend_from_slice(&key.to_le_bytes());
             bytes.extend_from_slice(&offset.to_le_bytes());
         }
+        let sum = Sum::of(&rows);
         directory.push(DirectoryRow {
             stream,
-            frames: held.frames(),
-            first_offset: held.first_offset(),
-            next_offset: held.next_offset(),
-            max_timestamp: held.max_timestamp(),
-            bytes: held.bytes(),
+            frames: sum.frames,
+            first_offset: sum.first_offset,
+            next_offset: sum.next_offset,
+            max_timestamp: sum.max_timestamp,
+            bytes: sum.bytes,
             // An extent has at most 1 GiB and the footer is inside it.
             section_at: section_at as u32,
             keys: keys.len() as u32,
