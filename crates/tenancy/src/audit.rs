@@ -137,6 +137,18 @@ fn read(row: table::Model) -> Result<AuditRecord> {
 }
 
 impl Tenancy {
+    /// Writes down what was done to the node itself, of which no table holds anything.
+    pub async fn note(
+        &self,
+        action: &'static str,
+        target: &str,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let change = self.change(by).await?;
+        change.commit(Entry { tenant: None, project: None, action, target: &target, details }).await
+    }
+
     pub(crate) async fn change<'a>(&'a self, actor: &'a Actor) -> Result<Change<'a>> {
         let transaction = self.begin().await?;
         Ok(Change { transaction, tenancy: self, actor, at: self.ids.now_ms() })

@@ -88,7 +88,7 @@ fn connect_options(options: &Options, connections_max: u32) -> ConnectOptions {
     wanted
 }
 
-async fn open(options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
+pub(crate) async fn open(options: &Options) -> Result<(DatabaseConnection, DatabaseConnection)> {
     if !options.is_sqlite() {
         let pool = Database::connect(connect_options(options, options.connections_max)).await?;
         return Ok((pool.clone(), pool));

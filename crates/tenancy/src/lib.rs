@@ -10,6 +10,7 @@
 mod audit;
 mod bootstrap;
 mod connect;
+mod dump;
 mod entity;
 mod error;
 mod ids;
@@ -30,6 +31,7 @@ mod users;
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
 pub use bootstrap::Bootstrapped;
 pub use connect::{Options, Tenancy};
+pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
 pub use error::TenancyError;
 pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};
 pub use page::{PAGE_ITEMS_MAX, Page};

@@ -3,6 +3,7 @@
 
 mod audit;
 mod connect;
+mod dump;
 mod isolation;
 mod keys;
 mod node;
