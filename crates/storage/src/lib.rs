@@ -18,6 +18,7 @@ mod index;
 mod inner;
 mod keys;
 mod layout;
+pub mod offline;
 mod options;
 mod pin;
 mod pool;

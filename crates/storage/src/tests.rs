@@ -5,6 +5,7 @@ mod appending;
 mod crash;
 mod damage;
 mod layouts;
+mod offline;
 mod panics;
 mod pins;
 mod real_disk;

@@ -62,6 +62,16 @@ pub fn encode(frame: &Frame, seal: Seal, sequence: u64, out: &mut [u8]) {
     out[..CHECKED_FROM].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Gives a frame that `decode` accepted another number in its extent.
+pub fn renumber(frame: &mut [u8], salt: u64, sequence: u64) {
+    const SEQUENCE_AT: usize = 28;
+    if let Some(slot) = frame.get_mut(SEQUENCE_AT..SEQUENCE_AT + 8) {
+        slot.copy_from_slice(&sequence.to_le_bytes());
+        let crc = checksum(salt, &[&frame[CHECKED_FROM..]]);
+        frame[..CHECKED_FROM].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
 /// The length a header claims, unchecked: a hint where to look after a damaged frame.
 pub fn claimed_bytes(bytes: &[u8]) -> Option<u32> {
     let mut fields = Fields(bytes.get(CHECKED_FROM..)?);
