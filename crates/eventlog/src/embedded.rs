@@ -10,6 +10,7 @@ mod disk;
 pub(crate) mod draft;
 mod driver;
 mod extents;
+mod held;
 mod intake;
 mod lifecycle;
 mod partition;
@@ -19,8 +20,9 @@ mod retention;
 mod search;
 mod tail;
 mod topic;
+mod transact;
+mod transaction;
 
-use self::append::Entered;
 use self::checkpoint::Checkpoint;
 use self::core::{Blocking, Core};
 pub use self::driver::Driver;
@@ -29,7 +31,6 @@ use crate::{
     Appended, Bounds, Engine, Found, Health, LogError, Observer, Options, Pending, TopicSpec,
 };
 use parking_lot::{Condvar, Mutex};
-use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -122,7 +123,8 @@ fn open_core(
         tracing::error!(damage, "stored records are damaged: reading them answers an error");
     }
     let core = Arc::new(Core::new(world, options, store, blocking));
-    core.restore(recovery::Found::new(&found, checkpoint), &found, &topics);
+    let own = [transact::decisions_topic()];
+    core.restore(recovery::Found::new(&found, checkpoint), &found, own.iter().chain(&topics));
     core.mark_open().map_err(failed)?;
     Ok((core, report))
 }
@@ -146,7 +148,7 @@ fn end_with(core: &Core, stop_writer: impl FnOnce()) {
     let in_flight = std::mem::take(&mut *core.intake.in_flight.lock());
     let carried = std::mem::take(&mut *core.intake.carried.lock());
     for flight in in_flight.into_iter().chain(carried) {
-        core.refuse(flight.waiters, flight.charged_bytes, &why);
+        core.refuse_flight(flight, &why);
     }
     for topic in core.topics.all() {
         for partition in &topic.partitions {
@@ -212,6 +214,7 @@ impl Engine for EmbeddedLog {
             let state = State {
                 start: first,
                 visible: first,
+                settled: first,
                 next: first,
                 floor: first,
                 ..State::default()
@@ -236,14 +239,14 @@ impl Engine for EmbeddedLog {
         partition: types::Partition,
         records: Vec<Record>,
     ) -> Pending<Appended> {
-        match self.core.enter(topic, partition, &records) {
-            Ok(Entered::Done(appended)) => Box::pin(ready(Ok(appended))),
-            // The sender goes without an answer only when the log goes.
-            Ok(Entered::Waits(answer)) => {
-                Box::pin(async move { answer.await.unwrap_or(Err(LogError::Closed)) })
-            }
-            Err(error) => Box::pin(ready(Err(error))),
-        }
+        self.core.append(topic, partition, &records)
+    }
+
+    fn transact(
+        &self,
+        parts: Vec<(TopicId, types::Partition, Vec<Record>)>,
+    ) -> Pending<Vec<Appended>> {
+        self.core.transact(parts)
     }
 
     fn read(

@@ -88,6 +88,12 @@ pub trait Engine: Send + Sync + 'static {
         records: Vec<Record>,
     ) -> Pending<Appended>;
 
+    /// Appends to several partitions, of one topic or several: all of it or nothing, whenever the
+    /// process ends, and readers of a partition see its part when all is durable. Answers in the
+    /// order of the parts. The records enter their partitions before this returns. `Unsupported`
+    /// for a topic that stores nothing, unless there is only one part.
+    fn transact(&self, parts: Vec<(TopicId, Partition, Vec<Record>)>) -> Pending<Vec<Appended>>;
+
     /// Whole batches in order, from the one that holds `from` (its earlier records included) or
     /// the first one after it: at least one if any, up to about `bytes_max` together. Empty at
     /// the end. `OffsetGone` when `from` is before the start.

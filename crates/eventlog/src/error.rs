@@ -36,6 +36,12 @@ pub enum LogError {
     /// The append has more records or bytes than the log takes at once.
     #[error("the append is larger than the log takes at once")]
     TooLarge,
+    /// There is no such transaction, or not any more.
+    #[error("the transaction is not open")]
+    TransactionUnknown,
+    /// What was asked for cannot be done with this topic or these records.
+    #[error("{0}")]
+    Unsupported(&'static str),
     #[error("the log is closed")]
     Closed,
 }

@@ -17,6 +17,9 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// Appends waiting for the device, all partitions together; beyond it they answer `Busy`.
     pub pending_bytes_max: usize,
+    /// Stored records that wait in memory for a transaction to be decided, all together; beyond it
+    /// appends behind one answer `Busy`.
+    pub held_bytes_max: usize,
     /// Memory for the key listings of all topics together.
     pub key_directory_bytes_max: usize,
     /// Reads from the device at the same time; further ones wait.
@@ -37,6 +40,7 @@ impl Options {
             dir,
             tail_bytes_max: 32 << 20,
             pending_bytes_max: 64 << 20,
+            held_bytes_max: 64 << 20,
             key_directory_bytes_max: 32 << 20,
             disk_reads_max: 16,
             disk_scans_max: 4,

@@ -9,6 +9,7 @@ mod reading;
 mod real_disk;
 mod recovery;
 mod retention;
+mod transactions;
 
 use crate::{EmbeddedLog, Engine, LogError, Observer, OpenReport, Options, TopicSpec};
 use bytes::Bytes;

@@ -34,6 +34,9 @@ pub fn refusal_of(error: LogError) -> Refusal {
             format!("the stored records {from} to {to} are damaged and are not skipped silently"),
         )
         .hint("read from after the range, and restore it from a backup"),
+        LogError::TransactionUnknown => Refusal::new(Code::Conflict, "the transaction is not open")
+            .hint("it was ended, or it took too long; begin a new one"),
+        LogError::Unsupported(why) => Refusal::new(Code::Unsupported, why),
         LogError::Closed => Refusal::new(Code::Draining, "the server is shutting down"),
         LogError::Failed(cause) => {
             tracing::error!(%cause, "the log refuses work");

@@ -10,9 +10,11 @@
 //! The checksum covers everything from the attributes on: offset and epoch are the log's to set.
 
 mod builder;
+mod stamp;
 mod wire;
 
 pub use builder::{BatchBuilder, BatchFull};
+pub use stamp::{Producer, Stamp, sequence_after};
 pub use wire::RecordView;
 
 use crate::{Offset, Record, TimestampMs};
@@ -54,6 +56,7 @@ pub struct Batch {
     count: u32,
     base_timestamp: TimestampMs,
     max_timestamp: TimestampMs,
+    stamp: Option<Stamp>,
 }
 
 impl Batch {
@@ -67,6 +70,7 @@ impl Batch {
             count: header.count,
             base_timestamp: header.base_timestamp,
             max_timestamp,
+            stamp: header.stamp,
             bytes,
         })
     }
@@ -102,6 +106,11 @@ impl Batch {
     /// The greatest timestamp of its records.
     pub fn max_timestamp(&self) -> TimestampMs {
         self.max_timestamp
+    }
+
+    /// Its writer, if the writer says who it is.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.stamp
     }
 
     /// The same records at another place in the log.

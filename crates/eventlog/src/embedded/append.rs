@@ -4,8 +4,9 @@
 use super::core::Core;
 use super::draft::{self, Acknowledge, Waiter};
 use super::partition::{Partition, State, TailBatch};
-use crate::{Appended, LogError};
+use crate::{Appended, LogError, Pending};
 use parking_lot::MutexGuard;
+use std::future::ready;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::batch::BATCH_BYTES_MAX;
@@ -18,7 +19,7 @@ use types::{Batch, Durability, Offset, Record, TimestampMs, TopicId};
 pub const UNSTORED_RECORDS_MAX: usize = 1 << 20;
 
 /// What the store adds to a batch, as `Store::frame_bytes_max` says.
-const FRAME_HEADER_BYTES: usize = 96;
+pub const FRAME_HEADER_BYTES: usize = 96;
 
 const _: () = assert!(RECORDS_PER_APPEND_MAX <= UNSTORED_RECORDS_MAX);
 
@@ -38,6 +39,22 @@ struct Entry<'a> {
 }
 
 impl Core {
+    pub fn append(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        records: &[Record],
+    ) -> Pending<Appended> {
+        match self.enter(topic, partition, records) {
+            Ok(Entered::Done(appended)) => Box::pin(ready(Ok(appended))),
+            // The sender goes without an answer only when the log goes.
+            Ok(Entered::Waits(answer)) => {
+                Box::pin(async move { answer.await.unwrap_or(Err(LogError::Closed)) })
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
     pub fn enter(
         &self,
         topic: TopicId,
@@ -70,7 +87,7 @@ impl Core {
     }
 
     /// What the records take at most as a batch.
-    fn check_size(&self, records: &[Record]) -> Result<usize, LogError> {
+    pub fn check_size(&self, records: &[Record]) -> Result<usize, LogError> {
         let bytes = draft::batch_bytes_max(records);
         let size = records.iter().map(Record::size).sum::<usize>();
         // A frame is the batch, its own header and the hashes of the keys.
@@ -87,6 +104,7 @@ impl Core {
         let state = entry.partition.state.lock();
         match &state.gone {
             Some(gone) => Err(gone.clone()),
+            None if !state.held.is_empty() && !self.transactions.may_hold() => Err(LogError::Busy),
             None => Ok(self.join_draft(entry, state)),
         }
     }
@@ -105,7 +123,7 @@ impl Core {
     }
 
     /// Lets the writer know of the partition's drafts.
-    fn queue(&self, partition: &Arc<Partition>, mut state: MutexGuard<'_, State>) {
+    pub fn queue(&self, partition: &Arc<Partition>, mut state: MutexGuard<'_, State>) {
         let was_queued = std::mem::replace(&mut state.is_queued, true);
         drop(state);
         if !was_queued {
@@ -139,8 +157,8 @@ impl Core {
         if let Some(gone) = &state.gone {
             return Err(gone.clone());
         }
-        if state.waiting_batches > 0 {
-            // The topic was durable a moment ago: what follows must not be seen before it.
+        if state.must_wait() {
+            // What follows what is not seen yet must not be seen before it.
             drop(order);
             self.intake.discharge(charged_bytes - entry.bytes);
             return Ok(self.join_draft(entry, state));
@@ -155,6 +173,7 @@ impl Core {
         }
         state.tail.push_back(tail.clone());
         state.visible = state.next;
+        state.settled = state.next;
         self.queue(entry.partition, state);
         self.announce(entry.partition, &tail.batch);
         drop(order);
@@ -168,7 +187,7 @@ impl Core {
         if let Some(gone) = &state.gone {
             return Err(gone.clone());
         }
-        if state.waiting_batches > 0 {
+        if state.must_wait() {
             drop(order);
             self.intake.admit(entry.bytes)?;
             return Ok(self.join_draft(entry, state));
@@ -177,6 +196,7 @@ impl Core {
         let batch = prepared.at(base_offset)?.batch;
         state.next = batch.next_offset();
         state.visible = state.next;
+        state.settled = state.next;
         drop(state);
         self.announce(entry.partition, &batch);
         drop(order);

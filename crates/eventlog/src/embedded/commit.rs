@@ -11,9 +11,10 @@ use storage::{Entry, Group, Options, Source, StoreError};
 
 impl Source for Core {
     fn gather(&self, group: &mut Group) {
-        if !self.intake.may_gather() {
+        if !self.intake.may_gather() && !self.transactions.has_ready() {
             return;
         }
+        self.transactions.begin_turn();
         while let Some(flight) = self.next_flight() {
             match group.push(flight.frame(flight.partition.stream)) {
                 Ok(()) => self.intake.in_flight.lock().push(flight),
@@ -68,8 +69,16 @@ impl Core {
         if let Some(flight) = self.intake.carried.lock().pop_front() {
             return Some(flight);
         }
+        // Those of the turn before come first, those of this turn last, so that a decision often
+        // shares the flush of what it decides and never waits for long.
+        if let Some(flight) = self.next_decisions() {
+            return Some(flight);
+        }
         loop {
-            let partition = self.intake.next_ready()?;
+            let Some(partition) = self.intake.next_ready() else {
+                self.transactions.begin_turn();
+                return self.next_decisions();
+            };
             let mut state = partition.state.lock();
             let draft = state.drafts.pop_front();
             state.is_queued = !state.drafts.is_empty();
@@ -80,8 +89,18 @@ impl Core {
             }
             // A draft that was given up meanwhile leaves nothing to do.
             if let Some(flight) = draft.and_then(|draft| draft.finish(partition)) {
+                self.note_taken(&flight);
                 return Some(flight);
             }
+        }
+    }
+
+    /// The writer has one of a transaction's batches: with the last one its decision may follow.
+    fn note_taken(&self, flight: &Flight) {
+        if let Some(transaction) = &flight.transaction
+            && transaction.taken()
+        {
+            self.transactions.make_ready(Arc::clone(transaction));
         }
     }
 
@@ -92,20 +111,30 @@ impl Core {
         if let Some(gone) = state.gone.clone() {
             drop(state);
             drop(order);
+            // The rest of a transaction is not less true for a topic that was dropped meanwhile.
             return self.refuse(flight.waiters, flight.charged_bytes, &gone);
         }
         state.stored(entry, &self.extents);
         partition.shared.add_bytes(u64::from(entry.location.len));
         let tail = TailBatch { batch: Arc::clone(&flight.batch), keys: flight.keys };
+        let mut is_held = false;
         match flight.acknowledge {
             Acknowledge::AfterFlush => {
                 state.waiting_batches -= 1;
-                state.visible = entry.next_offset();
-                let bytes = tail.memory_bytes();
-                state.tail.push_back(tail);
-                drop(state);
-                self.tail.admit(partition, std::iter::once(bytes));
-                self.announce(partition, &flight.batch);
+                if flight.transaction.is_some() || !state.held.is_empty() {
+                    self.transactions.hold(tail.memory_bytes());
+                    state.hold(tail, flight.transaction);
+                    is_held = true;
+                    drop(state);
+                } else {
+                    state.visible = entry.next_offset();
+                    state.settled = state.visible;
+                    let bytes = tail.memory_bytes();
+                    state.tail.push_back(tail);
+                    drop(state);
+                    self.tail.admit(partition, std::iter::once(bytes));
+                    self.announce(partition, &flight.batch);
+                }
             }
             Acknowledge::AtAppend => {
                 state.unstored_records -= flight.batch.count() as usize;
@@ -123,11 +152,16 @@ impl Core {
             }
         }
         drop(order);
+        if is_held {
+            // What it waits for may be decided already.
+            self.show_decided(partition);
+        }
         self.intake.discharge(flight.charged_bytes);
         for waiter in flight.waiters {
             // A publisher that went away needs no answer.
             let _ = waiter.reply.send(Ok(waiter.appended));
         }
+        self.decided(flight.decisions);
     }
 
     /// Nothing of the group was written. Waiting publishers are told, and their offsets are given
@@ -148,7 +182,7 @@ impl Core {
         drop(carried);
         for flight in waiting {
             self.roll_back(&flight.partition, &LogError::Full);
-            self.refuse(flight.waiters, flight.charged_bytes, &LogError::Full);
+            self.refuse_flight(flight, &LogError::Full);
         }
     }
 
@@ -160,6 +194,17 @@ impl Core {
     pub fn refuse_drafts(&self, drafts: Vec<Draft>, why: &LogError) {
         for draft in drafts {
             self.refuse(draft.waiters, draft.charged_bytes, why);
+            if let Some(transaction) = draft.transaction {
+                self.abort(&transaction, why);
+            }
+        }
+    }
+
+    /// Nothing of it was written.
+    pub fn refuse_flight(&self, flight: Flight, why: &LogError) {
+        self.refuse(flight.waiters, flight.charged_bytes, why);
+        for transaction in flight.transaction.iter().chain(&flight.decisions) {
+            self.abort(transaction, why);
         }
     }
 
@@ -184,7 +229,7 @@ impl Core {
             }
         }
         drop(state);
-        self.refuse(flight.waiters, flight.charged_bytes, &LogError::TooLarge);
+        self.refuse_flight(flight, &LogError::TooLarge);
     }
 
     /// What is on the device is unknown now: nothing more is acknowledged in this process.
@@ -195,6 +240,9 @@ impl Core {
         let why = LogError::Failed(reason);
         let carried = std::mem::take(&mut *self.intake.carried.lock());
         for flight in flights.into_iter().chain(carried) {
+            for transaction in flight.transaction.iter().chain(&flight.decisions) {
+                transaction.lose(&why);
+            }
             self.refuse(flight.waiters, flight.charged_bytes, &why);
         }
         while let Some(partition) = self.intake.next_ready() {

@@ -6,6 +6,8 @@ use super::intake::Intake;
 use super::partition::Partition;
 use super::tail::Tail;
 use super::topic::Topics;
+use super::transact::DECISIONS;
+use super::transaction::Transactions;
 use crate::{Observer, Options};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +35,7 @@ pub struct Core {
     pub tail: Tail,
     pub extents: Extents,
     pub directory: Directory,
+    pub transactions: Transactions,
     pub observer: OnceLock<Arc<dyn Observer>>,
     pub disk_reads: Arc<Semaphore>,
     pub disk_scans: Arc<Semaphore>,
@@ -52,6 +55,7 @@ impl Core {
             intake: Intake::new(options.pending_bytes_max),
             tail: Tail::new(options.tail_bytes_max),
             directory: Directory::new(options.key_directory_bytes_max),
+            transactions: Transactions::new(options.held_bytes_max),
             disk_reads: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
             disk_scans: Arc::new(Semaphore::new(options.disk_scans_max.max(1))),
             world,
@@ -79,6 +83,10 @@ impl Core {
     /// Tells everybody who waits for new records. The caller holds the partition's `order`.
     pub fn announce(&self, partition: &Partition, batch: &Arc<Batch>) {
         partition.shared.moved.notify_waiters();
+        // The log's own stream is nobody's business.
+        if partition.stream.topic == DECISIONS {
+            return;
+        }
         if let Some(observer) = self.observer.get() {
             observer.committed(partition.shared.id, partition.stream.partition, batch);
         }

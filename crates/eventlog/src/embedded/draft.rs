@@ -6,9 +6,10 @@ use std::sync::Arc;
 use storage::{Frame, StreamId};
 use tokio::sync::oneshot;
 use types::batch::BATCH_HEADER_BYTES;
-use types::{Batch, BatchBuilder, Offset, Record, TimestampMs};
+use types::{Batch, BatchBuilder, Offset, Record, Stamp, TimestampMs};
 
 use super::partition::Partition;
+use super::transaction::Transaction;
 
 /// A draft is closed before it passes this, so that two fit one commit. A single larger append
 /// makes a larger batch.
@@ -42,6 +43,8 @@ pub struct Draft {
     pub waiters: Vec<Waiter>,
     /// What it counts against the bound on waiting bytes.
     pub charged_bytes: usize,
+    /// What it is a part of; nothing joins it then.
+    pub transaction: Option<Arc<Transaction>>,
 }
 
 impl Draft {
@@ -52,12 +55,27 @@ impl Draft {
             acknowledge,
             waiters: Vec::new(),
             charged_bytes: 0,
+            transaction: None,
         }
+    }
+
+    /// A part of a transaction.
+    pub fn stamped(
+        base_offset: Offset,
+        stamp: Stamp,
+        transaction: Arc<Transaction>,
+        records_bytes: usize,
+    ) -> Draft {
+        let draft = Draft::new(base_offset, Acknowledge::AfterFlush, records_bytes);
+        let builder = draft.builder.stamped(stamp);
+        Draft { builder, transaction: Some(transaction), ..draft }
     }
 
     /// Whether an append of that size and kind may join.
     pub fn takes(&self, acknowledge: Acknowledge, records_bytes: usize) -> bool {
-        self.acknowledge == acknowledge && self.builder.len() + records_bytes <= DRAFT_BYTES_MAX
+        self.acknowledge == acknowledge
+            && self.transaction.is_none()
+            && self.builder.len() + records_bytes <= DRAFT_BYTES_MAX
     }
 
     pub fn push(&mut self, records: &[Record], now: TimestampMs) {
@@ -88,6 +106,8 @@ impl Draft {
             acknowledge: self.acknowledge,
             waiters: self.waiters,
             charged_bytes: self.charged_bytes,
+            transaction: self.transaction,
+            decisions: Vec::new(),
         })
     }
 }
@@ -100,6 +120,9 @@ pub struct Flight {
     pub acknowledge: Acknowledge,
     pub waiters: Vec<Waiter>,
     pub charged_bytes: usize,
+    pub transaction: Option<Arc<Transaction>>,
+    /// The transactions whose commit this batch is.
+    pub decisions: Vec<Arc<Transaction>>,
 }
 
 impl Flight {

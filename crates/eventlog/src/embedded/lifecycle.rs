@@ -19,8 +19,10 @@ impl Core {
             let drafts = state.drafts.drain(..).collect();
             let spans = std::mem::take(&mut state.spans);
             let tail = std::mem::take(&mut state.tail);
+            let held = std::mem::take(&mut state.held);
             drop(state);
             drop(tail);
+            held.iter().for_each(|held| self.transactions.let_go(held.tail.memory_bytes()));
             self.refuse_drafts(drafts, &why);
             for span in spans {
                 topic.shared.remove_bytes(span.bytes);

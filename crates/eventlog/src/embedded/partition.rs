@@ -4,11 +4,16 @@
 //! ```text
 //!  start          stored            visible          next
 //!    |--- on the device ---|--- relaxed only ---|--- not acknowledged ---|
+//!  start          visible           settled          next
+//!    |--- on the device ---|--- held back ------|--- not acknowledged ---|
 //! ```
 //! Records between `stored` and `visible` exist only in relaxed topics and only in the tail.
+//! Records between `visible` and `settled` are stored and stand behind an undecided transaction;
+//! without one `visible` and `settled` are the same.
 
 use super::draft::{Acknowledge, Draft};
 use super::extents::Extents;
+use super::held::{Held, Hidden};
 use super::topic::Shared;
 use crate::{Bounds, LogError};
 use parking_lot::Mutex;
@@ -75,6 +80,8 @@ pub struct State {
     pub start: Offset,
     pub stored: Offset,
     pub visible: Offset,
+    /// The offset after the last record that stays, shown or not.
+    pub settled: Offset,
     pub next: Offset,
     /// No new record gets an offset below: there were records a crash may have lost.
     pub floor: Offset,
@@ -86,6 +93,10 @@ pub struct State {
     pub waiting_batches: usize,
     /// Records that are visible and not stored.
     pub unstored_records: usize,
+    /// Stored batches from `visible` on, in order.
+    pub held: VecDeque<Held>,
+    /// Stored batches that are never shown.
+    pub hidden: Hidden,
     /// By offset, which is also by age.
     pub spans: VecDeque<Span>,
     /// The newest visible batches without a hole up to `visible`.
@@ -143,6 +154,13 @@ impl State {
         base_offset
     }
 
+    /// Adds a draft that nothing joins, in line behind the others. Its base is `next`.
+    pub fn write_alone(&mut self, draft: Draft) {
+        self.next = draft.next_offset();
+        self.waiting_batches += usize::from(draft.acknowledge == Acknowledge::AfterFlush);
+        self.drafts.push_back(draft);
+    }
+
     /// Remembers where a batch came to lie.
     pub fn stored(&mut self, entry: &Entry, extents: &Extents) {
         let (location, next_offset) = (entry.location, entry.next_offset());
@@ -183,8 +201,13 @@ impl State {
             .count();
         let given_up = self.drafts.drain(kept..).collect();
         self.waiting_batches = 0;
-        self.next = self.visible.max(self.floor);
+        self.next = self.settled.max(self.floor);
         given_up
+    }
+
+    /// What is appended now cannot be seen at once: something before it is not seen yet.
+    pub fn must_wait(&self) -> bool {
+        self.waiting_batches > 0 || !self.held.is_empty()
     }
 
     /// The oldest offset a reader may ask for. A topic that stores nothing keeps nothing.

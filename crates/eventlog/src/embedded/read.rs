@@ -3,6 +3,7 @@
 
 use super::core::Core;
 use super::disk::{Reading, Trouble, between, take_bytes};
+use super::held::shown;
 use super::partition::{Partition, Span, State};
 use crate::{LogError, Pending};
 use std::future::ready;
@@ -60,13 +61,32 @@ impl Core {
     pub fn read_any(
         &self,
         partition: &Partition,
+        mut from: Offset,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<Batch>>, Trouble> {
+        // Offsets rise with each turn, so this ends.
+        loop {
+            // Retention or new records may have changed the case since it was decided.
+            if let Some(answer) = read_memory(partition, from, bytes_max) {
+                return Ok(answer?);
+            }
+            let batches = self.read_disk(partition, from, bytes_max)?;
+            // Who finds only what is hidden looks behind it.
+            from = batches.last().map_or(from, |batch| batch.next_offset());
+            let batches = shown(partition, batches);
+            if !batches.is_empty() {
+                return Ok(batches);
+            }
+        }
+    }
+
+    /// At least one batch, of those that are never shown too.
+    fn read_disk(
+        &self,
+        partition: &Partition,
         from: Offset,
         bytes_max: usize,
     ) -> Result<Vec<Arc<Batch>>, Trouble> {
-        // Retention or new records may have changed the case since it was decided.
-        if let Some(answer) = read_memory(partition, from, bytes_max) {
-            return Ok(answer?);
-        }
         let plan = Plan::new(&partition.state.lock(), from);
         let limit = match &plan.damage {
             Some(damage) if damage.contains(&from) => return Err(damaged(damage)),
@@ -152,6 +172,7 @@ impl Core {
             for entry in between(&entries, start, plan.until) {
                 if entry.max_timestamp >= time {
                     let batches = self.batches(partition.stream, std::slice::from_ref(entry))?;
+                    let batches = shown(partition, batches);
                     let found = batches.iter().find_map(|batch| first_since(batch, start, time));
                     if let Some(found) = found {
                         return Ok(skip_no_damage(partition, before, found));

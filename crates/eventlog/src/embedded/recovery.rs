@@ -105,6 +105,7 @@ impl Found {
             start,
             stored,
             visible,
+            settled: visible,
             next: floor,
             floor,
             spans: spans.into(),
@@ -164,7 +165,12 @@ fn merged(mut ranges: Vec<Range<Offset>>, start: Offset) -> Vec<Range<Offset>> {
 
 impl Core {
     /// Makes the partitions of all topics.
-    pub fn restore(&self, mut found: Found, recovery: &Recovery, topics: &[TopicSpec]) {
+    pub fn restore<'a>(
+        &self,
+        mut found: Found,
+        recovery: &Recovery,
+        topics: impl Iterator<Item = &'a TopicSpec>,
+    ) {
         for span in &recovery.spans {
             self.extents.know(span.extent, span.generation);
         }
@@ -214,7 +220,7 @@ impl Core {
         for topic in self.topics.all() {
             for partition in &topic.partitions {
                 let state = partition.state.lock();
-                let floor = state.floor.max(state.visible);
+                let floor = state.floor.max(state.settled);
                 checkpoint.is_clean &= state.unstored_records == 0;
                 if floor > 0 {
                     let mark = Mark { start: state.start, stored: state.stored, floor };

@@ -5,6 +5,7 @@
 use super::core::Core;
 use super::disk::{Reading, Trouble, between};
 use super::draft::key_hash;
+use super::held::shown;
 use super::partition::{Partition, Span};
 use crate::{Found, LogError, Pending};
 use bytes::Bytes;
@@ -127,7 +128,7 @@ impl Core {
                 let (from, to) = (entry.base_offset, entry.next_offset());
                 return Err(Trouble::Log(LogError::Damaged { from, to }));
             }
-            for batch in batches.iter().rev() {
+            for batch in shown(partition, batches).iter().rev() {
                 // Copied, since a slice would keep the whole read in memory.
                 search.look_into(batch, |view| copied(batch.record(&view)));
             }

@@ -1,7 +1,7 @@
 //! Makes a batch one record at a time, so that many publishers share one without a second pass:
 //! each append encodes its records, and only the header is filled in at the end.
 
-use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, wire};
+use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, Stamp, wire};
 use crate::{Offset, Record, TimestampMs};
 use bytes::Bytes;
 
@@ -16,6 +16,7 @@ pub struct BatchBuilder {
     count: u32,
     base_timestamp: TimestampMs,
     max_timestamp: TimestampMs,
+    stamp: Option<Stamp>,
 }
 
 impl BatchBuilder {
@@ -31,7 +32,13 @@ impl BatchBuilder {
             count: 0,
             base_timestamp: 0,
             max_timestamp: TimestampMs::MIN,
+            stamp: None,
         }
+    }
+
+    /// The batch says who wrote it.
+    pub fn stamped(self, stamp: Stamp) -> BatchBuilder {
+        BatchBuilder { stamp: Some(stamp), ..self }
     }
 
     /// Bytes the record takes at most in a batch.
@@ -89,6 +96,7 @@ impl BatchBuilder {
                 last_delta,
                 count: self.count,
                 base_timestamp: self.base_timestamp,
+                stamp: self.stamp,
             },
             self.max_timestamp,
         );
@@ -100,6 +108,7 @@ impl BatchBuilder {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            stamp: self.stamp,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The bytes of a batch: header, records, zigzag varints. Pure, and total on any input: bytes come
 //! from clients and from disks, so no length is believed before it is checked.
 
-use super::{BATCH_HEADER_BYTES, BadBatch};
+use super::{BATCH_HEADER_BYTES, BadBatch, Producer, Stamp};
 use crate::address::KEY_BYTES_MAX;
 use crate::record::Header as RecordHeader;
 use crate::{Headers, Key, Offset, Record, TimestampMs};
@@ -25,6 +25,7 @@ pub struct Header {
     pub last_delta: u32,
     pub count: u32,
     pub base_timestamp: TimestampMs,
+    pub stamp: Option<Stamp>,
 }
 
 impl Header {
@@ -45,11 +46,13 @@ impl Header {
         if checksum != crc_fast::crc32_iscsi(&bytes[CHECKED_FROM..]) {
             return Err(BadBatch::Checksum);
         }
-        check_attributes(at.get_i16())?;
+        let attributes = at.get_i16();
+        check_attributes(attributes)?;
         let last_delta = at.get_i32();
         let base_timestamp = at.get_i64();
         let _max_timestamp = at.get_i64();
-        let (_producer_id, _producer_epoch, _sequence) = (at.get_i64(), at.get_i16(), at.get_i32());
+        let producer = Producer { id: at.get_i64(), epoch: at.get_i16() };
+        let stamp = stamp(attributes, producer, at.get_i32())?;
         let count = at.get_i32();
         let last_delta =
             u32::try_from(last_delta).map_err(|_| BadBatch::Header("last offset delta"))?;
@@ -60,7 +63,20 @@ impl Header {
         let base_offset =
             Offset::try_from(base_offset).map_err(|_| BadBatch::Header("base offset"))?;
         check_offsets(base_offset, last_delta)?;
-        Ok(Header { base_offset, last_delta, count, base_timestamp })
+        Ok(Header { base_offset, last_delta, count, base_timestamp, stamp })
+    }
+}
+
+fn stamp(attributes: i16, producer: Producer, sequence: i32) -> Result<Option<Stamp>, BadBatch> {
+    let is_transactional = attributes & TRANSACTIONAL != 0;
+    match (producer.id, producer.epoch) {
+        (-1, _) if is_transactional => Err(BadBatch::Header("a transaction without a producer")),
+        (-1, _) => Ok(None),
+        (0.., 0..) if sequence >= -1 => {
+            let sequence = Some(sequence).filter(|&sequence| sequence >= 0);
+            Ok(Some(Stamp { producer, sequence, is_transactional }))
+        }
+        _ => Err(BadBatch::Header("producer")),
     }
 }
 
@@ -75,7 +91,6 @@ fn check_attributes(attributes: i16) -> Result<(), BadBatch> {
     }
     match attributes {
         a if a & CONTROL != 0 => Err(BadBatch::Unsupported("control")),
-        a if a & TRANSACTIONAL != 0 => Err(BadBatch::Unsupported("transactional")),
         a if a & LOG_APPEND_TIME != 0 => Err(BadBatch::Unsupported("log append time")),
         _ => Ok(()),
     }
@@ -98,13 +113,13 @@ pub fn write_header(bytes: &mut [u8], header: &Header, max_timestamp: TimestampM
     at.put_i32(-1);
     at.put_i8(MAGIC);
     at.put_u32(0);
-    at.put_i16(0);
+    at.put_i16(header.stamp.map_or(0, |it| if it.is_transactional { TRANSACTIONAL } else { 0 }));
     at.put_u32(header.last_delta);
     at.put_i64(header.base_timestamp);
     at.put_i64(max_timestamp);
-    at.put_i64(-1);
-    at.put_i16(-1);
-    at.put_i32(-1);
+    at.put_i64(header.stamp.map_or(-1, |stamp| stamp.producer.id));
+    at.put_i16(header.stamp.map_or(-1, |stamp| stamp.producer.epoch));
+    at.put_i32(header.stamp.and_then(|stamp| stamp.sequence).unwrap_or(-1));
     at.put_u32(header.count);
     let checksum = crc_fast::crc32_iscsi(&bytes[CHECKED_FROM..]);
     (&mut bytes[17..CHECKED_FROM]).put_u32(checksum);

@@ -1,7 +1,7 @@
 //! Batches: what is built is read back, other writers' batches are understood, and no bytes panic.
 
 use crate::address::KEY_BYTES_MAX;
-use crate::batch::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES};
+use crate::batch::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Producer, Stamp, sequence_after};
 use crate::limits::{APPEND_BYTES_MAX, RECORDS_PER_APPEND_MAX};
 use crate::{BadBatch, Batch, BatchBuilder, Header, Key, Record, TimestampMs};
 use bytes::Bytes;
@@ -74,6 +74,29 @@ fn altered(at: usize, bytes: &[u8]) -> Bytes {
 }
 
 #[test]
+fn a_batch_says_who_wrote_it() {
+    let producer = Producer { id: 1 << 40, epoch: 7 };
+    let stamps = [
+        None,
+        Some(Stamp { producer, sequence: Some(i32::MAX), is_transactional: false }),
+        Some(Stamp::in_transaction(producer)),
+    ];
+    for stamp in stamps {
+        let mut builder = BatchBuilder::new(3, 0);
+        if let Some(stamp) = stamp {
+            builder = builder.stamped(stamp);
+        }
+        builder.push(&foreign_records()[0], 0).expect("fits");
+        let built = builder.finish().expect("has a record");
+        assert_eq!(built.stamp(), stamp);
+        let parsed = Batch::parse(built.bytes().clone()).expect("is a batch");
+        assert_eq!(parsed, built);
+        assert_eq!(parsed.with_base_offset(9).expect("in range").stamp(), stamp);
+    }
+    assert_eq!((sequence_after(5, 3), sequence_after(i32::MAX, 1)), (8, 0));
+}
+
+#[test]
 fn what_is_no_batch_of_ours() {
     let cases = [
         (altered(16, &[1]), BadBatch::Magic(1)),
@@ -84,7 +107,10 @@ fn what_is_no_batch_of_ours() {
         (altered(22, &[3]), BadBatch::Compression("lz4")),
         (altered(22, &[4]), BadBatch::Compression("zstd")),
         (altered(22, &[0x20]), BadBatch::Unsupported("control")),
-        (altered(22, &[0x10]), BadBatch::Unsupported("transactional")),
+        (altered(22, &[0x10]), BadBatch::Header("a transaction without a producer")),
+        (altered(43, &[0x80, 0, 0, 0, 0, 0, 0, 0]), BadBatch::Header("producer")),
+        (altered(43, &[0, 0, 0, 0, 0, 0, 0, 7]), BadBatch::Header("producer")),
+        (altered(43, &[0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 0x80, 0, 0, 0]), BadBatch::Header("producer")),
         (altered(22, &[0x08]), BadBatch::Unsupported("log append time")),
         (altered(23, &[0xff; 4]), BadBatch::Header("last offset delta")),
         (altered(57, &[0xff; 4]), BadBatch::Header("record count")),
