@@ -62,6 +62,16 @@ metrics! {
         "Extents, by state.";
     LOG_FAILED = "mainstem_log_failed", Gauge,
         "1 when the log takes no more appends.";
+    KEYS_TENANTS = "mainstem_keys_tenants", Gauge,
+        "Tenants in the key ring, by state: `live` or `shredded`.";
+    KEYS_ROTATIONS = "mainstem_keys_rotations_total", Counter,
+        "Rotations that ended, by key: `root` or `tenant`.";
+    KEYS_SHREDDED = "mainstem_keys_shredded_total", Counter,
+        "Tenants whose keys were destroyed.";
+    KEYS_REFUSED = "mainstem_keys_refused_total", Counter,
+        "Data keys that were asked for and not given, by reason.";
+    KEYS_FAILED = "mainstem_keys_failed", Gauge,
+        "1 when the key ring could not be written the last time.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
 }

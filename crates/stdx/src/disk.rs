@@ -45,6 +45,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Alignment for `Open::Direct` in this directory in bytes, or `None` when it cannot be used
     /// there.
     fn direct_align(&self, dir: &Path) -> Option<usize>;
+    /// The file's permission bits, as in `chmod`. A disk that has none says that only the owner
+    /// reads and writes.
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        let _ = path;
+        Ok(0o600)
+    }
     /// Takes the directory for this process; `WouldBlock` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("storage", 3),
     ("rules", 3),
     ("eventlog", 4),
+    ("keys", 4),
     ("tenancy", 5),
     ("identity", 6),
     ("hub", 7),

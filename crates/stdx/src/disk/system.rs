@@ -84,6 +84,10 @@ impl Disk for SystemDisk {
         answer
     }
 
+    fn mode(&self, path: &Path) -> io::Result<u32> {
+        Ok(fs::stat(path)?.st_mode & 0o7777)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
         let fd = fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
