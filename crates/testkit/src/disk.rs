@@ -8,6 +8,7 @@
 
 mod content;
 mod fault;
+mod watch;
 
 use content::Content;
 pub use fault::{Failure, Fault, Operation};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stdx::disk::{Lock, Open, Space};
 use stdx::{Disk, File, Rng};
+pub use watch::{Call, Watch};
 
 use crate::rng::SeededRng;
 
@@ -47,6 +49,8 @@ struct State {
     capacity_bytes: u64,
     direct_align: Option<usize>,
     bytes_written: u64,
+    is_lying: bool,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 enum NameChange {
@@ -72,6 +76,8 @@ impl SimDisk {
             capacity_bytes: 1 << 40,
             direct_align: Some(4096),
             bytes_written: 0,
+            is_lying: false,
+            watch: None,
         };
         Arc::new(SimDisk { state: Arc::new(Mutex::new(state)) })
     }
@@ -128,6 +134,50 @@ impl SimDisk {
         state.locks.clear();
     }
 
+    /// From now on every call fails; nothing is lost. Between this and `kill_process` the old
+    /// process can be put away without its last words reaching the disk.
+    pub fn halt(&self) {
+        self.state.lock().is_crashed = true;
+    }
+
+    /// What is random from here on comes from this seed.
+    pub fn reseed(&self, seed: u64) {
+        self.state.lock().rng = SeededRng::new(seed);
+    }
+
+    /// From now on flushes and direct writes say that they are done and only reach the cache, like a
+    /// log that does not wait for them.
+    pub fn lie_about_flushes(&self) {
+        self.state.lock().is_lying = true;
+    }
+
+    /// Told of every call from now on.
+    pub fn watch(&self, watch: Arc<dyn Watch>) {
+        self.state.lock().watch = Some(watch);
+    }
+
+    /// The faults that struck since this was last asked, oldest first.
+    pub fn take_struck(&self) -> Vec<(Operation, Failure)> {
+        std::mem::take(&mut self.state.lock().faults.struck)
+    }
+
+    /// Forgets the faults that still wait, and the crash that is due.
+    pub fn calm(&self) {
+        self.state.lock().faults.clear();
+    }
+
+    /// All files there are, in the order of their names, with their lengths.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state.lock();
+        let len = |inode: &u64| state.inodes.get(inode).map_or(0, Content::len);
+        state.names.iter().map(|(path, inode)| (path.clone(), len(inode))).collect()
+    }
+
+    /// Space that is taken.
+    pub fn allocated(&self) -> u64 {
+        self.state.lock().allocated()
+    }
+
     /// Silent damage: inverts the bits of `mask` in one byte, on the medium and in the cache.
     /// False when there is no such byte.
     pub fn flip_bits(&self, path: &Path, at: u64, mask: u8) -> bool {
@@ -180,6 +230,7 @@ impl State {
     /// except that a write tears.
     fn begin(&mut self, operation: Operation, epoch: u64) -> io::Result<Verdict> {
         self.alive(epoch)?;
+        self.tell(operation, 0, &[]);
         match self.faults.judge(operation) {
             Verdict::Fail(error) => Err(error),
             Verdict::Crash if operation != Operation::Write => {
@@ -187,6 +238,12 @@ impl State {
                 Err(io::Error::other("the simulated machine has crashed"))
             }
             verdict => Ok(verdict),
+        }
+    }
+
+    fn tell(&self, operation: Operation, at: u64, bytes: &[u8]) {
+        if let Some(watch) = &self.watch {
+            watch.called(&Call { operation, at, bytes });
         }
     }
 
@@ -239,7 +296,7 @@ impl Disk for SimDisk {
         let known = state.names.get(path).copied();
         let inode = match known {
             Some(inode) => {
-                state.alive(epoch)?;
+                state.begin(Operation::Open, epoch)?;
                 inode
             }
             None if how == Open::Read => {
@@ -264,15 +321,17 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let state = self.state.lock();
-        state.alive(state.epoch)?;
+        let mut state = self.state.lock();
+        let epoch = state.epoch;
+        state.begin(Operation::List, epoch)?;
         let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(inside.filter_map(|path| path.file_name().map(PathBuf::from)).collect())
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.alive(state.epoch)?;
+        let epoch = state.epoch;
+        state.begin(Operation::MakeDir, epoch)?;
         state.dirs.insert(dir.to_owned());
         Ok(())
     }
@@ -311,8 +370,9 @@ impl Disk for SimDisk {
     }
 
     fn space(&self, _dir: &Path) -> io::Result<Space> {
-        let state = self.state.lock();
-        state.alive(state.epoch)?;
+        let mut state = self.state.lock();
+        let epoch = state.epoch;
+        state.begin(Operation::Space, epoch)?;
         let total_bytes = state.capacity_bytes;
         Ok(Space { total_bytes, free_bytes: total_bytes.saturating_sub(state.allocated()) })
     }
@@ -323,11 +383,11 @@ impl Disk for SimDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let mut state = self.state.lock();
-        state.alive(state.epoch)?;
+        let epoch = state.epoch;
+        state.begin(Operation::Lock, epoch)?;
         if !state.locks.insert(path.to_owned()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let epoch = state.epoch;
         Ok(Box::new(Held { state: self.state.clone(), path: path.to_owned(), epoch }))
     }
 }
@@ -376,8 +436,14 @@ fn gone() -> io::Error {
 impl File for SimFile {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let mut state = self.state.lock();
-        state.begin(Operation::Read, self.epoch)?;
-        state.inodes.get(&self.inode).map(|content| content.read(buffer, at)).ok_or_else(gone)
+        let verdict = state.begin(Operation::Read, self.epoch)?;
+        let content = state.inodes.get(&self.inode).ok_or_else(gone)?;
+        let count = match verdict {
+            Verdict::Stale => content.read_former(buffer, at),
+            _ => content.read(buffer, at),
+        };
+        state.tell(Operation::Read, at, buffer.get(..count).unwrap_or_default());
+        Ok(count)
     }
 
     fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<()> {
@@ -389,17 +455,20 @@ impl File for SimFile {
         let verdict = state.begin(Operation::Write, self.epoch)?;
         state.reserve(self.inode, at + buffer.len() as u64)?;
         state.bytes_written += buffer.len() as u64;
-        let State { inodes, rng, .. } = &mut *state;
+        state.tell(Operation::Write, at, buffer);
+        let State { inodes, rng, is_lying, .. } = &mut *state;
         let content = inodes.get_mut(&self.inode).ok_or_else(gone)?;
         match verdict {
-            Verdict::Pass if self.how == Open::Direct => content.write_through(buffer, at),
+            Verdict::Pass if self.how == Open::Direct && !*is_lying => content.write_through(buffer, at),
             Verdict::Pass => content.write(buffer, at),
             Verdict::Short(error) => {
+                // The cache takes any number of bytes, the device itself whole sectors only.
                 let part = rng.below(buffer.len() as u64) as usize;
-                content.write(&buffer[..part - part % SECTOR_BYTES], at);
+                let unit = if self.how == Open::Direct { SECTOR_BYTES } else { 1 };
+                content.write(&buffer[..part - part % unit], at);
                 return Err(error);
             }
-            Verdict::Crash | Verdict::Fail(_) => {
+            Verdict::Crash | Verdict::Fail(_) | Verdict::Stale => {
                 content.write(buffer, at);
                 state.crash();
                 return Err(io::Error::other("the simulated machine has crashed"));
@@ -411,6 +480,7 @@ impl File for SimFile {
     fn flush(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         let verdict = state.begin(Operation::Flush, self.epoch);
+        let is_lying = state.is_lying;
         let content = state.inodes.get_mut(&self.inode).ok_or_else(gone)?;
         match verdict {
             // As on Linux, every other handle hears of it at its own next flush, once.
@@ -419,6 +489,7 @@ impl File for SimFile {
                 content.flush();
                 return Err(io::Error::from_raw_os_error(5));
             }
+            Ok(_) if is_lying => {}
             Ok(_) => content.flush(),
             // The pages are marked clean although they never reached the medium.
             Err(_) => {
@@ -430,8 +501,8 @@ impl File for SimFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        let state = self.state.lock();
-        state.alive(self.epoch)?;
+        let mut state = self.state.lock();
+        state.begin(Operation::Measure, self.epoch)?;
         state.inodes.get(&self.inode).map(Content::len).ok_or_else(gone)
     }
 

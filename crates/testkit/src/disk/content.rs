@@ -14,6 +14,8 @@ type Pages = HashMap<u64, Box<[u8; PAGE_BYTES]>>;
 pub(super) struct Content {
     cache: Pages,
     medium: Pages,
+    /// What the pages held before they were last written.
+    former: Pages,
     /// Sectors, by number, whose cached bytes may be lost.
     dirty: BTreeSet<u64>,
     len: u64,
@@ -39,26 +41,45 @@ impl Content {
         count
     }
 
+    /// As a read that finds what was there before: what was never overwritten reads as zeros.
+    pub(super) fn read_former(&self, buffer: &mut [u8], at: u64) -> usize {
+        let count = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
+        let count = count.min(buffer.len());
+        read_pages(&self.former, &mut buffer[..count], at);
+        count
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], at: u64) {
         if bytes.is_empty() {
             return;
         }
-        write_pages(&mut self.cache, bytes, at);
         let end = at + bytes.len() as u64;
+        self.cached(bytes, at);
         self.dirty.extend(at / SECTOR_BYTES as u64..end.div_ceil(SECTOR_BYTES as u64));
+    }
+
+    fn cached(&mut self, bytes: &[u8], at: u64) {
+        let end = at + bytes.len() as u64;
+        for page in at / PAGE_BYTES as u64..end.div_ceil(PAGE_BYTES as u64) {
+            match self.cache.get(&page) {
+                Some(held) => drop(self.former.insert(page, held.clone())),
+                None => drop(self.former.remove(&page)),
+            }
+        }
+        write_pages(&mut self.cache, bytes, at);
         self.len = self.len.max(end);
         self.allocated = self.allocated.max(end);
     }
 
     /// Durable on return, and the length with it.
     pub(super) fn write_through(&mut self, bytes: &[u8], at: u64) {
-        self.write(bytes, at);
+        self.cached(bytes, at);
         let end = at + bytes.len() as u64;
         write_pages(&mut self.medium, bytes, at);
-        let sectors = at / SECTOR_BYTES as u64..end / SECTOR_BYTES as u64;
-        sectors.for_each(|sector| {
-            self.dirty.remove(&sector);
-        });
+        if !self.dirty.is_empty() {
+            let sectors = at / SECTOR_BYTES as u64..end / SECTOR_BYTES as u64;
+            self.dirty.retain(|sector| !sectors.contains(sector));
+        }
         self.len_medium = self.len_medium.max(end);
     }
 
@@ -123,6 +144,7 @@ impl Content {
         self.len = self.len_medium;
         self.allocated = self.allocated.min(self.len);
         self.cache = self.medium.clone();
+        self.former.clear();
     }
 
     fn settle(&mut self, sector: u64) {

@@ -1,0 +1,33 @@
+//! A failed write or flush is final: nothing is acknowledged after it until the log is opened
+//! anew, whatever later calls of the disk say.
+
+use super::{Checker, Event, Moment};
+use crate::book::Book;
+
+#[derive(Default)]
+pub struct Poison {
+    has_failed: bool,
+}
+
+impl Checker for Poison {
+    fn name(&self) -> &'static str {
+        "nothing is acknowledged after a failed flush"
+    }
+
+    fn see(&mut self, event: &Event<'_>, _: &Book) -> Result<(), String> {
+        match event {
+            Event::CommitFailed => self.has_failed = true,
+            Event::Opened | Event::Ended { .. } => self.has_failed = false,
+            Event::Acknowledged { place, offset, moment: Moment::AfterCommit, .. }
+                if self.has_failed =>
+            {
+                return Err(format!("offset {offset} of {place:?} was acknowledged all the same"));
+            }
+            Event::Told { place, moment: Moment::AfterCommit, .. } if self.has_failed => {
+                return Err(format!("records of {place:?} became visible all the same"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

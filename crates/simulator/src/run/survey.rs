@@ -1,0 +1,56 @@
+//! Reading everything: each partition from its start to its end, around what is said to be damaged.
+
+use super::{Outcome, Run};
+use crate::book::{Place, Seen};
+use crate::checks::Event;
+use eventlog::LogError;
+use std::ops::Range;
+
+/// Bytes of one read.
+const READ_BYTES: usize = 300_000;
+/// How often a read that fails for a passing reason is tried again.
+const ATTEMPTS_MAX: usize = 4;
+
+impl Run {
+    pub(super) fn survey_all(&mut self) -> Outcome {
+        for place in self.places() {
+            self.survey(place)?;
+        }
+        Ok(())
+    }
+
+    fn survey(&mut self, place: Place) -> Outcome {
+        let Some(bounds) = self.bounds(place) else { return Ok(()) };
+        let mut found: Vec<Seen> = Vec::new();
+        let mut damaged: Vec<Range<u64>> = Vec::new();
+        let mut from = bounds.start;
+        let mut attempts = 0;
+        while from < bounds.end {
+            match self.read_from(place, from, READ_BYTES)? {
+                Ok(more) => {
+                    let Some(last) = more.last().map(|it| it.offset) else { break };
+                    // A batch is read as a whole, also what of it lies before the start.
+                    found.extend(more.into_iter().filter(|it| it.offset >= from));
+                    from = last + 1;
+                    attempts = 0;
+                }
+                Err(LogError::Damaged { from: first, to }) => {
+                    let error = LogError::Damaged { from: first, to };
+                    self.trouble("a survey", &error)?;
+                    damaged.push(first.max(from)..to);
+                    from = to.max(from + 1);
+                }
+                // Refused once; the next try shows whether it stays so.
+                Err(error) => {
+                    attempts += 1;
+                    self.trouble("a survey", &error)?;
+                    if attempts >= ATTEMPTS_MAX || self.machine.disk.is_crashed() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let seen = &found;
+        self.tell(&Event::Survey { place, bounds, seen, damaged: &damaged })
+    }
+}

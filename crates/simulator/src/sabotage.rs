@@ -1,0 +1,99 @@
+//! Deliberately broken logs, for the checkers to find: each variant lies in one way, between the
+//! log and whoever asks it, or between the log and its disk. A checker that lets its own variant
+//! pass proves nothing.
+
+use crate::book::Seen;
+use eventlog::{Appended, LogError};
+use std::ops::Range;
+use testkit::disk::SimDisk;
+use types::Offset;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sabotage {
+    #[default]
+    None,
+    /// Acknowledges before the flush: the disk says that it has written what it has not.
+    EarlyAcknowledgement,
+    /// A frame is left out of what is read.
+    DroppedFrame,
+    /// A checksum is ignored: a flipped bit reaches the reader.
+    IgnoredChecksum,
+    /// A record is answered at two offsets.
+    Doubled,
+    /// Two records are answered in the wrong order.
+    Swapped,
+    /// An answer names an offset that another record has.
+    ReusedOffset,
+    /// After a failed flush appends are acknowledged all the same.
+    IgnoredFailure,
+    /// The end is one behind now and then.
+    EndGoesBack,
+    /// The newest record of a key is left out.
+    OldValue,
+    /// Once full, always full.
+    StaysFull,
+}
+
+impl Sabotage {
+    pub(crate) fn prepare(self, disk: &SimDisk) {
+        if self == Sabotage::EarlyAcknowledgement {
+            disk.lie_about_flushes();
+        }
+    }
+
+    pub(crate) fn told(self, _seen: &mut [Seen]) {}
+
+    pub(crate) fn read(self, seen: &mut Vec<Seen>) {
+        match self {
+            Sabotage::DroppedFrame if seen.len() > 3 => drop(seen.remove(2)),
+            Sabotage::IgnoredChecksum => {
+                if let Some(value) = seen.last_mut().and_then(|it| it.record.value.as_mut()) {
+                    let mut bytes = value.to_vec();
+                    bytes.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+                    *value = bytes.into();
+                }
+            }
+            Sabotage::Doubled if seen.len() > 1 => {
+                let first = seen[0].clone();
+                seen[1] = Seen { offset: seen[1].offset, ..first };
+            }
+            Sabotage::Swapped if seen.len() > 1 => seen.swap(0, 1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn answer(self, answer: Result<Appended, LogError>) -> Result<Appended, LogError> {
+        match answer {
+            Ok(appended) if self == Sabotage::ReusedOffset => {
+                let base_offset = appended.base_offset.saturating_sub(1);
+                Ok(Appended { base_offset, ..appended })
+            }
+            Err(LogError::Failed(_)) if self == Sabotage::IgnoredFailure => {
+                Ok(Appended { base_offset: 1 << 40, timestamp: 0 })
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn bounds(self, bounds: Range<Offset>) -> Range<Offset> {
+        match self {
+            Sabotage::EndGoesBack if bounds.end % 5 == 4 && bounds.end > bounds.start => {
+                bounds.start..bounds.end - 4.min(bounds.end - bounds.start)
+            }
+            _ => bounds,
+        }
+    }
+
+    pub(crate) fn of_key(self, found: &mut Vec<Seen>) {
+        if self == Sabotage::OldValue {
+            found.pop();
+        }
+    }
+
+    /// Gives the space back.
+    pub(crate) fn free(self, disk: &SimDisk) {
+        if self != Sabotage::StaysFull {
+            disk.set_capacity(1 << 40);
+        }
+    }
+}

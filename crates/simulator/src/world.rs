@@ -1,0 +1,107 @@
+//! The machine a run happens on: a disk, a clock and a random source that only the run moves, and
+//! the topics that the control plane knows of, which a crash of the log leaves as they are.
+
+use crate::draw::Draw;
+use crate::plan::{SLOTS, Site};
+use crate::trace::Trace;
+use eventlog::{Options, TopicSpec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use storage::World;
+use testkit::clock::ManualClock;
+use testkit::disk::SimDisk;
+use testkit::rng::SeededRng;
+use types::{Durability, ProjectId, Retention, TenantId, TopicConfig, TopicId};
+
+/// 2026-11-21T00:00:00Z.
+const START_MS: i64 = 1_795_219_200_000;
+pub const EXTENT_BYTES: u32 = 1 << 20;
+const DIR: &str = "/data";
+
+pub struct Machine {
+    pub disk: Arc<SimDisk>,
+    pub clock: Arc<ManualClock>,
+    pub options: Options,
+    rng: Arc<SeededRng>,
+    /// By slot.
+    pub topics: BTreeMap<u64, TopicSpec>,
+    topic_next: u64,
+    pub tenant_bytes_max: BTreeMap<u64, u64>,
+}
+
+impl Machine {
+    pub fn new(site: &Site, trace: &Trace) -> Machine {
+        let draw = Draw::new(site.seed);
+        let disk = SimDisk::shared(draw.seed());
+        disk.watch(Arc::new(trace.clone()));
+        if !site.is_direct {
+            disk.set_direct_align(None);
+        }
+        let mut options = Options::new(DIR);
+        options.store.extent_bytes = EXTENT_BYTES;
+        options.store.free_bytes_min = 100_000;
+        options.store.pool_extents = site.pool_extents;
+        options.store.footer_cache_bytes = site.footer_cache_bytes;
+        options.tail_bytes_max = site.tail_bytes_max;
+        options.pending_bytes_max = site.pending_bytes_max;
+        options.maintain_interval = None;
+        let mut machine = Machine {
+            disk,
+            clock: ManualClock::shared(START_MS),
+            options,
+            rng: SeededRng::shared(draw.seed()),
+            topics: BTreeMap::new(),
+            topic_next: 1,
+            tenant_bytes_max: BTreeMap::new(),
+        };
+        for slot in 0..SLOTS - 1 {
+            machine.put(slot, draw.seed());
+        }
+        machine
+    }
+
+    pub fn world(&self) -> World {
+        World {
+            disk: self.disk.clone(),
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            keys: None,
+        }
+    }
+
+    pub fn specs(&self) -> Vec<TopicSpec> {
+        self.topics.values().cloned().collect()
+    }
+
+    /// Makes the slot's topic or changes it; answers what it is now.
+    pub fn put(&mut self, slot: u64, seed: u64) -> TopicSpec {
+        let draw = Draw::new(seed);
+        let before = self.topics.get(&slot);
+        let partitions = before.map_or(0, |spec| spec.config.partitions);
+        let id = before.map_or(TopicId(self.topic_next), |spec| spec.id);
+        self.topic_next = self.topic_next.max(id.0 + 1);
+        let durability = match draw.below(4) {
+            0 => Durability::Relaxed,
+            _ => Durability::Durable,
+        };
+        let retention = match draw.below(4) {
+            0 => Retention { bytes_max: Some(draw.between(100_000, 2_000_000)), age_ms_max: None },
+            1 => Retention { bytes_max: None, age_ms_max: Some(draw.between(1_000, 120_000)) },
+            _ => Retention::default(),
+        };
+        let config = TopicConfig {
+            partitions: partitions.max(draw.between(1, 4) as u32),
+            durability,
+            retention,
+            ..TopicConfig::default()
+        };
+        let project = ProjectId(uuid::Uuid::from_u128(100 + u128::from(slot)));
+        let spec = TopicSpec { id, tenant: tenant(slot % 2), project, config };
+        self.topics.insert(slot, spec.clone());
+        spec
+    }
+}
+
+pub fn tenant(number: u64) -> TenantId {
+    TenantId(uuid::Uuid::from_u128(1 + u128::from(number)))
+}
