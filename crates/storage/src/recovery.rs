@@ -1,7 +1,7 @@
 //! Opening a directory: what each file is, what it holds, and what became of what a crash left.
 //! Runs before anything is written to an extent.
 
-use crate::device::Device;
+use crate::device::{Blocks, Device, WriteError};
 use crate::extent::{Extent, Knowledge, Phase};
 use crate::layout::header::{Header, Use};
 use crate::layout::trailer::{Kind, Trailer};
@@ -12,8 +12,11 @@ use crate::read;
 use crate::scan::{self, Each, Scan, Target};
 use crate::seal::{Report, SealJob};
 use crate::{Damage, ExtentId, Recovery, StoreError};
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use stdx::File;
 
 /// Everything recovery hands to the store.
 #[derive(Default)]
@@ -120,7 +123,7 @@ impl Recovered {
         self.scanned(device, pool, found, Arc::new(extent), data_end, each)
     }
 
-    /// Makes what is there durable before anybody is told of it, then reads all of it.
+    /// Reads all of it, and makes what is there durable before anybody is told of it.
     fn scanned(
         &mut self,
         device: &Device,
@@ -132,12 +135,14 @@ impl Recovered {
     ) -> Result<(), StoreError> {
         let prepared_bytes = extent.prepared_bytes.load(Ordering::Relaxed);
         let spare = spare(device, found, prepared_bytes)?;
-        spare.file.flush().map_err(StoreError::io("flushing an extent"))?;
         let reader = device.open_reading(found.id).map_err(StoreError::io("opening an extent"))?;
         let (seal, limit) = (found.header.seal, found.len.saturating_sub(BLOCK_BYTES as u64));
         let target = Target { extent: found.id, seal, limit, data_end };
         let scan = scan::scan(&*reader, target, each);
         let scan = scan.map_err(StoreError::io("scanning an extent"))?;
+        let last_commit = scan.last_commit.clone();
+        let settled = last_commit.map_or(Ok(()), |at| settle(device, &*reader, &*spare.file, at));
+        settled.map_err(StoreError::io("making an extent's last commit durable"))?;
         self.recovery.scanned_extents += 1;
         self.recovery.tail_cut_bytes += scan.cut_bytes;
         log_scan(found.id, &scan);
@@ -165,6 +170,23 @@ impl Recovered {
         self.extents.push(extent);
         Ok(())
     }
+}
+
+/// Writes the last commit once more. When its flush failed and only the process ended, the kernel
+/// may show it and call it clean although it never reached the device, so that no flush would bring
+/// it there: whoever was told of it now would find it gone after the next loss of power. All
+/// commits before it were flushed before it was written.
+fn settle(device: &Device, reader: &dyn File, file: &dyn File, at: Range<u64>) -> io::Result<()> {
+    file.flush()?;
+    // At most the largest commit.
+    let mut blocks = Blocks::new((at.end - at.start) as usize);
+    let len = blocks.len();
+    let bytes = blocks.first_mut(len);
+    let read = reader.read_at(bytes, at.start)?;
+    if read < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    device.write(file, bytes, at.start).map_err(WriteError::into_io)
 }
 
 fn find_trailer(

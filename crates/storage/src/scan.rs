@@ -14,6 +14,7 @@ use crate::layout::{BLOCK_BYTES, Seal, round_up};
 use crate::{Damage, DamagedRange, Entry, ExtentId, Location, StreamId};
 use bytes::Bytes;
 use std::io;
+use std::ops::Range;
 use stdx::File;
 
 /// Reads are made in pieces of this size.
@@ -45,6 +46,8 @@ pub struct Scan {
     pub index: LiveIndex,
     /// The byte after the last whole frame.
     pub data_end: u64,
+    /// The last commit of which anything is kept, with its padding.
+    pub last_commit: Option<Range<u64>>,
     /// Bytes of an unacknowledged commit that are not kept.
     pub cut_bytes: u64,
     pub damage: Vec<Damage>,
@@ -189,6 +192,7 @@ impl Scanner<'_, '_> {
         self.scan.index.add(frame.stream, Row::of(&entry), frame.keys(&bytes));
         (self.each)(&entry, frame.stream, &bytes.slice(frame.body_start() as usize..));
         self.scan.data_end = position + end as u64;
+        self.scan.last_commit = Some(position..round_up(self.scan.data_end));
         self.frame_next = frame.sequence + 1;
     }
 

@@ -24,9 +24,10 @@ impl VisibleEnd {
         *known = (*known).max(end);
     }
 
-    /// What was only in memory is gone.
+    /// What was only in memory is gone, and so is what retention did last: it may be done again.
     fn forget_unstored(&mut self) {
         for (place, known) in &mut self.known {
+            known.start = 0;
             let stored = self.stored.get(place).copied().unwrap_or(known.start);
             known.end = known.end.min(stored.max(known.start));
         }
