@@ -3,6 +3,7 @@
 
 mod bench;
 mod dev;
+mod faults;
 mod generate;
 mod new_protocol;
 mod packages;
@@ -32,6 +33,12 @@ enum Chore {
     Tidy,
     /// Runs the benches and records their results.
     Bench(bench::Bench),
+    /// Runs the log under simulated faults, seed by seed.
+    Simulate(faults::Simulate),
+    /// Kills a loaded server again and again, and looks for what was acknowledged.
+    Kill9(faults::Kill9),
+    /// What a night is for: 10,000 seeds, 200 rounds of kill -9, full disks, every bit flip.
+    Nightly,
     /// Writes the generated reference pages; with `--check` only compares.
     Gen(generate::Gen),
     /// Makes the folder of a new protocol that compiles and passes the conformance skeleton.
@@ -45,6 +52,9 @@ fn main() -> ExitCode {
         Chore::Ci => test::Test::default().run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench(bench) => bench.run(),
+        Chore::Simulate(simulate) => simulate.run(),
+        Chore::Kill9(kill9) => kill9.run(),
+        Chore::Nightly => faults::nightly(),
         Chore::Gen(generate) => generate.run(),
         Chore::NewProtocol(new) => new.run(),
     };

@@ -11,7 +11,7 @@ mod recovery;
 mod retention;
 mod transactions;
 
-use crate::{EmbeddedLog, Engine, LogError, Observer, OpenReport, Options, TopicSpec};
+use crate::{Driver, EmbeddedLog, Engine, LogError, Observer, OpenReport, Options, TopicSpec};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -64,14 +64,25 @@ impl Bed {
         self
     }
 
-    pub fn try_open(&self) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
-        let world = World {
+    fn world(&self) -> World {
+        World {
             disk: self.disk.clone(),
             clock: self.clock.clone(),
             rng: SeededRng::shared(5),
             keys: None,
-        };
-        EmbeddedLog::open(world, self.options.clone(), self.topics.clone())
+        }
+    }
+
+    pub fn try_open(&self) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
+        EmbeddedLog::open(self.world(), self.options.clone(), self.topics.clone())
+    }
+
+    /// Without threads: nothing is written until the driver is told to.
+    pub fn open_driven(&self) -> (Arc<EmbeddedLog>, Driver) {
+        let (log, driver, _) =
+            EmbeddedLog::open_driven(self.world(), self.options.clone(), self.topics.clone())
+                .expect("opens");
+        (log, driver)
     }
 
     pub fn open(&self) -> Arc<EmbeddedLog> {

@@ -157,8 +157,9 @@ impl Core {
         if let Some(gone) = &state.gone {
             return Err(gone.clone());
         }
-        if state.must_wait() {
-            // What follows what is not seen yet must not be seen before it.
+        if state.must_wait() || !state.is_marked_relaxed {
+            // What follows what is not seen yet must not be seen before it, nor before the disk
+            // knows that records here are seen before they are stored.
             drop(order);
             self.intake.discharge(charged_bytes - entry.bytes);
             return Ok(self.join_draft(entry, state));

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! magic 8 | version u32 | is clean u32 | count u32 | count x (topic u64, partition u32, start u64,
-//! stored u64, floor u64) | CRC-32C of all before u32          little endian
+//! stored u64, floor u64, is relaxed u32) | CRC-32C of all before u32          little endian
 //! ```
 
 use bytes::{Buf, BufMut};
@@ -17,9 +17,12 @@ use storage::StreamId;
 use types::{Offset, TopicId};
 
 const MAGIC: &[u8; 8] = b"MSLOGCP\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Without `is relaxed`, which is then taken to be true.
+const VERSION_BEFORE: u32 = 1;
 const HEAD_BYTES: usize = 20;
-const ENTRY_BYTES: usize = 36;
+const ENTRY_BYTES: usize = 40;
+const ENTRY_BYTES_BEFORE: usize = 36;
 /// What file systems give at least.
 const BLOCK_BYTES: u64 = 4096;
 const FILE: &str = "checkpoint";
@@ -35,6 +38,8 @@ pub struct Mark {
     pub stored: Offset,
     /// New records get no offset below this one.
     pub floor: Offset,
+    /// Records may have been seen that were not stored yet, since the topic was relaxed.
+    pub is_relaxed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +64,7 @@ impl Checkpoint {
             out.put_u64_le(mark.start);
             out.put_u64_le(mark.stored);
             out.put_u64_le(mark.floor);
+            out.put_u32_le(u32::from(mark.is_relaxed));
         }
         let checksum = crc_fast::crc32_iscsi(&out);
         out.put_u32_le(checksum);
@@ -76,19 +82,23 @@ impl Checkpoint {
             return None;
         }
         head.advance(MAGIC.len());
-        if head.get_u32_le() != VERSION {
-            return None;
-        }
+        let (entry_bytes, has_flag) = match head.get_u32_le() {
+            VERSION => (ENTRY_BYTES, true),
+            VERSION_BEFORE => (ENTRY_BYTES_BEFORE, false),
+            _ => return None,
+        };
         let is_clean = head.get_u32_le() != 0;
         let count = head.get_u32_le() as usize;
-        if rest.len() != count.checked_mul(ENTRY_BYTES)? {
+        if rest.len() != count.checked_mul(entry_bytes)? {
             return None;
         }
         let marks = (0..count).map(|_| {
             let topic = TopicId(rest.get_u64_le());
             let stream = StreamId { topic, partition: rest.get_u32_le() };
             let (start, stored) = (rest.get_u64_le(), rest.get_u64_le());
-            (stream, Mark { start, stored, floor: rest.get_u64_le() })
+            let floor = rest.get_u64_le();
+            let is_relaxed = !has_flag || rest.get_u32_le() != 0;
+            (stream, Mark { start, stored, floor, is_relaxed })
         });
         Some(Checkpoint { is_clean, marks: marks.collect() })
     }

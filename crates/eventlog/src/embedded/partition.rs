@@ -107,6 +107,10 @@ pub struct State {
     pub oldest_timestamp: Option<TimestampMs>,
     /// Offsets that were acknowledged and cannot be read any more, ascending.
     pub damaged: Vec<Range<Offset>>,
+    /// A checkpoint on the disk says that records here are seen before they are stored. Until one
+    /// does, relaxed appends wait for their flush: a crash right after the topic was made, or
+    /// after it became durable again, would give their offsets to others.
+    pub is_marked_relaxed: bool,
     /// Why nothing may be appended any more.
     pub gone: Option<LogError>,
 }

@@ -11,6 +11,7 @@ use crate::{LogError, OpenReport, TopicSpec};
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::{ExtentId, Recovery, StreamId};
 use types::{Durability, Offset};
@@ -65,7 +66,9 @@ impl Found {
         let spans = self.spans.remove(&stream).unwrap_or_default();
         let mark = self.checkpoint.marks.get(&stream).copied();
         let first = spans.first().map_or(0, |span| span.first_offset);
-        let mark = mark.unwrap_or(Mark { start: first, ..Mark::default() });
+        // What the topic is now says nothing of what it was when the log ended.
+        let is_relaxed = shared.durability() == Durability::Relaxed;
+        let mark = mark.unwrap_or(Mark { start: first, is_relaxed, ..Mark::default() });
         let mut damaged = self.damaged.remove(&stream).unwrap_or_default();
         damaged.extend(self.gaps(&spans, mark.start));
 
@@ -84,7 +87,9 @@ impl Found {
         }
         let mut stored = visible;
         match shared.durability() {
-            Durability::Relaxed if !self.checkpoint.is_clean => {
+            Durability::Durable | Durability::Relaxed
+                if mark.is_relaxed && !self.checkpoint.is_clean =>
+            {
                 // What was given since the checkpoint began at the floor or at the end.
                 floor = floor.saturating_add(LEAP);
             }
@@ -217,18 +222,32 @@ impl Core {
     /// What `Found` needs the next time.
     pub fn write_checkpoint(&self, is_clean: bool) -> io::Result<()> {
         let mut checkpoint = Checkpoint { is_clean, ..Checkpoint::default() };
+        let mut relaxed = Vec::new();
         for topic in self.topics.all() {
             for partition in &topic.partitions {
-                let state = partition.state.lock();
+                let mut state = partition.state.lock();
                 let floor = state.floor.max(state.settled);
-                checkpoint.is_clean &= state.unstored_records == 0;
-                if floor > 0 {
-                    let mark = Mark { start: state.start, stored: state.stored, floor };
+                let has_unstored = state.unstored_records > 0;
+                let is_relaxed = has_unstored || topic.shared.durability() == Durability::Relaxed;
+                checkpoint.is_clean &= !has_unstored;
+                if is_relaxed {
+                    relaxed.push(Arc::clone(partition));
+                } else {
+                    // Before the disk forgets it.
+                    state.is_marked_relaxed = false;
+                }
+                if floor > 0 || is_relaxed {
+                    let (start, stored) = (state.start, state.stored);
+                    let mark = Mark { start, stored, floor, is_relaxed };
                     checkpoint.marks.insert(partition.stream, mark);
                 }
             }
         }
-        checkpoint.write(&*self.world.disk, &self.options.dir)
+        checkpoint.write(&*self.world.disk, &self.options.dir)?;
+        for partition in relaxed {
+            partition.state.lock().is_marked_relaxed = true;
+        }
+        Ok(())
     }
 }
 

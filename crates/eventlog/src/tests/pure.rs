@@ -55,13 +55,15 @@ proptest! {
     #[test]
     fn a_checkpoint_is_read_as_it_was_written_or_not_at_all(
         marks in prop::collection::hash_map(
-            (any::<u64>(), any::<u32>()), any::<(u64, u64, u64)>(), 0..20
+            (any::<u64>(), any::<u32>()), any::<(u64, u64, u64, bool)>(), 0..20
         ),
         is_clean in any::<bool>(),
         flip in any::<prop::sample::Index>(),
     ) {
-        let marks = marks.into_iter().map(|((topic, partition), (start, stored, floor))| {
-            (StreamId { topic: TopicId(topic), partition }, Mark { start, stored, floor })
+        let marks = marks.into_iter().map(|((topic, partition), mark)| {
+            let (start, stored, floor, is_relaxed) = mark;
+            let mark = Mark { start, stored, floor, is_relaxed };
+            (StreamId { topic: TopicId(topic), partition }, mark)
         });
         let checkpoint = Checkpoint { is_clean, marks: marks.collect() };
         let mut bytes = checkpoint.encode();

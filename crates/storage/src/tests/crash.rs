@@ -4,6 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use testkit::disk::{Failure, Fault, Operation};
 
 /// What one run does, step by step.
 #[derive(Clone, Debug)]
@@ -192,4 +193,28 @@ fn every_single_change_is_a_safe_place_to_crash() {
             }
         }
     }
+}
+
+/// Seeds 44, 124 and 154 of the simulator: the flush of a commit fails, so that nobody is told of
+/// it, but the page cache still shows it to the next process. What that one tells its readers must
+/// survive the next loss of power.
+#[test]
+fn what_is_found_after_a_failed_flush_is_on_the_device() {
+    let disk = SimDisk::shared(44);
+    disk.set_direct_align(None);
+    let mut rig = Rig::open(&disk).expect("opens");
+    rig.append([frame(1, 0, 100)]).expect("is stored");
+    disk.inject(Fault { operation: Operation::Flush, nth: 1, failure: Failure::Io });
+    rig.append([frame(1, 1, 100)]).expect_err("fails");
+    disk.halt();
+    drop(rig);
+    disk.kill_process();
+    let rig = Rig::open(&disk).expect("opens");
+    let found = rig.read_all(1).expect("reads");
+    rig.seal();
+    disk.crash();
+    drop(rig);
+    disk.restart();
+    let rig = Rig::open(&disk).expect("opens");
+    assert_eq!(rig.read_all(1).expect("reads"), found);
 }
