@@ -35,7 +35,7 @@ export class Log {
       Object.assign(known.config, config);
       return { topic: known, created: false };
     }
-    const full = { partitions: 1, durability: 'durable', retention: {}, schema: null, ...config };
+    const full = { partitions: 1, durability: 'durable', retention: {}, cleanup: 'delete', tombstone_ms: 86_400_000, schema: null, ...config };
     const partitions = Array.from({ length: full.partitions }, () => ({ base: 0, records: [] }));
     const topic = { name, config: full, partitions, ids: new Map() };
     this.topics.set(name, topic);

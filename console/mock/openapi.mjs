@@ -105,6 +105,7 @@ export const openapi = {
         properties: {
           age_ms_max: { type: ['integer', 'null'] },
           bytes_max: { type: ['integer', 'null'] },
+          records_max: { type: ['integer', 'null'] },
         },
       },
       Topic: {
@@ -113,6 +114,8 @@ export const openapi = {
           partitions: { type: 'integer', minimum: 1, maximum: 1024, default: 1 },
           durability: { type: 'string', enum: ['durable', 'relaxed', 'ephemeral'] },
           retention: { oneOf: [ref('Retention'), { type: 'null' }] },
+          cleanup: { type: 'string', enum: ['delete', 'compact', 'compact_delete'] },
+          tombstone_ms: { type: 'integer', default: 86400000 },
         },
       },
       Error: {

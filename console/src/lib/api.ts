@@ -2,6 +2,7 @@
 // travels in the Authorization header only, never in an address.
 
 import type {
+  Cleanup,
   ConnectionView,
   Durability,
   ErrorView,
@@ -161,6 +162,8 @@ function readTopic(answer: any): Topic {
       partitions: Number(answer.partitions ?? 1),
       durability: (answer.durability ?? 'durable') as Durability,
       retention: answer.retention ?? {},
+      cleanup: (answer.cleanup ?? 'delete') as Cleanup,
+      tombstone_ms: Number(answer.tombstone_ms ?? 86_400_000),
       ...(schema === undefined ? {} : { schema }),
     },
     storedBytes: Number(answer.stored_bytes ?? 0),

@@ -12,6 +12,26 @@ export const BYTE_UNITS = [
   { name: 'KiB', size: 2 ** 10 },
 ] as const;
 
+export const COUNT_UNITS = [
+  { name: 'million', size: 1_000_000 },
+  { name: 'thousand', size: 1_000 },
+  { name: 'records', size: 1 },
+] as const;
+
+/** What the topic keeps, in words; empty when it keeps everything. */
+export function keptText(
+  retention: { age_ms_max?: number | null; bytes_max?: number | null; records_max?: number | null } | undefined,
+  words: { duration: (ms: number) => string; bytes: (count: number) => string },
+): string {
+  const { age_ms_max, bytes_max, records_max } = retention ?? {};
+  const parts = [
+    age_ms_max ? words.duration(age_ms_max) : '',
+    bytes_max ? words.bytes(bytes_max) : '',
+    records_max ? `${records_max.toLocaleString('en')} records` : '',
+  ];
+  return parts.filter((part) => part !== '').join(' or ');
+}
+
 type Units = readonly { name: string; size: number }[];
 
 /** The largest unit that leaves a whole number, else the smallest. */

@@ -49,10 +49,14 @@ export interface ErrorView {
 
 export type Durability = 'durable' | 'relaxed' | 'ephemeral';
 
+export type Cleanup = 'delete' | 'compact' | 'compact_delete';
+
 export interface TopicConfig {
   partitions: number;
   durability: Durability;
-  retention: { age_ms_max?: number | null; bytes_max?: number | null };
+  retention: { age_ms_max?: number | null; bytes_max?: number | null; records_max?: number | null };
+  cleanup: Cleanup;
+  tombstone_ms: number;
   schema?: unknown;
 }
 

@@ -184,6 +184,10 @@ pub(crate) struct TopicView {
     #[schema(value_type = String, example = "durable")]
     pub(crate) durability: types::Durability,
     pub(crate) retention: RetentionView,
+    #[schema(value_type = String, example = "delete")]
+    pub(crate) cleanup: types::Cleanup,
+    /// How long a record without a value stays at least in a compacted topic.
+    pub(crate) tombstone_ms: u64,
     /// The JSON Schema that values must satisfy.
     pub(crate) schema: Option<Value>,
     /// Counted from 1; 0 without a schema.
@@ -199,6 +203,7 @@ pub(crate) struct TopicView {
 pub(crate) struct RetentionView {
     pub(crate) age_ms_max: Option<u64>,
     pub(crate) bytes_max: Option<u64>,
+    pub(crate) records_max: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -218,6 +223,10 @@ pub(crate) struct TopicConfigSchema {
     /// `durable`, `relaxed` or `ephemeral`.
     pub(crate) durability: Option<String>,
     pub(crate) retention: Option<RetentionView>,
+    /// `delete` (default), `compact` or `compact_delete`.
+    pub(crate) cleanup: Option<String>,
+    /// How long a record without a value stays at least in a compacted topic; a day when absent.
+    pub(crate) tombstone_ms: Option<u64>,
     pub(crate) schema: Option<Value>,
 }
 
@@ -235,7 +244,10 @@ impl From<TopicInfo> for TopicView {
             retention: RetentionView {
                 age_ms_max: info.config.retention.age_ms_max,
                 bytes_max: info.config.retention.bytes_max,
+                records_max: info.config.retention.records_max,
             },
+            cleanup: info.config.cleanup,
+            tombstone_ms: info.config.tombstone_ms,
             schema: info.config.schema,
             schema_version: info.schema_version,
             created_at: info.created_at,

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod catalogue;
+mod cleanup;
 mod connections;
 mod cursor;
 mod follow;

@@ -1,6 +1,7 @@
 //! Appending: every check, then the log. Nothing here waits before the records are in their
 //! partitions, unless the topic must be created first, so appends polled in order are in order.
 
+use crate::cleanup;
 use crate::node::Node;
 use crate::refusal::refusal_of;
 use crate::topic::Topic;
@@ -54,6 +55,7 @@ impl Node {
             Some(topic) => topic,
             None => self.create_on_use(who, name).await?,
         };
+        cleanup::check_keys(&topic.definition.load().config, &records)?;
         check_schema(&topic, &records)?;
         stamp(who, &topic, &mut records);
         let placed = self.enter(&topic, records).await?;

@@ -1,6 +1,7 @@
 //! The life of topics on this node: loaded at start, created by name or on first use, changed,
 //! deleted. The database has the definition, the engine the data, the catalogue both.
 
+use crate::cleanup;
 use crate::node::Node;
 use crate::refusal::refusal_of;
 use crate::shard::mailbox::Message;
@@ -110,6 +111,7 @@ impl Node {
         self.admit(who)?;
         scopes::require(who.claims().scopes, Scope::AdminWrite)?;
         check_config(&config)?;
+        cleanup::check(&config)?;
         // Compiled before it is stored: a schema that does not compile never gets in.
         Definition::new(config.clone(), 0)?;
         let (who, name) = (who.clone(), name.clone());
@@ -248,7 +250,8 @@ fn check_config(config: &TopicConfig) -> Result<(), Refusal> {
         let message = format!("a topic has 1 to {PARTITIONS_MAX} partitions");
         return Err(Refusal::new(Code::InvalidRequest, message).field("partitions"));
     }
-    if config.retention.age_ms_max == Some(0) || config.retention.bytes_max == Some(0) {
+    let retention = config.retention;
+    if [retention.age_ms_max, retention.bytes_max, retention.records_max].contains(&Some(0)) {
         let message = "a retention of zero keeps nothing";
         return Err(Refusal::new(Code::InvalidRequest, message)
             .field("retention")

@@ -22,7 +22,38 @@ pub struct Retention {
     pub age_ms_max: Option<u64>,
     /// All partitions of the topic together, as stored.
     pub bytes_max: Option<u64>,
+    /// All partitions of the topic together, counted by whole batches.
+    pub records_max: Option<u64>,
 }
+
+/// What happens to records that are not needed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleanup {
+    /// The oldest go when the retention says so.
+    #[default]
+    Delete,
+    /// Of each key at least the newest record stays, whatever the retention says.
+    Compact,
+    /// Both: of each key the newest stays, until the retention removes it too. Kafka's
+    /// `compact,delete`.
+    CompactDelete,
+}
+
+impl Cleanup {
+    /// Records are replaced by newer ones of their key.
+    pub fn compacts(self) -> bool {
+        self != Cleanup::Delete
+    }
+
+    /// The retention's bounds are in force.
+    pub fn deletes(self) -> bool {
+        self != Cleanup::Compact
+    }
+}
+
+/// How long a tombstone stays at least, unless the topic says otherwise: one day.
+pub const TOMBSTONE_MS: u64 = 86_400_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +62,10 @@ pub struct TopicConfig {
     pub partitions: u32,
     pub durability: Durability,
     pub retention: Retention,
+    pub cleanup: Cleanup,
+    /// How long a record without a value stays at least in a compacted topic, so that readers
+    /// learn that its key is gone. Milliseconds.
+    pub tombstone_ms: u64,
     /// JSON Schema every value must satisfy; `None` accepts any bytes.
     pub schema: Option<serde_json::Value>,
 }
@@ -41,6 +76,8 @@ impl Default for TopicConfig {
             partitions: 1,
             durability: Durability::Durable,
             retention: Retention::default(),
+            cleanup: Cleanup::default(),
+            tombstone_ms: TOMBSTONE_MS,
             schema: None,
         }
     }

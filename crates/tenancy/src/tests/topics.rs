@@ -20,7 +20,11 @@ async fn a_definition_comes_back_as_it_went() {
         let config = TopicConfig {
             partitions: 12,
             durability: Durability::Relaxed,
-            retention: Retention { age_ms_max: Some(1), bytes_max: Some(u64::MAX) },
+            retention: Retention {
+                age_ms_max: Some(1),
+                bytes_max: Some(u64::MAX),
+                records_max: None,
+            },
             schema: Some(json!({"z": 1, "a": {"y": null, "b": [1.5, "ü"]}})),
         };
         let made =

@@ -16,7 +16,10 @@ async fn a_topic_from_creation_to_deletion() {
     assert_eq!(made["topic"], "orders");
     assert_eq!(made["partitions"], 3);
     assert_eq!(made["durability"], "relaxed");
-    assert_eq!(made["retention"], json!({"age_ms_max": 1_000, "bytes_max": null}));
+    assert_eq!(
+        made["retention"],
+        json!({"age_ms_max": 1_000, "bytes_max": null, "records_max": null})
+    );
     assert_eq!(made["schema"], json!({"type": "object"}));
     assert_eq!(made["offsets"][2], json!({"partition": 2, "start": 0, "end": 0}));
     assert_eq!(stage.ask("GET", "/v1/topics/orders", "").await.body, made);

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 use port::TopicInfo;
 use serde::Serialize;
-use types::{Durability, Offset, Partition, TimestampMs, TopicConfig, TopicName};
+use types::{Cleanup, Durability, Offset, Partition, TimestampMs, TopicConfig, TopicName};
 use utoipa::ToSchema;
 use wire_http::json::{JSON_BODY_BYTES_MAX, utf8};
 use wire_http::param::bad_page_cursor;
@@ -26,6 +26,10 @@ pub struct TopicView {
     #[schema(value_type = String, example = "durable")]
     pub durability: Durability,
     pub retention: RetentionView,
+    #[schema(value_type = String, example = "delete")]
+    pub cleanup: Cleanup,
+    /// How long a record without a value stays at least in a compacted topic.
+    pub tombstone_ms: u64,
     /// The JSON Schema that values must satisfy.
     pub schema: Option<serde_json::Value>,
     /// Counted from 1; 0 without a schema.
@@ -41,6 +45,7 @@ pub struct TopicView {
 pub struct RetentionView {
     pub age_ms_max: Option<u64>,
     pub bytes_max: Option<u64>,
+    pub records_max: Option<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -66,6 +71,10 @@ pub struct TopicConfigSchema {
     /// `durable`, `relaxed` or `ephemeral`.
     pub durability: Option<String>,
     pub retention: Option<RetentionView>,
+    /// `delete` (default), `compact` or `compact_delete`.
+    pub cleanup: Option<String>,
+    /// How long a record without a value stays at least in a compacted topic; a day when absent.
+    pub tombstone_ms: Option<u64>,
     pub schema: Option<serde_json::Value>,
 }
 
@@ -80,7 +89,10 @@ impl From<TopicInfo> for TopicView {
             retention: RetentionView {
                 age_ms_max: info.config.retention.age_ms_max,
                 bytes_max: info.config.retention.bytes_max,
+                records_max: info.config.retention.records_max,
             },
+            cleanup: info.config.cleanup,
+            tombstone_ms: info.config.tombstone_ms,
             schema_version: info.schema_version,
             created_at: info.created_at,
             stored_bytes: info.stored_bytes,

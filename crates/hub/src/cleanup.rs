@@ -1,0 +1,49 @@
+//! What a topic's cleanup asks of its configuration and of its records. It decides nothing about
+//! when records go: the log does.
+
+use port::{Code, Refusal};
+use types::{Durability, Record, TopicConfig};
+
+/// Tombstones stay at most ten years: beyond it somebody has mixed up the units.
+const TOMBSTONE_MS_MAX: u64 = 10 * 366 * 86_400_000;
+
+/// Refuses combinations that could not do what they promise.
+pub(crate) fn check(config: &TopicConfig) -> Result<(), Refusal> {
+    let refused = |message: &str| Refusal::new(Code::InvalidRequest, message);
+    if config.tombstone_ms > TOMBSTONE_MS_MAX {
+        let message = format!("a tombstone stays at most {TOMBSTONE_MS_MAX} milliseconds");
+        return Err(refused(&message).field("tombstone_ms"));
+    }
+    if !config.cleanup.compacts() {
+        return Ok(());
+    }
+    if config.durability == Durability::Ephemeral {
+        return Err(refused("an ephemeral topic stores nothing that could be compacted")
+            .field("cleanup")
+            .hint("use `delete`, or make the topic durable"));
+    }
+    let retention = config.retention;
+    let is_bounded = retention.age_ms_max.or(retention.bytes_max).or(retention.records_max);
+    if !config.cleanup.deletes() && is_bounded.is_some() {
+        return Err(refused("a topic that is only compacted keeps the newest record of each key")
+            .field("retention")
+            .hint("use `compact_delete` to remove the oldest records too"));
+    }
+    Ok(())
+}
+
+/// A compacted topic takes only records that have a key: nothing could replace another.
+pub(crate) fn check_keys(config: &TopicConfig, records: &[Record]) -> Result<(), Refusal> {
+    if !config.cleanup.compacts() {
+        return Ok(());
+    }
+    match records.iter().position(|record| record.key.is_none()) {
+        None => Ok(()),
+        Some(index) => {
+            let message = "a record of a compacted topic needs a key";
+            Err(Refusal::new(Code::InvalidRequest, message)
+                .field(format!("records[{index}].key"))
+                .hint("the newest record of each key is kept; a record without one has no place"))
+        }
+    }
+}
