@@ -3,7 +3,9 @@
 
 mod append;
 pub(crate) mod checkpoint;
+mod collect;
 mod commit;
+mod compact;
 pub(crate) mod core;
 mod directory;
 mod disk;
@@ -13,10 +15,13 @@ mod extents;
 mod held;
 mod intake;
 mod lifecycle;
+mod pace;
 mod partition;
+mod plan;
 mod read;
 mod recovery;
 mod retention;
+mod rewrite;
 mod search;
 mod tail;
 mod topic;
@@ -24,6 +29,7 @@ mod transact;
 mod transaction;
 
 use self::checkpoint::Checkpoint;
+pub use self::collect::Collected;
 use self::core::{Blocking, Core};
 pub use self::driver::Driver;
 use self::partition::{Partition, State};

@@ -9,10 +9,10 @@ mod error;
 mod options;
 mod partitioner;
 
-pub use embedded::{Driver, EmbeddedLog, OpenReport};
+pub use embedded::{Collected, Driver, EmbeddedLog, OpenReport};
 pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, TopicSpec};
 pub use error::LogError;
-pub use options::{MAINTAIN_INTERVAL, Options};
+pub use options::{CollectOptions, MAINTAIN_INTERVAL, Options};
 pub use partitioner::{murmur2, partition_of};
 
 #[cfg(test)]

@@ -7,6 +7,34 @@ use std::time::Duration;
 /// How often retention is enforced by default.
 pub const MAINTAIN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How what is not needed any more leaves the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectOptions {
+    /// Looks for extents worth rewriting this often, on a thread of its own; `None` leaves it to
+    /// the owner.
+    pub interval: Option<Duration>,
+    /// Bytes read and written by it, together.
+    pub bytes_per_second: u64,
+    /// An extent is rewritten when at least this part of its file is of no use.
+    pub dead_percent_min: u64,
+    /// Whether cold extents of small, mixed batches are laid in order.
+    pub clusters: bool,
+    /// How old an extent is before that.
+    pub cold_ms: i64,
+}
+
+impl Default for CollectOptions {
+    fn default() -> CollectOptions {
+        CollectOptions {
+            interval: Some(Duration::from_secs(10)),
+            bytes_per_second: 32 << 20,
+            dead_percent_min: 40,
+            clusters: true,
+            cold_ms: 600_000,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The log's own directory; created when missing.
@@ -27,6 +55,7 @@ pub struct Options {
     /// Searches by key and listings of keys that read the device at the same time, beside the
     /// other reads; further ones wait.
     pub disk_scans_max: usize,
+    pub collect: CollectOptions,
     /// Runs `EmbeddedLog::maintain` on a thread of its own this often; `None` leaves it to the
     /// owner.
     pub maintain_interval: Option<Duration>,
@@ -44,6 +73,7 @@ impl Options {
             key_directory_bytes_max: 32 << 20,
             disk_reads_max: 16,
             disk_scans_max: 4,
+            collect: CollectOptions::default(),
             maintain_interval: Some(MAINTAIN_INTERVAL),
         }
     }

@@ -2,7 +2,7 @@
 //! after the one before it is durable, which is what lets recovery tell a torn tail from damage.
 
 use crate::device::{Blocks, Device, WriteError, is_full};
-use crate::extent::{Extent, Knowledge, Phase};
+use crate::extent::{Extent, Knowledge, Origin, Phase};
 use crate::index::Row;
 use crate::inner::Inner;
 use crate::layout::commit::{self, CommitHeader};
@@ -37,19 +37,20 @@ pub struct Appender {
     counters: Counters,
 }
 
-struct OpenExtent {
-    extent: Arc<Extent>,
-    file: Arc<dyn File>,
-    preparation: Arc<Preparation>,
+/// An extent that takes frames: the writer's, or the collector's.
+pub struct OpenExtent {
+    pub extent: Arc<Extent>,
+    pub file: Arc<dyn File>,
+    pub preparation: Arc<Preparation>,
     /// Where the next commit goes; a copy for the background is in `position_seen`.
-    position: u64,
-    position_seen: Arc<AtomicU64>,
-    data_end: u64,
-    len: u64,
-    sequence: u64,
-    frame_next: u64,
-    /// When the last commit was written.
-    written_at: TimestampMs,
+    pub position: u64,
+    pub position_seen: Arc<AtomicU64>,
+    pub data_end: u64,
+    pub len: u64,
+    pub sequence: u64,
+    pub frame_next: u64,
+    /// When the last commit was written; 0 in what the collector writes.
+    pub written_at: TimestampMs,
 }
 
 #[derive(Default)]
@@ -200,7 +201,12 @@ impl Appender {
             if is_full(&error) { StoreError::Full(text) } else { StoreError::Failed(text) }
         })?;
         let live = Knowledge::Live { index: Default::default(), phase: Phase::Open };
-        let extent = Arc::new(Extent::new(spare.id, seal, spare.len, live));
+        let origin = Origin {
+            order: seal.generation,
+            created: self.inner.world.clock.now_ms(),
+            ..Origin::default()
+        };
+        let extent = Arc::new(Extent::new(spare.id, seal, spare.len, origin, live));
         let position = BLOCK_BYTES as u64;
         let next = OpenExtent {
             extent: extent.clone(),
@@ -288,7 +294,7 @@ impl OpenExtent {
         }
     }
 
-    fn into_job(self) -> SealJob {
+    pub fn into_job(self) -> SealJob {
         if let Knowledge::Live { phase, .. } = &mut *self.extent.knowledge.write() {
             *phase = Phase::Sealing;
         }
@@ -301,7 +307,7 @@ impl OpenExtent {
         }
     }
 
-    fn fits(&self, frames: &[Frame]) -> bool {
+    pub fn fits(&self, frames: &[Frame]) -> bool {
         let held = match &*self.extent.knowledge.read() {
             Knowledge::Live { index, .. } => index.size(),
             Knowledge::Sealed(_) => return false,
@@ -318,7 +324,7 @@ impl OpenExtent {
     }
 
     /// Fills `out` with the commit and `entries` with where each frame will lie.
-    fn encode(&self, frames: &[Frame], total: usize, out: &mut [u8], entries: &mut Vec<Entry>) {
+    pub fn encode(&self, frames: &[Frame], total: usize, out: &mut [u8], entries: &mut Vec<Entry>) {
         let (extent, seal) = (self.extent.id, self.extent.seal);
         let header = CommitHeader {
             seal,
@@ -361,7 +367,7 @@ impl OpenExtent {
         }
     }
 
-    fn advance(&mut self, frames: &[Frame], entries: &[Entry], total: u64, padded: u64) {
+    pub fn advance(&mut self, frames: &[Frame], entries: &[Entry], total: u64, padded: u64) {
         if let Knowledge::Live { index, .. } = &mut *self.extent.knowledge.write() {
             for (frame, entry) in frames.iter().zip(entries) {
                 index.add(frame.stream, Row::of(entry), frame.keys.iter().copied());
@@ -376,7 +382,7 @@ impl OpenExtent {
     }
 }
 
-fn commit_bytes(frames: &[Frame]) -> u64 {
+pub fn commit_bytes(frames: &[Frame]) -> u64 {
     let frames: u64 = frames.iter().map(|frame| frame::total_bytes(frame) as u64).sum();
     commit::HEADER_BYTES as u64 + frames
 }

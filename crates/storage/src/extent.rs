@@ -5,12 +5,13 @@ use crate::device::Device;
 use crate::index::LiveIndex;
 use crate::layout::trailer::Trailer;
 use crate::layout::{BLOCK_BYTES, Seal};
-use crate::{ExtentId, StoreError};
+use crate::{ExtentId, ExtentRef, StoreError};
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use stdx::File;
+use types::TimestampMs;
 
 pub struct Extent {
     pub id: ExtentId,
@@ -22,11 +23,39 @@ pub struct Extent {
     /// How far the file was ever written, for the pool when it is released.
     pub prepared_bytes: AtomicU64,
     pub knowledge: RwLock<Knowledge>,
+    /// What only the collector asks.
+    pub origin: Origin,
+    /// How many streams and frames it holds, once it takes no more.
+    pub shape: OnceLock<Shape>,
+    pub expiring: OnceLock<Expiring>,
     /// Held while a sealed file is cut or given away, so that neither happens during the other.
     pub file_lock: Mutex<()>,
     /// Held while the index is rebuilt from the frames; true once that has found damage.
     pub is_rebuild_hopeless: Mutex<bool>,
     reader: OnceLock<Arc<dyn File>>,
+}
+
+/// Where an extent comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its place among the extents, by the age of what they hold.
+    pub order: u64,
+    pub created: TimestampMs,
+    pub is_rewritten: bool,
+}
+
+/// Frames that are kept only until some time: rewriting the extent after it leaves them out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiring {
+    /// Milliseconds since 1970.
+    pub at: TimestampMs,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    pub streams: u64,
+    pub frames: u64,
 }
 
 pub enum Knowledge {
@@ -45,9 +74,12 @@ pub enum Phase {
 }
 
 impl Extent {
-    pub fn new(id: ExtentId, seal: Seal, len: u64, knowledge: Knowledge) -> Extent {
+    pub fn new(id: ExtentId, seal: Seal, len: u64, origin: Origin, knowledge: Knowledge) -> Extent {
         Extent {
             id,
+            origin,
+            shape: OnceLock::new(),
+            expiring: OnceLock::new(),
             seal,
             len: AtomicU64::new(len),
             data_end: AtomicU64::new(BLOCK_BYTES as u64),
@@ -57,6 +89,10 @@ impl Extent {
             is_rebuild_hopeless: Mutex::new(false),
             reader: OnceLock::new(),
         }
+    }
+
+    pub fn reference(&self) -> ExtentRef {
+        ExtentRef { id: self.id, generation: self.seal.generation }
     }
 
     /// Fills the buffer from the file, which is opened at the first use: most extents of a large

@@ -7,6 +7,7 @@ use crate::extent::{Extent, Knowledge, Phase};
 use crate::pin::Pins;
 use crate::pool::Pool;
 use crate::read::Footers;
+use crate::rewrite::Leftovers;
 use crate::seal::{self, Report, SealJob};
 use crate::{ExtentId, Options, Span, Stats, World};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -41,6 +42,7 @@ pub struct Inner {
     pub counters: Counters,
     pub pins: Pins,
     pub bell: Bell,
+    pub leftovers: Mutex<Leftovers>,
     sealed: Mutex<Vec<Span>>,
     jobs: Mutex<Jobs>,
     opened_at: Duration,
@@ -138,6 +140,7 @@ impl Inner {
             counters: Counters::default(),
             pins: Pins::default(),
             bell: Bell::default(),
+            leftovers: Mutex::default(),
             sealed: Mutex::default(),
             jobs: Mutex::default(),
             jobs_changed: Condvar::new(),

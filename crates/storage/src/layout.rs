@@ -17,6 +17,7 @@ mod fields;
 pub mod footer;
 pub mod frame;
 pub mod header;
+pub mod lineage;
 pub mod trailer;
 
 /// Everything but frames begins on a multiple of this; no block is written twice while it holds

@@ -135,16 +135,28 @@ impl Pool {
                 }
             }
         };
+        let seal = self.next_seal();
+        spare.preparation.claim(BLOCK_BYTES as u64);
+        let prepared_bytes = spare.preparation.until();
+        self.write_header(&spare, Use::Taken, seal, prepared_bytes)?;
+        Ok((spare, seal))
+    }
+
+    /// A number that no file has had.
+    pub fn next_id(&self) -> ExtentId {
+        let mut state = self.state.lock();
+        state.id_next = state.id_next.saturating_add(1);
+        ExtentId(state.id_next - 1)
+    }
+
+    /// The generation and the salt of an extent's next use.
+    pub fn next_seal(&self) -> Seal {
         let generation = {
             let mut state = self.state.lock();
             state.generation_next += 1;
             state.generation_next - 1
         };
-        let seal = Seal { generation, salt: self.world.rng.next_u64() };
-        spare.preparation.claim(BLOCK_BYTES as u64);
-        let prepared_bytes = spare.preparation.until();
-        self.write_header(&spare, Use::Taken, seal, prepared_bytes)?;
-        Ok((spare, seal))
+        Seal { generation, salt: self.world.rng.next_u64() }
     }
 
     pub fn set_open(&self, view: Option<OpenView>) {
@@ -192,12 +204,11 @@ impl Pool {
     /// Makes a file under a name that does not count, and renames it when it is whole.
     fn create(&self) -> io::Result<Spare> {
         self.has_space_for_another()?;
-        let id = ExtentId(self.state.lock().id_next);
+        let id = self.next_id();
         let outcome = self.create_as(id);
-        match &outcome {
-            Ok(_) => self.state.lock().id_next += 1,
-            // What is left under that name is overwritten next time, or removed at the next start.
-            Err(_) => drop(self.device.remove_unfinished(id)),
+        if outcome.is_err() {
+            // What is left under that name is removed at the next start.
+            drop(self.device.remove_unfinished(id));
         }
         outcome
     }

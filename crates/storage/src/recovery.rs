@@ -2,8 +2,9 @@
 //! Runs before anything is written to an extent.
 
 use crate::device::{Blocks, Device, WriteError};
-use crate::extent::{Extent, Knowledge, Phase};
+use crate::extent::{Expiring, Extent, Knowledge, Origin, Phase, Shape};
 use crate::layout::header::{Header, Use};
+use crate::layout::lineage::Lineage;
 use crate::layout::trailer::{Kind, Trailer};
 use crate::layout::{BLOCK_BYTES, round_up};
 use crate::pool::{Pool, Spare};
@@ -11,7 +12,9 @@ use crate::prepare::Preparation;
 use crate::read;
 use crate::scan::{self, Each, Scan, Target};
 use crate::seal::{Report, SealJob};
-use crate::{Damage, ExtentId, Recovery, StoreError};
+use crate::{Damage, ExtentId, ExtentRef, Recovery, StoreError};
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Recovered {
 struct Candidate {
     id: ExtentId,
     header: Header,
+    /// Of an extent the collector wrote.
+    lineage: Option<Lineage>,
     len: u64,
 }
 
@@ -45,14 +50,59 @@ pub fn recover(device: &Device, pool: &Pool, each: &mut Each<'_>) -> Result<Reco
             None => recovered.recovery.damaged.push(headless(id)),
         }
     }
-    candidates.sort_unstable_by_key(|found| found.header.seal.generation);
+    let replaced = replaced(&mut candidates);
+    candidates.sort_unstable_by_key(|found| (found.order(), found.header.seal.generation));
     for found in candidates {
         match found.header.use_now {
             Use::Free => reuse(device, pool, &found)?,
-            Use::Taken => recovered.extent(device, pool, &found, each)?,
+            _ if replaced.contains(&found.reference()) => free(device, pool, found)?,
+            Use::Taken | Use::Rewritten => recovered.extent(device, pool, &found, each)?,
         }
     }
     Ok(recovered)
+}
+
+/// The extents that others stand for. What is replaced itself has no say: the newest decides.
+fn replaced(candidates: &mut [Candidate]) -> HashSet<ExtentRef> {
+    candidates.sort_unstable_by_key(|found| Reverse(found.header.seal.generation));
+    let mut replaced = HashSet::new();
+    for found in candidates.iter() {
+        if let Some(lineage) = &found.lineage
+            && !replaced.contains(&found.reference())
+        {
+            replaced.extend(lineage.replaced.iter().copied());
+        }
+    }
+    replaced
+}
+
+/// Gives the file of an extent that does not count back to the pool.
+fn free(device: &Device, pool: &Pool, found: Candidate) -> Result<(), StoreError> {
+    tracing::info!(extent = %found.id, "an extent was replaced by another one");
+    let spare = spare(device, &found, found.header.prepared_bytes)?;
+    let seal = found.header.seal;
+    pool.write_free(&spare, seal).map_err(StoreError::io("freeing a replaced extent"))?;
+    let header = Header { use_now: Use::Free, ..found.header };
+    reuse(device, pool, &Candidate { header, ..found })
+}
+
+impl Candidate {
+    fn reference(&self) -> ExtentRef {
+        ExtentRef { id: self.id, generation: self.header.seal.generation }
+    }
+
+    /// Its place in the order of age.
+    fn order(&self) -> u64 {
+        self.lineage.as_ref().map_or(self.header.seal.generation, |lineage| lineage.order)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            order: self.order(),
+            created: self.header.created,
+            is_rewritten: self.lineage.is_some(),
+        }
+    }
 }
 
 /// `None` when neither copy of the header is whole. Such a file is left as it is: it only gets its
@@ -64,7 +114,14 @@ fn look(device: &Device, id: ExtentId) -> Result<Option<Candidate>, StoreError> 
     let read = file.read_at(&mut block, 0).map_err(StoreError::io("reading an extent"))?;
     block.truncate(read);
     let header = Header::decode(&block).filter(|header| header.id == id.0);
-    Ok(header.map(|header| Candidate { id, header, len }))
+    Ok(header.and_then(|header| match header.use_now {
+        Use::Free | Use::Taken => Some(Candidate { id, header, lineage: None, len }),
+        // Without its lineage nobody knows whether others count beside it.
+        Use::Rewritten => {
+            let lineage = Some(Lineage::decode(&block, header.seal.generation)?);
+            Some(Candidate { id, header, lineage, len })
+        }
+    }))
 }
 
 fn headless(extent: ExtentId) -> Damage {
@@ -99,7 +156,13 @@ impl Recovered {
         each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         let live = Knowledge::Live { index: Default::default(), phase: Phase::Kept };
-        let extent = Extent::new(found.id, found.header.seal, found.len, live);
+        let origin = found.origin();
+        let extent = Extent::new(found.id, found.header.seal, found.len, origin, live);
+        if let Some(lineage) = &found.lineage {
+            let expiring = Expiring { at: lineage.expires_at, bytes: lineage.expiring_bytes };
+            // It is new: nobody has set it before.
+            let _ = extent.expiring.set(expiring);
+        }
         let trailer = find_trailer(device, &extent, found)?;
         let prepared_bytes = trailer.map_or(0, |trailer| trailer.prepared_bytes);
         let prepared_bytes = prepared_bytes.max(found.header.prepared_bytes);
@@ -107,6 +170,8 @@ impl Recovered {
         if let Some(trailer) = trailer.filter(|trailer| trailer.kind == Kind::Sealed) {
             match read::read_directory(device, &extent, &trailer) {
                 Ok(directory) => {
+                    let frames = directory.iter().map(|row| u64::from(row.frames)).sum();
+                    let _ = extent.shape.set(Shape { streams: directory.len() as u64, frames });
                     self.recovery.spans.extend(read::spans(&extent, &directory));
                     extent.data_end.store(round_up(trailer.data_end), Ordering::Relaxed);
                     *extent.knowledge.write() = Knowledge::Sealed(trailer);
@@ -120,6 +185,8 @@ impl Recovered {
             }
         }
         let data_end = trailer.map(|trailer| trailer.data_end);
+        // All of a rewritten extent counts: its end is never taken for a torn one.
+        let data_end = data_end.or(found.lineage.as_ref().map(|lineage| lineage.data_end));
         self.scanned(device, pool, found, Arc::new(extent), data_end, each)
     }
 
@@ -149,7 +216,7 @@ impl Recovered {
         if scan.index.is_empty() && scan.damage.is_empty() {
             pool.write_free(&spare, seal).map_err(StoreError::io("freeing an empty extent"))?;
             let header = Header { use_now: Use::Free, ..found.header };
-            let found = Candidate { id: found.id, header, len: found.len };
+            let found = Candidate { id: found.id, header, lineage: None, len: found.len };
             return reuse(device, pool, &found);
         }
         spare.preparation.claim(round_up(scan.data_end));

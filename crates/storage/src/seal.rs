@@ -3,7 +3,7 @@
 
 use crate::Span;
 use crate::device::Device;
-use crate::extent::{Extent, Knowledge, Phase};
+use crate::extent::{Extent, Knowledge, Phase, Shape};
 use crate::layout::footer::{self, EncodedFooter};
 use crate::layout::trailer::{Kind, Trailer};
 use crate::layout::{BLOCK_BYTES, round_up};
@@ -66,6 +66,9 @@ pub fn seal(device: &Device, job: &SealJob) -> Vec<Span> {
     let (footer, spans) = match &*extent.knowledge.read() {
         Knowledge::Live { index, .. } => {
             let spans = index.spans(extent.id, extent.seal.generation);
+            let size = index.size();
+            // An extent is sealed once.
+            let _ = extent.shape.set(Shape { streams: size.streams, frames: size.entries });
             (footer::encode(index, extent.seal.salt), spans)
         }
         Knowledge::Sealed(_) => return Vec::new(),

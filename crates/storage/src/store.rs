@@ -199,6 +199,14 @@ impl Store {
     /// generation is gone. After an `Io` error it may be there again at the next start.
     pub fn release(&self, extent: ExtentId, generation: u64) -> Result<(), StoreError> {
         let found = self.remove_from_map(extent, generation)?;
+        let freed = self.give_away(&found);
+        self.inner.leftovers.lock().released(found.reference(), freed.is_ok());
+        self.inner.set_gauges();
+        freed
+    }
+
+    fn give_away(&self, found: &Extent) -> Result<(), StoreError> {
+        let extent = found.id;
         // Whoever is cutting the file ends first: afterwards nobody begins to.
         let _file = found.file_lock.lock();
         let len = found.len.load(Ordering::Relaxed);
@@ -215,7 +223,6 @@ impl Store {
         } else {
             device.remove(extent).map_err(StoreError::io("removing an extent"))?;
         }
-        self.inner.set_gauges();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod offline;
 mod panics;
 mod pins;
 mod real_disk;
+mod rewriting;
 mod sealing;
 mod space;
 
@@ -168,7 +169,7 @@ impl Rig {
     /// Everything a reader can find of a stream, by spans, entries and frames.
     pub fn read_all(&self, number: u64) -> Result<Vec<(u64, Bytes)>, StoreError> {
         let mut extents: Vec<_> =
-            self.store.inner.extents.read().values().map(|e| (e.seal.generation, e.id)).collect();
+            self.store.inner.extents.read().values().map(|e| (e.origin.order, e.id)).collect();
         extents.sort_unstable();
         let mut all = Vec::new();
         for (_, extent) in extents {

@@ -11,10 +11,12 @@
 
 mod builder;
 mod stamp;
+mod thinned;
 mod wire;
 
 pub use builder::{BatchBuilder, BatchFull};
 pub use stamp::{Producer, Stamp, sequence_after};
+pub use thinned::BatchJoiner;
 pub use wire::RecordView;
 
 use crate::{Offset, Record, TimestampMs};

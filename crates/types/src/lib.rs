@@ -15,7 +15,7 @@ pub mod scope;
 pub mod topic;
 
 pub use address::{Key, TopicName};
-pub use batch::{BadBatch, Batch, BatchBuilder, Producer, Stamp};
+pub use batch::{BadBatch, Batch, BatchBuilder, BatchJoiner, Producer, Stamp};
 pub use consumer::{ConsumerConfig, ConsumerName};
 pub use cursor::{From, Position, Positions};
 pub use filter::Filter;

@@ -5,3 +5,4 @@ mod batch;
 mod cursor;
 mod filter;
 mod scope;
+mod thinned;

@@ -1,9 +1,11 @@
 //! What all parts of the embedded engine share.
 
+use super::collect::Figures;
 use super::directory::Directory;
 use super::extents::Extents;
 use super::intake::Intake;
 use super::partition::Partition;
+use super::plan::Planner;
 use super::tail::Tail;
 use super::topic::Topics;
 use super::transact::DECISIONS;
@@ -40,8 +42,13 @@ pub struct Core {
     pub disk_reads: Arc<Semaphore>,
     pub disk_scans: Arc<Semaphore>,
     pub is_closed: AtomicBool,
+    /// One rewrite at a time, and what it remembers.
+    pub collecting: Mutex<Planner>,
+    pub figures: Figures,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
+    /// One checkpoint at a time.
+    pub checkpointing: Mutex<()>,
     /// Something changed that only a checkpoint remembers.
     pub must_checkpoint: AtomicBool,
     /// The checkpoint that marks this log as open could not be written yet. Until it is, nothing
@@ -66,7 +73,10 @@ impl Core {
             extents: Extents::default(),
             observer: OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            collecting: Mutex::default(),
+            figures: Figures::default(),
             maintaining: Mutex::new(()),
+            checkpointing: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),
             is_unmarked: AtomicBool::new(false),
         }

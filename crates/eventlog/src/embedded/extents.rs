@@ -25,6 +25,10 @@ impl Extents {
         }
     }
 
+    pub fn is_unused(&self, extent: ExtentId, generation: u64) -> bool {
+        self.0.lock().get(&(extent, generation)).is_none_or(|users| *users == 0)
+    }
+
     pub fn unused(&self) -> Vec<(ExtentId, u64)> {
         let extents = self.0.lock();
         extents.iter().filter(|(_, users)| **users == 0).map(|(extent, _)| *extent).collect()

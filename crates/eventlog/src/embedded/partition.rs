@@ -111,6 +111,9 @@ pub struct State {
     /// does, relaxed appends wait for their flush: a crash right after the topic was made, or
     /// after it became durable again, would give their offsets to others.
     pub is_marked_relaxed: bool,
+    /// Compaction has left out tombstones before this offset: who has not read so far does not
+    /// know which keys are gone.
+    pub tombstones_gone: Offset,
     /// Why nothing may be appended any more.
     pub gone: Option<LogError>,
 }

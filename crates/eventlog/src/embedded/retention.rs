@@ -258,16 +258,25 @@ impl Core {
         }
     }
 
-    /// Gives back the extents nobody needs, after what they showed is written down.
-    fn release(&self) {
-        let unused = self.extents.unused();
+    /// Writes down what only a checkpoint remembers, if it changed; false when that failed.
+    pub fn write_changed_checkpoint(&self) -> bool {
+        let _writing = self.checkpointing.lock();
         if self.must_checkpoint.swap(false, Ordering::AcqRel) {
             if let Err(error) = self.write_checkpoint(false) {
                 self.must_checkpoint.store(true, Ordering::Release);
                 tracing::error!(%error, "the checkpoint cannot be written: no extent goes back");
-                return;
+                return false;
             }
             self.is_unmarked.store(false, Ordering::Release);
+        }
+        true
+    }
+
+    /// Gives back the extents nobody needs, after what they showed is written down.
+    fn release(&self) {
+        let unused = self.extents.unused();
+        if !self.write_changed_checkpoint() {
+            return;
         }
         for (extent, generation) in unused {
             match self.store.release(extent, generation) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use storage::StreamId;
 use tokio::sync::Notify;
 use types::limits::PARTITIONS_MAX;
-use types::{Durability, Retention, TenantId, TopicId};
+use types::{Cleanup, Durability, Retention, TenantId, TopicConfig, TopicId};
 
 /// No bound on a tenant's bytes.
 const UNBOUNDED: u64 = u64::MAX;
@@ -38,12 +38,27 @@ impl Tenant {
     }
 }
 
+/// What goes of a topic, and when.
+#[derive(Clone, Copy)]
+struct Policy {
+    retention: Retention,
+    cleanup: Cleanup,
+    tombstone_ms: u64,
+}
+
+impl Policy {
+    fn of(spec: &TopicSpec) -> Policy {
+        let TopicConfig { retention, cleanup, tombstone_ms, .. } = spec.config;
+        Policy { retention, cleanup, tombstone_ms }
+    }
+}
+
 /// What all partitions of a topic share.
 pub struct Shared {
     pub id: TopicId,
     pub tenant: Arc<Tenant>,
     durability: AtomicU8,
-    retention: Mutex<Retention>,
+    policy: Mutex<Policy>,
     stored_bytes: AtomicU64,
     is_dropped: AtomicBool,
     /// Told when a partition's visible end moved, or the topic or the log is gone.
@@ -68,8 +83,19 @@ impl Shared {
         self.durability.store(code, Ordering::Relaxed);
     }
 
+    /// The bounds in force: none in a topic that is only compacted.
     pub fn retention(&self) -> Retention {
-        *self.retention.lock()
+        let policy = *self.policy.lock();
+        if policy.cleanup.deletes() { policy.retention } else { Retention::default() }
+    }
+
+    pub fn cleanup(&self) -> Cleanup {
+        self.policy.lock().cleanup
+    }
+
+    /// How long tombstones stay at least.
+    pub fn tombstone_ms(&self) -> u64 {
+        self.policy.lock().tombstone_ms
     }
 
     pub fn stored_bytes(&self) -> u64 {
@@ -166,7 +192,7 @@ impl Topics {
             }
         }
         shared.set_durability(spec.config.durability);
-        *shared.retention.lock() = spec.config.retention;
+        *shared.policy.lock() = Policy::of(spec);
         let wanted = spec.config.partitions.clamp(1, PARTITIONS_MAX);
         for partition in partitions.len() as u32..wanted {
             let stream = StreamId { topic: spec.id, partition };
@@ -187,7 +213,7 @@ fn new_shared(spec: &TopicSpec, tenant: Arc<Tenant>) -> Shared {
         id: spec.id,
         tenant,
         durability: AtomicU8::new(0),
-        retention: Mutex::new(spec.config.retention),
+        policy: Mutex::new(Policy::of(spec)),
         stored_bytes: AtomicU64::new(0),
         is_dropped: AtomicBool::new(false),
         moved: Notify::new(),

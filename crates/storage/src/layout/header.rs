@@ -16,6 +16,8 @@ pub enum Use {
     Free,
     /// Open or sealed: its frames count.
     Taken,
+    /// Written by the collector in place of others, which its lineage names.
+    Rewritten,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ impl Header {
         slots.u16(match self.use_now {
             Use::Free => 1,
             Use::Taken => 2,
+            Use::Rewritten => 3,
         });
         slots.u32(self.id);
         slots.u64(self.seal.generation);
@@ -68,6 +71,7 @@ fn decode_copy(bytes: &[u8]) -> Option<Header> {
     let use_now = match fields.u16()? {
         1 => Use::Free,
         2 => Use::Taken,
+        3 => Use::Rewritten,
         _ => return None,
     };
     Some(Header {

@@ -3,7 +3,7 @@
 use super::{on_each, operator};
 use crate::TenancyError;
 use serde_json::json;
-use types::{Durability, Limits, Retention, TopicConfig, TopicName};
+use types::{Cleanup, Durability, Limits, Retention, TopicConfig, TopicName};
 
 fn name(text: &str) -> TopicName {
     TopicName::parse(text).unwrap()
@@ -25,6 +25,8 @@ async fn a_definition_comes_back_as_it_went() {
                 bytes_max: Some(u64::MAX),
                 records_max: None,
             },
+            cleanup: Cleanup::CompactDelete,
+            tombstone_ms: 7,
             schema: Some(json!({"z": 1, "a": {"y": null, "b": [1.5, "ü"]}})),
         };
         let made =

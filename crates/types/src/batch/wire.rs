@@ -152,6 +152,35 @@ pub fn write_record(out: &mut Vec<u8>, record: &Record, timestamp_delta: i64, of
     }
 }
 
+/// As `write_record`, for a record of another batch.
+pub fn write_view(
+    out: &mut Vec<u8>,
+    view: &RecordView<'_>,
+    timestamp_delta: i64,
+    offset_delta: u32,
+) {
+    let field_bytes = |field: Option<&[u8]>| {
+        field.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
+    };
+    let body_bytes = 1
+        + varint_bytes(timestamp_delta)
+        + varint_bytes(i64::from(offset_delta))
+        + field_bytes(view.key)
+        + field_bytes(view.value)
+        + varint_bytes(view.headers_count as i64)
+        + view.headers.len();
+    write_varint(out, body_bytes as i64);
+    out.push(0);
+    write_varint(out, timestamp_delta);
+    write_varint(out, i64::from(offset_delta));
+    for field in [view.key, view.value] {
+        write_varint(out, field.map_or(-1, |bytes| bytes.len() as i64));
+        out.extend_from_slice(field.unwrap_or_default());
+    }
+    write_varint(out, view.headers_count as i64);
+    out.extend_from_slice(view.headers);
+}
+
 fn field_bytes(field: Option<&Bytes>) -> usize {
     field.map_or(1, |bytes| varint_bytes(bytes.len() as i64) + bytes.len())
 }
@@ -330,6 +359,15 @@ impl<'a> Views<'a> {
     ) -> Views<'a> {
         let at = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
         Views { at, base_offset, base_timestamp, left: count }
+    }
+}
+
+impl<'a> Views<'a> {
+    /// The next record with its bytes as they stand in the batch, its length included.
+    pub fn next_raw(&mut self) -> Option<(RecordView<'a>, &'a [u8])> {
+        let before = self.at;
+        let view = self.next()?;
+        Some((view, before.get(..before.len() - self.at.len())?))
     }
 }
 

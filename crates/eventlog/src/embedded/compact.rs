@@ -1,0 +1,282 @@
+//! What compaction leaves out of one partition: records whose key has a newer one, and tombstones
+//! that have stayed long enough. Hashes of the indexes say where to look; keys decide, so that two
+//! keys of one hash never cost a record.
+//!
+//! ```text
+//!  before        | part being rewritten     | after                            | end
+//!  K=1 ...       | K=2  L=1  M=gone  L=2    | ... K=3 ...                      |
+//!                  ^    ^    ^- stays its time, and while `before` may hold an M
+//!                  |    +- L=2 is newer      K=2 goes because of K=3
+//! ```
+
+use super::core::Core;
+use super::disk::{Trouble, between};
+use super::draft::key_hash;
+use super::pace::{Pace, Stop};
+use super::partition::{KeyHashes, Partition, Span};
+use crate::LogError;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use storage::Entry;
+use types::batch::RecordView;
+use types::{Batch, Offset, TimestampMs};
+
+/// Keys of one partition that one rewrite remembers. Records of further ones stay until the next.
+const KEYS_MAX: usize = 2_000_000;
+/// Stored bytes read at once.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+/// A key in 16 bytes, by two hashes with secrets of this process: nobody can make keys that
+/// collide, and by chance two do not before there are 2^64.
+type Fingerprint = (u64, u64);
+
+/// The part of a partition that is rewritten, and what lies around it.
+pub struct Around {
+    pub before: Vec<Span>,
+    pub part: Vec<Span>,
+    pub after: Vec<Span>,
+    /// Retention removed what is before this offset.
+    pub start: Offset,
+}
+
+/// What is known of a partition while a part of it is rewritten.
+pub struct Compaction {
+    hashers: (RandomState, RandomState),
+    /// The newest record of each key that the part holds.
+    newest: HashMap<Fingerprint, Offset>,
+    /// Tombstones of the part whose time is over, with the hash of their key.
+    tombstones: Vec<(Fingerprint, Offset, u64)>,
+    /// Hashes of tombstones whose time is over and which are the newest of their key.
+    due: HashSet<u64>,
+    /// The partition's newest batch and what follows stays as it is: it shows which offsets were
+    /// given.
+    until: Offset,
+    /// Tombstones from this time on stay.
+    tombstones_from: TimestampMs,
+    pub left: Left,
+}
+
+/// What is left in the part that a later rewrite may leave out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Left {
+    /// When the last tombstone that stays was written.
+    pub tombstone_at: TimestampMs,
+    pub tombstone_bytes: u64,
+    /// The offset after the last tombstone that went.
+    pub tombstones_gone: Offset,
+}
+
+impl Compaction {
+    /// Learns all it needs to know: reads the part, and of what comes after it the batches that
+    /// have newer records of its keys.
+    pub fn learn(
+        core: &Core,
+        partition: &Partition,
+        around: &Around,
+        pace: &Pace<'_>,
+    ) -> Result<Compaction, Stop> {
+        let age_ms = i64::try_from(partition.shared.tombstone_ms()).unwrap_or(i64::MAX);
+        let mut compaction = Compaction {
+            hashers: (RandomState::new(), RandomState::new()),
+            newest: HashMap::new(),
+            tombstones: Vec::new(),
+            due: HashSet::new(),
+            until: newest_batch(core, partition)?,
+            tombstones_from: core.world.clock.now_ms().saturating_sub(age_ms),
+            left: Left::default(),
+        };
+        let mut sections = Vec::with_capacity(around.part.len());
+        for span in &around.part {
+            sections.push(core.keys_of(partition, span)?);
+            let entries = core.entries(partition.stream, span)?;
+            let wanted = between(&entries, around.start, span.next_offset);
+            core.each_batch(partition, wanted, pace, &mut |_, batch| {
+                batch.views().for_each(|view| compaction.note(core, partition, &view));
+                Ok(())
+            })?;
+        }
+        compaction.learn_newer(core, partition, &around.after, &sections, pace)?;
+        compaction.find_due(core, partition, around, pace)?;
+        Ok(compaction)
+    }
+
+    fn learn_newer(
+        &mut self,
+        core: &Core,
+        partition: &Partition,
+        after: &[Span],
+        sections: &[KeyHashes],
+        pace: &Pace<'_>,
+    ) -> Result<(), Stop> {
+        let is_wanted =
+            |hash: u64| sections.iter().any(|it| it.binary_search_by_key(&hash, |k| k.0).is_ok());
+        let mut found = HashSet::new();
+        for span in after.iter().rev() {
+            let keys = core.keys_of(partition, span)?;
+            let newer = keys.iter().filter(|(hash, _)| is_wanted(*hash) && found.insert(*hash));
+            let mut places = newer.map(|(_, place)| *place).collect::<Vec<_>>();
+            places.sort_unstable();
+            let visible = partition.state.lock().visible;
+            let entries = core.entries(partition.stream, span)?;
+            let wanted = entries.iter().filter(|entry| {
+                entry.next_offset() <= visible && places.binary_search(&entry.base_offset).is_ok()
+            });
+            let wanted = wanted.copied().collect::<Vec<_>>();
+            core.each_batch(partition, &wanted, pace, &mut |_, batch| {
+                batch.views().for_each(|view| self.note_known(&view));
+                Ok(())
+            })?;
+            pace.check()?;
+        }
+        Ok(())
+    }
+
+    /// A tombstone may go when no older record of its key would come to light.
+    fn find_due(
+        &mut self,
+        core: &Core,
+        partition: &Partition,
+        around: &Around,
+        pace: &Pace<'_>,
+    ) -> Result<(), Stop> {
+        for (fingerprint, offset, hash) in std::mem::take(&mut self.tombstones) {
+            if self.newest.get(&fingerprint) == Some(&offset) {
+                self.due.insert(hash);
+            }
+        }
+        for span in &around.before {
+            if self.due.is_empty() {
+                break;
+            }
+            let keys = core.keys_of(partition, span)?;
+            for (hash, _) in keys.iter().filter(|(_, place)| *place >= around.start) {
+                self.due.remove(hash);
+            }
+            pace.check()?;
+        }
+        Ok(())
+    }
+
+    fn fingerprint(&self, key: &[u8]) -> Fingerprint {
+        (self.hashers.0.hash_one(key), self.hashers.1.hash_one(key))
+    }
+
+    fn note(&mut self, core: &Core, partition: &Partition, view: &RecordView<'_>) {
+        let Some(key) = view.key else { return };
+        let fingerprint = self.fingerprint(key);
+        if self.newest.len() >= KEYS_MAX && !self.newest.contains_key(&fingerprint) {
+            return;
+        }
+        self.newest.insert(fingerprint, view.offset);
+        let is_old = view.value.is_none() && view.timestamp < self.tombstones_from;
+        if is_old && self.tombstones.len() < KEYS_MAX {
+            self.tombstones.push((fingerprint, view.offset, core.key_hash(partition, key)));
+        }
+    }
+
+    fn note_known(&mut self, view: &RecordView<'_>) {
+        let Some(key) = view.key else { return };
+        let fingerprint = self.fingerprint(key);
+        if let Some(newest) = self.newest.get_mut(&fingerprint) {
+            *newest = view.offset.max(*newest);
+        }
+    }
+
+    /// The batch without what nobody needs; `None` when nothing of it is left.
+    pub fn thin(
+        &mut self,
+        core: &Core,
+        partition: &Partition,
+        entry: &Entry,
+        batch: Arc<Batch>,
+    ) -> Option<Arc<Batch>> {
+        if entry.next_offset() > self.until {
+            return Some(batch);
+        }
+        let mut left = self.left;
+        let mut is_whole = true;
+        let thinned = batch.thinned(|view| {
+            let stays = self.stays(core, partition, view, &mut left);
+            is_whole &= stays;
+            stays
+        });
+        self.left = left;
+        if is_whole { Some(batch) } else { thinned.map(Arc::new) }
+    }
+
+    fn stays(
+        &self,
+        core: &Core,
+        partition: &Partition,
+        view: &RecordView<'_>,
+        left: &mut Left,
+    ) -> bool {
+        // Without a key nothing can be newer: such records are from before the topic was compacted.
+        let Some(key) = view.key else { return true };
+        let Some(newest) = self.newest.get(&self.fingerprint(key)) else { return true };
+        if *newest > view.offset {
+            return false;
+        }
+        if view.value.is_some() {
+            return true;
+        }
+        let is_due = view.timestamp < self.tombstones_from
+            && self.due.contains(&core.key_hash(partition, key));
+        if is_due {
+            left.tombstones_gone = left.tombstones_gone.max(view.offset + 1);
+            return false;
+        }
+        left.tombstone_at = left.tombstone_at.max(view.timestamp);
+        left.tombstone_bytes += key.len() as u64;
+        true
+    }
+}
+
+/// Where the partition's newest stored batch begins.
+fn newest_batch(core: &Core, partition: &Partition) -> Result<Offset, Stop> {
+    let newest = partition.state.lock().spans.back().copied();
+    let Some(span) = newest else { return Ok(0) };
+    let entries = core.entries(partition.stream, &span)?;
+    // Batches stored since only make more of the partition compactable.
+    Ok(entries.last().map_or(0, |entry| entry.base_offset))
+}
+
+impl Core {
+    /// The hash by which the indexes know a key of the partition.
+    pub fn key_hash(&self, _partition: &Partition, key: &[u8]) -> u64 {
+        key_hash(key)
+    }
+
+    /// Sorted key hashes of what the extent holds of the partition.
+    pub fn keys_of(&self, partition: &Partition, span: &Span) -> Result<KeyHashes, Trouble> {
+        let keys = self.store.keys(span.extent, partition.stream)?;
+        // Entries know their generation: were these another's, they would be now.
+        self.entries(partition.stream, span)?;
+        Ok(keys)
+    }
+
+    /// Shows the batches of the entries one after the other, no faster than the pace allows.
+    pub fn each_batch(
+        &self,
+        partition: &Partition,
+        mut entries: &[Entry],
+        pace: &Pace<'_>,
+        each: &mut dyn FnMut(&Entry, Arc<Batch>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        while !entries.is_empty() {
+            let chunk = super::disk::take_bytes(entries, READ_BYTES_MAX);
+            let batches = self.batches(partition.stream, chunk)?;
+            if let Some(entry) = chunk.get(batches.len()) {
+                let (from, to) = (entry.base_offset, entry.next_offset());
+                return Err(Trouble::Log(LogError::Damaged { from, to }).into());
+            }
+            pace.spend(chunk.iter().map(|entry| u64::from(entry.location.len)).sum())?;
+            for (entry, batch) in chunk.iter().zip(batches) {
+                each(entry, batch)?;
+            }
+            entries = entries.get(chunk.len()..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}

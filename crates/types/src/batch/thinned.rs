@@ -1,0 +1,135 @@
+//! Batches made of others: with some records left out, or several small ones as one. Records keep
+//! their offsets, timestamps and bytes; what is left out is a gap.
+
+use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, BatchFull, wire};
+use crate::{Offset, TimestampMs};
+use bytes::{BufMut, Bytes};
+use wire::RecordView;
+
+/// Where the fixed part of a batch has these.
+const ATTRIBUTES: std::ops::Range<usize> = 21..23;
+const PRODUCER_ID: std::ops::Range<usize> = 43..51;
+
+impl Batch {
+    /// Whether only its records matter: nobody's producer or transaction is told by its header, so
+    /// that they may share a batch with others.
+    pub fn is_plain(&self) -> bool {
+        self.bytes.get(ATTRIBUTES) == Some(&[0; 2])
+            && self.bytes.get(PRODUCER_ID) == Some(&[0xff; 8])
+    }
+
+    /// The batch with only those records; its header says the same and it takes the same offsets.
+    /// `None` when no record is left.
+    pub fn thinned(&self, mut keep: impl FnMut(&RecordView<'_>) -> bool) -> Option<Batch> {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        bytes.extend_from_slice(self.bytes.get(..BATCH_HEADER_BYTES)?);
+        let (mut count, mut max_timestamp) = (0, TimestampMs::MIN);
+        let mut views = self.raw_views();
+        while let Some((view, raw)) = views.next_raw() {
+            if keep(&view) {
+                bytes.extend_from_slice(raw);
+                max_timestamp = max_timestamp.max(view.timestamp);
+                count += 1;
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+        rewrite_header(&mut bytes, count, max_timestamp);
+        let bytes = Bytes::from(bytes.into_boxed_slice());
+        Some(Batch { bytes, count, max_timestamp, ..*self })
+    }
+
+    fn raw_views(&self) -> wire::Views<'_> {
+        wire::Views::new(&self.bytes, self.base_offset, self.base_timestamp, self.count)
+    }
+}
+
+/// Makes one batch of the records of several plain ones, which come in the order of their offsets.
+pub struct BatchJoiner {
+    bytes: Vec<u8>,
+    base_offset: Offset,
+    next_offset: Offset,
+    count: u32,
+    base_timestamp: TimestampMs,
+    max_timestamp: TimestampMs,
+}
+
+impl BatchJoiner {
+    /// Begins with a batch, all of it.
+    pub fn new(first: &Batch) -> BatchJoiner {
+        let mut joiner = BatchJoiner {
+            bytes: vec![0; BATCH_HEADER_BYTES],
+            base_offset: first.base_offset(),
+            next_offset: first.base_offset(),
+            count: 0,
+            base_timestamp: first.base_timestamp(),
+            max_timestamp: TimestampMs::MIN,
+        };
+        joiner.add(first);
+        joiner
+    }
+
+    /// Bytes of the batch so far, its header included.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Never: it begins with a batch.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Takes the records of the next batch, all or none.
+    pub fn push(&mut self, batch: &Batch) -> Result<(), BatchFull> {
+        let bytes_max = self.bytes.len() + batch.bytes().len() + 20 * batch.count() as usize;
+        let span = batch.next_offset().saturating_sub(self.base_offset);
+        let follows = batch.base_offset() >= self.next_offset;
+        if bytes_max > BATCH_BYTES_MAX || span > i32::MAX as u64 || !follows {
+            return Err(BatchFull);
+        }
+        self.add(batch);
+        Ok(())
+    }
+
+    fn add(&mut self, batch: &Batch) {
+        for view in batch.views() {
+            let timestamp_delta = view.timestamp.wrapping_sub(self.base_timestamp);
+            // `push` has checked that the offsets fit.
+            let offset_delta = (view.offset - self.base_offset) as u32;
+            wire::write_view(&mut self.bytes, &view, timestamp_delta, offset_delta);
+            self.max_timestamp = self.max_timestamp.max(view.timestamp);
+            self.count += 1;
+        }
+        self.next_offset = batch.next_offset();
+    }
+
+    pub fn finish(mut self) -> Batch {
+        let last_delta = (self.next_offset - self.base_offset).saturating_sub(1) as u32;
+        let header = wire::Header {
+            base_offset: self.base_offset,
+            last_delta,
+            count: self.count,
+            base_timestamp: self.base_timestamp,
+        };
+        wire::write_header(&mut self.bytes, &header, self.max_timestamp);
+        Batch {
+            bytes: Bytes::from(self.bytes.into_boxed_slice()),
+            base_offset: self.base_offset,
+            last_delta,
+            count: self.count,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+        }
+    }
+}
+
+/// Length, record count, greatest timestamp and checksum of a batch whose records changed.
+fn rewrite_header(bytes: &mut [u8], count: u32, max_timestamp: TimestampMs) {
+    let rest = (bytes.len() - 12) as i32;
+    (&mut bytes[8..12]).put_i32(rest);
+    (&mut bytes[35..43]).put_i64(max_timestamp);
+    (&mut bytes[57..61]).put_u32(count);
+    let checksum = crc_fast::crc32_iscsi(&bytes[ATTRIBUTES.start..]);
+    (&mut bytes[17..ATTRIBUTES.start]).put_u32(checksum);
+}
