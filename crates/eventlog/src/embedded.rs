@@ -24,6 +24,7 @@ mod retention;
 mod rewrite;
 mod search;
 mod tail;
+mod ticker;
 mod topic;
 mod transact;
 mod transaction;
@@ -32,14 +33,15 @@ use self::checkpoint::Checkpoint;
 pub use self::collect::Collected;
 use self::core::{Blocking, Core};
 pub use self::driver::Driver;
+use self::pace::Pace;
 use self::partition::{Partition, State};
+use self::ticker::Ticker;
 use crate::{
     Appended, Bounds, Engine, Found, Health, LogError, Observer, Options, Pending, TopicSpec,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{Store, World, Writer};
 use types::{Batch, Key, Offset, Record, TenantId, TimestampMs, TopicId};
@@ -57,7 +59,8 @@ pub struct OpenReport {
 pub struct EmbeddedLog {
     pub(crate) core: Arc<Core>,
     writer: Mutex<Option<Writer>>,
-    maintainer: Mutex<Option<Maintainer>>,
+    /// Maintenance and the collector.
+    tickers: Mutex<Vec<Ticker>>,
 }
 
 impl EmbeddedLog {
@@ -69,23 +72,21 @@ impl EmbeddedLog {
         options: Options,
         topics: Vec<TopicSpec>,
     ) -> Result<(Arc<EmbeddedLog>, OpenReport), LogError> {
-        let interval = options.maintain_interval;
         let (core, report) = open_core(world, options, topics, Blocking::Threads)?;
         let source = Arc::clone(&core);
         let writer = Mutex::new(Some(core.store.start(source)));
-        let maintainer = interval.map(|interval| Maintainer::start(Arc::clone(&core), interval));
-        let maintainer = Mutex::new(maintainer.transpose().map_err(failed)?);
-        Ok((Arc::new(EmbeddedLog { core, writer, maintainer }), report))
+        let tickers = Mutex::new(tickers(&core).map_err(failed)?);
+        Ok((Arc::new(EmbeddedLog { core, writer, tickers }), report))
     }
 
     /// Waits for what was appended, then gives the directory up as soon as nobody holds this log.
     /// Later calls answer `Closed`.
     pub async fn close(&self) {
-        let maintainer = self.maintainer.lock().take();
+        let tickers = std::mem::take(&mut *self.tickers.lock());
         let writer = self.writer.lock().take();
         let core = Arc::clone(&self.core);
         let closing = tokio::task::spawn_blocking(move || {
-            drop(maintainer);
+            drop(tickers);
             end(&core, writer);
         });
         if let Err(error) = closing.await {
@@ -98,11 +99,43 @@ impl EmbeddedLog {
     pub fn maintain(&self) {
         self.core.maintain();
     }
+
+    /// Rewrites the extents most worth it, if any are, as fast as the device allows; answers
+    /// whether. Blocks. A thread does it now and then, within its budget, unless the options say
+    /// that the owner does.
+    pub fn collect(&self) -> bool {
+        self.core.collect(&Pace::new(None, &|_| self.core.is_closed()))
+    }
+
+    /// What the collector has done since opening, and saw last.
+    pub fn collected(&self) -> Collected {
+        self.core.figures.now()
+    }
+}
+
+/// The threads for what is done from time to time.
+fn tickers(core: &Arc<Core>) -> std::io::Result<Vec<Ticker>> {
+    let mut tickers = Vec::new();
+    if let Some(interval) = core.options.maintain_interval {
+        let core = Arc::clone(core);
+        tickers.push(Ticker::start("log-maintain", interval, move |_| core.maintain())?);
+    }
+    if let Some(interval) = core.options.collect.interval {
+        let core = Arc::clone(core);
+        let collect = move |wait: &dyn Fn(Duration) -> bool| {
+            let budget = core.options.collect.bytes_per_second;
+            // While appends are refused for want of space, there is nobody to hold back for.
+            let rate = || if core.intake.is_full() { None } else { Some(budget) };
+            while core.collect(&Pace::new(rate(), wait)) {}
+        };
+        tickers.push(Ticker::start("log-collect", interval, collect)?);
+    }
+    Ok(tickers)
 }
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        drop(self.maintainer.get_mut().take());
+        self.tickers.get_mut().clear();
         let writer = self.writer.get_mut().take();
         end(&self.core, writer);
     }
@@ -170,42 +203,6 @@ fn end_with(core: &Core, stop_writer: impl FnOnce()) {
         && let Err(error) = core.write_checkpoint(true)
     {
         tracing::error!(%error, "the last checkpoint cannot be written");
-    }
-}
-
-/// The thread that maintains now and then; dropping it ends it.
-struct Maintainer {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Maintainer {
-    fn start(core: Arc<Core>, interval: Duration) -> std::io::Result<Maintainer> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let seen = Arc::clone(&stop);
-        let run = move || {
-            let (is_stopped, changed) = &*seen;
-            let mut is_stopped = is_stopped.lock();
-            while !*is_stopped {
-                if changed.wait_for(&mut is_stopped, interval).timed_out() {
-                    parking_lot::MutexGuard::unlocked(&mut is_stopped, || core.maintain());
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("log-maintain".to_owned()).spawn(run)?;
-        Ok(Maintainer { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Maintainer {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("maintenance ended with a panic");
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! logs are opened, crashed and opened again.
 
 mod appending;
+mod collecting;
+mod hands;
 mod keys;
 mod properties;
 mod pure;
@@ -11,6 +13,7 @@ mod recovery;
 mod retention;
 mod transactions;
 
+use self::hands::Hands;
 use crate::{Driver, EmbeddedLog, Engine, LogError, Observer, OpenReport, Options, TopicSpec};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -45,6 +48,7 @@ impl Bed {
         options.store.extent_bytes = 1 << 20;
         options.store.free_bytes_min = 0;
         options.maintain_interval = None;
+        options.collect.interval = None;
         Bed {
             disk: SimDisk::shared(seed),
             clock: ManualClock::shared(NOW_MS),
@@ -108,7 +112,7 @@ pub fn spec(id: TopicId, partitions: u32, durability: Durability) -> TopicSpec {
 }
 
 pub fn kept(mut spec: TopicSpec, age_ms_max: Option<u64>, bytes_max: Option<u64>) -> TopicSpec {
-    spec.config.retention = Retention { age_ms_max, bytes_max };
+    spec.config.retention = Retention { age_ms_max, bytes_max, ..Retention::default() };
     spec
 }
 

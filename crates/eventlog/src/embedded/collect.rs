@@ -13,10 +13,10 @@ use super::pace::{Pace, Stop};
 use super::partition::{Partition, Span};
 use super::plan::Run;
 use super::rewrite::{Carrier, Part, span_of};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use storage::{Entry, ExtentRef, StreamId};
+use storage::{Entry, ExtentRef, StoreError, StreamId};
 
 /// What the collector has done since the log was opened, and what it saw last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Core {
         let mut parts = self.parts(&replaced)?;
         // What the new extent leaves out showed which offsets were given: that is written down
         // first, with starts no older than those the parts begin at.
+        self.must_checkpoint.store(true, Ordering::Release);
         if !self.write_changed_checkpoint() {
             return Err(crate::LogError::Full.into());
         }
@@ -188,10 +189,11 @@ impl Core {
             return;
         }
         match self.store.release(extent.id, extent.generation) {
+            // Somebody copies it: maintenance tries again.
+            Err(StoreError::InUse(_)) => return,
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, extent = %extent.id, "a replaced extent stays"),
         }
-        // The new extent stands for it, whether its file is gone or not.
         self.extents.forget(extent.id, extent.generation);
     }
 }

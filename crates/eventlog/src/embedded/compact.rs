@@ -24,6 +24,8 @@ use types::{Batch, Offset, TimestampMs};
 
 /// Keys of one partition that one rewrite remembers. Records of further ones stay until the next.
 const KEYS_MAX: usize = 2_000_000;
+/// How long batches of writers that count are left alone: they show which were sent already.
+const SEQUENCES_MS: i64 = 7 * 86_400_000;
 /// Stored bytes read at once.
 const READ_BYTES_MAX: usize = 1 << 20;
 
@@ -49,9 +51,11 @@ pub struct Compaction {
     tombstones: Vec<(Fingerprint, Offset, u64)>,
     /// Hashes of tombstones whose time is over and which are the newest of their key.
     due: HashSet<u64>,
-    /// The partition's newest batch and what follows stays as it is: it shows which offsets were
-    /// given.
+    /// What follows stays as it is: the partition's newest batch, which shows what offsets were
+    /// given, and all that is not decided.
     until: Offset,
+    /// Batches of writers that count stay whole from this time on.
+    sequences_from: TimestampMs,
     /// Tombstones from this time on stay.
     tombstones_from: TimestampMs,
     pub left: Left,
@@ -82,7 +86,8 @@ impl Compaction {
             newest: HashMap::new(),
             tombstones: Vec::new(),
             due: HashSet::new(),
-            until: newest_batch(core, partition)?,
+            until: newest_batch(core, partition)?.min(partition.state.lock().visible),
+            sequences_from: core.world.clock.now_ms().saturating_sub(SEQUENCES_MS),
             tombstones_from: core.world.clock.now_ms().saturating_sub(age_ms),
             left: Left::default(),
         };
@@ -92,7 +97,9 @@ impl Compaction {
             let entries = core.entries(partition.stream, span)?;
             let wanted = between(&entries, around.start, span.next_offset);
             core.each_batch(partition, wanted, pace, &mut |_, batch| {
-                batch.views().for_each(|view| compaction.note(core, partition, &view));
+                if is_shown(partition, &batch) {
+                    batch.views().for_each(|view| compaction.note(core, partition, &view));
+                }
                 Ok(())
             })?;
         }
@@ -124,7 +131,9 @@ impl Compaction {
             });
             let wanted = wanted.copied().collect::<Vec<_>>();
             core.each_batch(partition, &wanted, pace, &mut |_, batch| {
-                batch.views().for_each(|view| self.note_known(&view));
+                if is_shown(partition, &batch) {
+                    batch.views().for_each(|view| self.note_known(&view));
+                }
                 Ok(())
             })?;
             pace.check()?;
@@ -191,7 +200,7 @@ impl Compaction {
         entry: &Entry,
         batch: Arc<Batch>,
     ) -> Option<Arc<Batch>> {
-        if entry.next_offset() > self.until {
+        if entry.next_offset() > self.until || self.tells_sequence(&batch) {
             return Some(batch);
         }
         let mut left = self.left;
@@ -203,6 +212,12 @@ impl Compaction {
         });
         self.left = left;
         if is_whole { Some(batch) } else { thinned.map(Arc::new) }
+    }
+
+    /// Whether the batch tells how far its writer has counted, for as long as that matters.
+    fn tells_sequence(&self, batch: &Batch) -> bool {
+        let counts = batch.stamp().is_some_and(|stamp| stamp.sequence.is_some());
+        counts && batch.max_timestamp() >= self.sequences_from
     }
 
     fn stays(
@@ -231,6 +246,13 @@ impl Compaction {
         left.tombstone_bytes += key.len() as u64;
         true
     }
+}
+
+/// Whether readers see the batch. What was given up with its transaction tells nothing of a key,
+/// and what is undecided tells nothing yet.
+fn is_shown(partition: &Partition, batch: &Batch) -> bool {
+    let state = partition.state.lock();
+    batch.next_offset() <= state.visible && !state.hidden.holds(batch.base_offset())
 }
 
 /// Where the partition's newest stored batch begins.

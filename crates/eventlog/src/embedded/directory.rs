@@ -28,6 +28,13 @@ pub struct Directory {
     listings: Mutex<HashMap<TopicId, Slot>>,
 }
 
+/// Whether a listing has read every tombstone of a key it holds, or compaction was there first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tombstones {
+    Seen,
+    Missed,
+}
+
 #[derive(Default)]
 struct Slot {
     listing: Arc<tokio::sync::Mutex<Listing>>,
@@ -116,7 +123,11 @@ impl Core {
                 **listing = Listing { start: start.clone(), ..Listing::default() };
             }
             listing.forget_removed(topic);
-            self.catch_up(topic, listing)?;
+            if self.catch_up(topic, listing)? == Tombstones::Missed {
+                // Begun anew, nothing is missed: what is left out then has no older record either.
+                **listing = Listing { start: start.clone(), ..Listing::default() };
+                return Err(Trouble::Moved);
+            }
             self.directory.account(topic.shared.id, listing.bytes);
             let mut keys = listing.page(&start, limit + 1);
             let has_more = listing.cut.is_some() || keys.len() > limit;
@@ -133,11 +144,13 @@ impl Core {
     }
 
     /// Reads what the partitions got since the listing was last brought up to date.
-    fn catch_up(&self, topic: &Topic, listing: &mut Listing) -> Result<(), Trouble> {
+    fn catch_up(&self, topic: &Topic, listing: &mut Listing) -> Result<Tombstones, Trouble> {
         for partition in &topic.partitions {
+            let gone_before = partition.state.lock().tombstones_gone;
             let end = partition.bounds().end;
             let number = partition.stream.partition;
             let mut from = listing.read.get(&number).copied().unwrap_or(0);
+            let has_missed = from > 0 && from < gone_before;
             while from < end {
                 from = from.max(partition.bounds().start);
                 let batches = match self.read_any(partition, from, SCAN_BYTES_MAX) {
@@ -151,8 +164,11 @@ impl Core {
                 }
                 listing.read.insert(number, from);
             }
+            if has_missed || partition.state.lock().tombstones_gone > gone_before {
+                return Ok(Tombstones::Missed);
+            }
         }
-        Ok(())
+        Ok(Tombstones::Seen)
     }
 }
 

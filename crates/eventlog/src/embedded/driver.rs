@@ -3,6 +3,7 @@
 //! where they are polled. For a simulation, where the order of everything comes from a seed.
 
 use super::core::{Blocking, Core};
+use super::pace::Pace;
 use super::{EmbeddedLog, OpenReport, end_with, open_core};
 use crate::{LogError, Options, TopicSpec};
 use parking_lot::Mutex;
@@ -33,8 +34,8 @@ impl EmbeddedLog {
         let (core, report) = open_core(world, options, topics, Blocking::Caller)?;
         let source = Arc::clone(&core);
         let driver = Driver { store: core.store.drive(source), core: Arc::clone(&core) };
-        let (writer, maintainer) = (Mutex::new(None), Mutex::new(None));
-        Ok((Arc::new(EmbeddedLog { core, writer, maintainer }), driver, report))
+        let (writer, tickers) = (Mutex::new(None), Mutex::default());
+        Ok((Arc::new(EmbeddedLog { core, writer, tickers }), driver, report))
     }
 }
 
@@ -57,6 +58,11 @@ impl Driver {
     /// Writes one piece ahead of the writer, or makes an extent ahead of need.
     pub fn prepare(&mut self) -> bool {
         self.store.prepare()
+    }
+
+    /// Rewrites the extents most worth it.
+    pub fn collect(&mut self) -> bool {
+        self.core.collect(&Pace::new(None, &|_| self.core.is_closed()))
     }
 
     /// As `EmbeddedLog::close`.

@@ -73,6 +73,9 @@ impl<'a> Carrier<'a> {
             let entries = core.entries(partition.stream, span)?;
             let wanted = between(&entries, part.around.start, span.next_offset);
             core.each_batch(&partition, wanted, self.pace, &mut |entry, batch| {
+                if core.is_given_up(&partition, &batch) {
+                    return Ok(());
+                }
                 let batch = match &mut compaction {
                     Some(compaction) => compaction.thin(core, &partition, entry, batch),
                     None => Some(batch),
@@ -149,6 +152,14 @@ impl Joining {
 }
 
 impl Core {
+    /// Part of a transaction that never came about: no reader ever sees it. The partition's newest
+    /// batch stays all the same, since it shows which offsets were given.
+    fn is_given_up(&self, partition: &Partition, batch: &Batch) -> bool {
+        let state = partition.state.lock();
+        let is_newest = batch.next_offset() >= state.stored;
+        state.hidden.holds(batch.base_offset()) && !is_newest
+    }
+
     fn frame_of(&self, partition: &Partition, batch: &Batch) -> Frame {
         let keys = batch.views().filter_map(|view| view.key);
         let mut keys = keys.map(|key| self.key_hash(partition, key)).collect::<Vec<_>>();

@@ -139,6 +139,7 @@ fn a_crash_at_any_step_leaves_the_old_or_the_new() {
             *(if found == before { &mut old } else { &mut new }) += 1;
             assert!(rig.recovery.damaged.is_empty());
             // The next start agrees, and another rewrite works.
+            rig.seal();
             rewrite(&rig.store).unwrap();
             rig.close();
             Rig::open(&disk).unwrap();

@@ -8,14 +8,12 @@ use wire::RecordView;
 
 /// Where the fixed part of a batch has these.
 const ATTRIBUTES: std::ops::Range<usize> = 21..23;
-const PRODUCER_ID: std::ops::Range<usize> = 43..51;
 
 impl Batch {
     /// Whether only its records matter: nobody's producer or transaction is told by its header, so
     /// that they may share a batch with others.
     pub fn is_plain(&self) -> bool {
-        self.bytes.get(ATTRIBUTES) == Some(&[0; 2])
-            && self.bytes.get(PRODUCER_ID) == Some(&[0xff; 8])
+        self.bytes.get(ATTRIBUTES) == Some(&[0; 2]) && self.stamp.is_none()
     }
 
     /// The batch with only those records; its header says the same and it takes the same offsets.
@@ -111,6 +109,7 @@ impl BatchJoiner {
             last_delta,
             count: self.count,
             base_timestamp: self.base_timestamp,
+            stamp: None,
         };
         wire::write_header(&mut self.bytes, &header, self.max_timestamp);
         Batch {
@@ -120,6 +119,7 @@ impl BatchJoiner {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            stamp: None,
         }
     }
 }
