@@ -85,8 +85,13 @@ impl Machine {
             _ => Durability::Durable,
         };
         let retention = match draw.below(4) {
-            0 => Retention { bytes_max: Some(draw.between(100_000, 2_000_000)), age_ms_max: None },
-            1 => Retention { bytes_max: None, age_ms_max: Some(draw.between(1_000, 120_000)) },
+            0 => Retention {
+                bytes_max: Some(draw.between(100_000, 2_000_000)),
+                ..Retention::default()
+            },
+            1 => {
+                Retention { age_ms_max: Some(draw.between(1_000, 120_000)), ..Retention::default() }
+            }
             _ => Retention::default(),
         };
         let config = TopicConfig {

@@ -226,7 +226,7 @@ proptest! {
 
     #[test]
     fn a_compacted_topic_always_tells_the_newest_of_each_key(
-        acts in proptest::collection::vec(act(), 30..80), seed in any::<u64>(),
+        acts in proptest::collection::vec(act(), 15..50), seed in any::<u64>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(live(acts, seed));
