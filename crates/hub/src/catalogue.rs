@@ -22,7 +22,7 @@ impl Catalogue {
         self.by_id.read().get(&id).cloned()
     }
 
-    /// In name order; the presence topic, which no client can name, is left out.
+    /// In name order; the platform's own topics, which no client can name, are left out.
     pub fn list(
         &self,
         project: ProjectId,
@@ -37,16 +37,16 @@ impl Catalogue {
         topics
             .range::<TopicName, _>((after, Bound::Unbounded))
             .map(|(_, topic)| topic)
-            .filter(|topic| topic.name != TopicName::presence())
+            .filter(|topic| !topic.name.is_internal())
             .take(limit)
             .cloned()
             .collect()
     }
 
-    /// The presence topic is not counted.
+    /// The platform's own topics are not counted.
     pub fn count(&self, project: ProjectId) -> usize {
         let own = |topics: &BTreeMap<TopicName, Arc<Topic>>| {
-            topics.keys().filter(|name| **name != TopicName::presence()).count()
+            topics.keys().filter(|name| !name.is_internal()).count()
         };
         self.by_name.read().get(&project).map_or(0, own)
     }

@@ -30,6 +30,24 @@ impl CursorSigner {
         tag
     }
 
+    /// Text that comes back unchanged or not at all. Whoever seals begins the body with a version
+    /// that no other kind of text has.
+    pub fn seal(&self, project: ProjectId, mut body: Vec<u8>) -> String {
+        let tag = self.tag(project, &body);
+        body.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(body)
+    }
+
+    /// The body of a sealed text; `None` when it is malformed, forged or of another project.
+    pub fn unseal(&self, project: ProjectId, text: &str) -> Option<Vec<u8>> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let cut = bytes.len().checked_sub(TAG_BYTES)?;
+        let (body, tag) = bytes.split_at(cut);
+        constant_time::verify_slices_are_equal(&self.tag(project, body), tag).ok()?;
+        bytes.truncate(cut);
+        Some(bytes)
+    }
+
     /// A cursor of another project fails like a forged one: nothing tells them apart.
     pub fn open(&self, project: ProjectId, text: &str) -> Result<Positions, Refusal> {
         let refused = || {
@@ -43,11 +61,7 @@ impl CursorSigner {
         if text.len() > CURSOR_TEXT_BYTES_MAX {
             return Err(refused());
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-        let cut = bytes.len().checked_sub(TAG_BYTES).ok_or_else(refused)?;
-        let (body, tag) = bytes.split_at(cut);
-        constant_time::verify_slices_are_equal(&self.tag(project, body), tag)
-            .map_err(|_| refused())?;
+        let body = self.unseal(project, text).ok_or_else(refused)?;
         match body.split_first() {
             Some((&VERSION, positions)) => Positions::decode(positions).ok_or_else(refused),
             _ => Err(refused()),
@@ -60,8 +74,6 @@ impl CursorMint for CursorSigner {
         let mut body = Vec::with_capacity(1 + positions.len() * 16 + TAG_BYTES);
         body.push(VERSION);
         positions.encode(&mut body);
-        let tag = self.tag(project, &body);
-        body.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(body)
+        self.seal(project, body)
     }
 }

@@ -6,6 +6,7 @@
 mod catalogue;
 mod cleanup;
 mod connections;
+mod consumers;
 mod cursor;
 mod follow;
 mod live;

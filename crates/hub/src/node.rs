@@ -71,6 +71,7 @@ pub struct Node {
     pub(crate) connections: Connections,
     pub(crate) meters: Meters,
     pub(crate) presence: Presence,
+    pub(crate) consumers: crate::consumers::Desk,
     pub(crate) append_seconds: Histogram,
     /// Held while a topic's definition changes.
     pub(crate) definitions: tokio::sync::Mutex<()>,
@@ -105,6 +106,7 @@ impl Node {
             connections: Connections::new(Arc::clone(&parts.world.clock)),
             meters: Meters::default(),
             presence: Presence::default(),
+            consumers: crate::consumers::Desk::default(),
             append_seconds: metrics::histogram!(port::metric::APPEND_SECONDS),
             definitions: tokio::sync::Mutex::new(()),
             presence_topics: Mutex::new(()),
@@ -243,7 +245,7 @@ impl Node {
     }
 
     /// A record that was read counts as one that was followed.
-    fn count_delivered(&self, who: &Identity, count: usize) {
+    pub(crate) fn count_delivered(&self, who: &Identity, count: usize) {
         if count > 0 {
             self.meters.get(who.tenant(), who.project()).delivered(count as u64);
         }
@@ -307,7 +309,7 @@ impl eventlog::Observer for Tail {
             return;
         };
         // Counted where it becomes true, whether or not the publisher waits for the answer.
-        if topic.name != TopicName::presence() {
+        if !topic.name.is_internal() {
             let meter = node.meters.get(topic.tenant, topic.project);
             meter.published(u64::from(batch.count()), batch.bytes().len() as u64);
         }
@@ -480,6 +482,10 @@ impl Hub for Node {
     ) -> Answer<'a, Vec<PresenceMember>> {
         let at = Address { project: who.project(), topic: topic.clone(), key: key.cloned() };
         Box::pin(self.be_present(who, lease, at, call))
+    }
+
+    fn consumers(&self) -> Option<&dyn port::Consumers> {
+        Some(self)
     }
 
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {

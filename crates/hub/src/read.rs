@@ -114,7 +114,7 @@ impl Node {
 
     /// Takes records of all partitions in order of time until the answer is full, and moves the
     /// positions over what was taken.
-    async fn collect(
+    pub(crate) async fn collect(
         &self,
         topic: &Topic,
         key: Option<&Key>,

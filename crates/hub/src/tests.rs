@@ -1,6 +1,7 @@
 //! Tests of the hub on the real engine (over a simulated disk) and the real control plane (SQLite).
 
 mod cleanup;
+mod consumers;
 mod cursors;
 mod following;
 mod index;
@@ -44,7 +45,8 @@ struct Base {
     tenancy: Arc<Tenancy>,
     authenticator: Arc<Authenticator>,
     clock: Arc<ManualClock>,
-    _dir: tempfile::TempDir,
+    disk: Arc<SimDisk>,
+    dir: tempfile::TempDir,
 }
 
 /// A tenant and project of its own on that node.
@@ -64,8 +66,13 @@ impl std::ops::Deref for Site {
 impl Base {
     async fn open() -> Base {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
-        let clock = ManualClock::shared(START_MS);
-        let rng = SeededRng::shared(7);
+        Base::open_on(SimDisk::shared(7), ManualClock::shared(START_MS), dir).await
+    }
+
+    /// A node on what an earlier one left.
+    async fn open_on(disk: Arc<SimDisk>, clock: Arc<ManualClock>, dir: tempfile::TempDir) -> Base {
+        // A node that is started again must not draw the numbers of the one before.
+        let rng = SeededRng::shared(7 + disk.changes());
         let options = tenancy::Options::sqlite(&dir.path().join("metadata.sqlite"));
         let tenancy = Tenancy::connect(&options, clock.clone(), rng.clone()).await;
         let tenancy = Arc::new(tenancy.expect("a fresh database"));
@@ -79,7 +86,7 @@ impl Base {
         );
         let authenticator = Arc::new(authenticator.expect("an authenticator"));
         let world = storage::World {
-            disk: SimDisk::shared(7),
+            disk: disk.clone(),
             clock: clock.clone(),
             rng: rng.clone(),
             keys: None,
@@ -88,7 +95,14 @@ impl Base {
         options.store.extent_bytes = 1 << 20;
         options.store.free_bytes_min = 0;
         options.maintain_interval = None;
-        let (log, _) = EmbeddedLog::open(world, options, Vec::new()).expect("an empty log");
+        let spec = |topic: tenancy::Topic| eventlog::TopicSpec {
+            id: topic.id,
+            tenant: topic.tenant,
+            project: topic.project,
+            config: topic.config,
+        };
+        let topics = tenancy.all_topics().await.expect("topics").into_iter().map(spec).collect();
+        let (log, _) = EmbeddedLog::open(world, options, topics).expect("a log");
         let node = Node::start(Parts {
             engine: log,
             tenancy: Arc::clone(&tenancy),
@@ -98,7 +112,7 @@ impl Base {
             options: Options { shards: 2, auto_create_topics: true, reconnect_ms_max: 5_000 },
         });
         let node = node.await.expect("a node");
-        Base { node, tenancy, authenticator, clock, _dir: dir }
+        Base { node, tenancy, authenticator, clock, disk, dir }
     }
 }
 

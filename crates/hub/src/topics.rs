@@ -71,7 +71,7 @@ impl Node {
 
     /// Runs a change of a definition to its end even when whoever asked for it leaves: database,
     /// engine and catalogue must not part.
-    async fn to_the_end<T: Send + 'static, Work>(
+    pub(crate) async fn to_the_end<T: Send + 'static, Work>(
         &self,
         work: impl FnOnce(Arc<Node>) -> Work,
     ) -> Result<T, Refusal>
@@ -98,7 +98,7 @@ impl Node {
         let (tenant, project) = (who.tenant(), who.project());
         let record = self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
         let topic = self.load_topic(record)?;
-        self.tell_all(|| Message::TopicCreated(Arc::clone(&topic)));
+        self.tell_of_topic(&topic);
         Ok(topic)
     }
 
@@ -166,11 +166,19 @@ impl Node {
         let _one_at_a_time = self.definitions.lock().await;
         let topic = self.existing(who, name)?;
         let (tenant, project) = (who.tenant(), who.project());
+        let consumers = self.consumers_of(&topic).await?;
         self.tenancy.delete_topic(tenant, project, name, &actor(who)).await?;
         self.catalogue.remove(&topic);
+        self.consumers.remove_topic(topic.id);
         let why = Refusal::new(Code::TopicNotFound, "the topic was deleted");
         self.tell_all(|| Message::TopicEnded(topic.id, why.clone()));
-        self.engine.drop_topic(topic.id).map_err(refusal_of)
+        self.engine.drop_topic(topic.id).map_err(refusal_of)?;
+        self.forget_states(&topic, &consumers).await
+    }
+
+    /// Followers of whole projects hear of a new topic.
+    pub(crate) fn tell_of_topic(&self, topic: &Arc<Topic>) {
+        self.tell_all(|| Message::TopicCreated(Arc::clone(topic)));
     }
 
     pub(crate) fn describe(&self, topic: &Topic) -> Result<TopicInfo, Refusal> {

@@ -72,6 +72,18 @@ metrics! {
         "Data keys that were asked for and not given, by reason.";
     KEYS_FAILED = "mainstem_keys_failed", Gauge,
         "1 when the key ring could not be written the last time.";
+    CONSUMER_DELIVERIES = "mainstem_consumer_deliveries_total", Counter,
+        "Records leased by durable consumers.";
+    CONSUMER_REDELIVERIES = "mainstem_consumer_redeliveries_total", Counter,
+        "Records leased that had been delivered before.";
+    CONSUMER_EXPIRED = "mainstem_consumer_expired_records_total", Counter,
+        "Records that retention removed before a durable consumer had done with them.";
+    CONSUMER_LAG = "mainstem_consumer_lag_records", Gauge,
+        "Records a durable consumer has not acknowledged, by tenant, topic and consumer.";
+    CONSUMER_PENDING = "mainstem_consumer_pending_records", Gauge,
+        "Records a durable consumer was given and has not acknowledged, by tenant, topic and consumer.";
+    DEAD_LETTERS = "mainstem_dead_letters_total", Counter,
+        "Records moved to dead-letter topics.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
 }

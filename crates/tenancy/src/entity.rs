@@ -103,6 +103,18 @@ table!(topic_schema, "topic_schemas", {
     pub created_at: i64,
 });
 
+table!(consumer, "consumers", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub topic_id: i64,
+    pub name: String,
+    pub config: Json,
+    pub dead_letter_topic: String,
+    pub created_at: i64,
+});
+
 table!(usage_window, "usage_windows", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant_id: Uuid,

@@ -1,6 +1,7 @@
 //! The schema's history. A migration that was released is never edited: a new one follows it.
 
 mod m0001_records;
+mod m0002_consumers;
 
 use sea_orm_migration::prelude::*;
 
@@ -9,6 +10,6 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_records::Migration)]
+        vec![Box::new(m0001_records::Migration), Box::new(m0002_consumers::Migration)]
     }
 }

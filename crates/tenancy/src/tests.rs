@@ -4,6 +4,7 @@
 mod audit;
 mod connect;
 mod dump;
+mod consumers;
 mod isolation;
 mod keys;
 mod node;

@@ -9,7 +9,7 @@ use crate::{Actor, Page, Result, Tenancy, TenancyError};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
-use types::address::PRESENCE_TOPIC;
+use types::address::{CONSUMERS_TOPIC, PRESENCE_TOPIC};
 use types::limits::PARTITIONS_MAX;
 use types::{Limits, ProjectId, TenantId, TimestampMs, TopicConfig, TopicId, TopicName};
 
@@ -33,13 +33,18 @@ pub struct SchemaVersion {
     pub created_at: TimestampMs,
 }
 
+/// The platform's own topics, which no client can name.
+const INTERNAL: [&str; 2] = [PRESENCE_TOPIC, CONSUMERS_TOPIC];
+
 fn missing() -> TenancyError {
     TenancyError::NotFound { what: "topic" }
 }
 
 fn read_name(text: &str) -> Result<TopicName> {
-    if text == PRESENCE_TOPIC {
-        return Ok(TopicName::presence());
+    match text {
+        PRESENCE_TOPIC => return Ok(TopicName::presence()),
+        CONSUMERS_TOPIC => return Ok(TopicName::consumers()),
+        _ => {}
     }
     TopicName::parse(text).map_err(|error| TenancyError::Corrupt(error.to_string()))
 }
@@ -89,12 +94,12 @@ fn check_config(config: &TopicConfig) -> Result<()> {
 
 async fn check_room(change: &Change<'_>, limits: &Limits, row: &table::Model) -> Result<()> {
     let Some(max) = limits.topics_max else { return Ok(()) };
-    // The presence topic is the platform's own.
-    if row.name == PRESENCE_TOPIC {
+    // The platform's own do not count.
+    if read_name(&row.name)?.is_internal() {
         return Ok(());
     }
     let count = of(TenantId(row.tenant_id), ProjectId(row.project_id))
-        .filter(table::Column::Name.ne(PRESENCE_TOPIC))
+        .filter(table::Column::Name.is_not_in(INTERNAL))
         .count(&change.transaction)
         .await?;
     if count >= u64::from(max) {
@@ -233,6 +238,7 @@ impl Tenancy {
         let found = locked(&change, tenant, project, name).await?;
         let mut row = found.into_active_model();
         row.deleted_at = Set(Some(change.at));
+        crate::consumers::forget(&change, *row.id.as_ref()).await?;
         let topic = read(row.update(&change.transaction).await?)?;
         let details = json!({"id": topic.id});
         change.commit(entry(tenant, project, name, "topic.delete", details)).await?;
@@ -249,7 +255,7 @@ impl Tenancy {
         read(found.one(self.reader()).await?.ok_or_else(missing)?)
     }
 
-    /// In byte order of their names; the presence topic is left out.
+    /// In byte order of their names; the platform's own topics are left out.
     pub async fn topics(
         &self,
         tenant: TenantId,
@@ -257,7 +263,7 @@ impl Tenancy {
         after: Option<&TopicName>,
         limit: usize,
     ) -> Result<Page<Topic>> {
-        let mut rows = of(tenant, project).filter(table::Column::Name.ne(PRESENCE_TOPIC));
+        let mut rows = of(tenant, project).filter(table::Column::Name.is_not_in(INTERNAL));
         if let Some(after) = after {
             rows = rows.filter(table::Column::Name.gt(after.as_str()));
         }
@@ -292,7 +298,7 @@ impl Tenancy {
         })
     }
 
-    /// Every topic of every project, presence topics included: for the node at start, which must
+    /// Every topic of every project, the platform's own included: for the node at start, which must
     /// know the log's owners. In order of their numbers.
     pub async fn all_topics(&self) -> Result<Vec<Topic>> {
         let mut topics: Vec<Topic> = Vec::new();

@@ -155,9 +155,8 @@ impl Backoff {
         if let Some(last) = self.delays_ms.last() {
             return self.delays_ms.get(step as usize).copied().unwrap_or(*last);
         }
-        let doubled =
-            1u64.checked_shl(step).map_or(u64::MAX, |by| self.delay_ms_min.saturating_mul(by));
-        doubled.min(self.delay_ms_max)
+        let factor = 1u64.checked_shl(step).unwrap_or(u64::MAX);
+        self.delay_ms_min.saturating_mul(factor).min(self.delay_ms_max)
     }
 }
 

@@ -78,7 +78,8 @@ impl FromIterator<Position> for Positions {
     }
 }
 
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+/// Writes an unsigned number as LEB128.
+pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -86,7 +87,8 @@ fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+/// Reads what `write_varint` wrote and moves on; `None` when the bytes end or hold too large a number.
+pub fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

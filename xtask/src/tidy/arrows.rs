@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("port", 2),
     ("storage", 3),
     ("rules", 3),
+    ("consumers", 3),
     ("eventlog", 4),
     ("keys", 4),
     ("tenancy", 5),
