@@ -122,8 +122,8 @@ pub fn explain(seed: u64, sizes: &Sizes) -> String {
     let (short, report) = shrink(&plan, Sabotage::None);
     let Some(failed) = &report.failure else { return format!("seed {seed} passes") };
     format!(
-        "seed {seed} FAILS: {}: {}\n  site {:?}\n  {} of {} steps still show it:\n{}\n  again: cargo \
-         xtask simulate --seed {seed}",
+        "seed {seed} FAILS: {}: {}\n  site {:?}\n  {} of {} steps still show it:\n{}\n  again: \
+         cargo xtask simulate --seed {seed}",
         failed.checker,
         failed.text,
         short.site,

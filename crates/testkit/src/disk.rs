@@ -145,8 +145,8 @@ impl SimDisk {
         self.state.lock().rng = SeededRng::new(seed);
     }
 
-    /// From now on flushes and direct writes say that they are done and only reach the cache, like a
-    /// log that does not wait for them.
+    /// From now on flushes and direct writes say that they are done and only reach the cache, as a
+    /// log would have it that does not wait for them.
     pub fn lie_about_flushes(&self) {
         self.state.lock().is_lying = true;
     }
@@ -459,7 +459,9 @@ impl File for SimFile {
         let State { inodes, rng, is_lying, .. } = &mut *state;
         let content = inodes.get_mut(&self.inode).ok_or_else(gone)?;
         match verdict {
-            Verdict::Pass if self.how == Open::Direct && !*is_lying => content.write_through(buffer, at),
+            Verdict::Pass if self.how == Open::Direct && !*is_lying => {
+                content.write_through(buffer, at);
+            }
             Verdict::Pass => content.write(buffer, at),
             Verdict::Short(error) => {
                 // The cache takes any number of bytes, the device itself whole sectors only.
