@@ -5,6 +5,7 @@
 //! breaks things, and compares what it was told.
 #![forbid(unsafe_code)]
 
+mod bits;
 mod book;
 mod campaign;
 mod checks;
@@ -17,6 +18,7 @@ mod shrink;
 mod trace;
 mod world;
 
+pub use bits::{Bits, Every};
 pub use campaign::{Campaign, Totals, explain, run_safely, show};
 pub use plan::{Plan, Sizes, Step};
 pub use run::{Failed, Report, run};

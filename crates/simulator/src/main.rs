@@ -21,10 +21,16 @@ struct Arguments {
     /// Stops after so many minutes, however many seeds are left.
     #[arg(long)]
     minutes: Option<u64>,
+    /// Instead of seeds: flips every bit of a small log, one at a time.
+    #[arg(long)]
+    every_bit: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.every_bit {
+        return simulator::Bits::flip(simulator::Every::Bit).tell();
+    }
     let sizes = Sizes::default();
     if let Some(seed) = arguments.seed {
         return simulator::show(seed, &sizes);

@@ -2,7 +2,7 @@
 
 mod canaries;
 
-use crate::{Campaign, Plan, Sabotage, Sizes, explain, run};
+use crate::{Bits, Campaign, Every, Plan, Sabotage, Sizes, explain, run};
 
 /// What CI runs; `cargo xtask nightly` runs 10,000.
 const SEEDS: u64 = 200;
@@ -37,4 +37,12 @@ fn seeds_that_found_something_pass() {
         let report = run(&Plan::draw(seed, &Sizes::default()), Sabotage::None);
         assert_eq!(report.failure, None, "seed {seed}");
     }
+}
+
+/// `cargo xtask nightly` flips every one of them.
+#[test]
+fn flipped_bits_are_never_served() {
+    let bits = Bits::flip(Every::Nth(991));
+    assert!(bits.wrong.is_empty(), "{:#?}", bits.wrong);
+    assert!(bits.flips > 500 && bits.reported > 20 && bits.harmless > 20, "{bits:?}");
 }

@@ -27,6 +27,7 @@ mod read;
 mod recovery;
 mod report;
 mod rewrite;
+mod rot;
 mod scan;
 mod seal;
 mod store;

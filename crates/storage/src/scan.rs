@@ -5,13 +5,15 @@
 //!                         ^ cut: nothing valid follows, so it was never acknowledged
 //! | commit 0 | commit 1, bad | commit 2 |
 //!              ^ damage: commit 2 was only written after commit 1 had been acknowledged
+//! | commit 0 | commit 1, whole but for one bit | zeros
+//!              ^ damage: what power cut short lacks whole sectors
 //! ```
 
 use crate::index::{LiveIndex, Row};
 use crate::layout::commit::{self, CommitHeader};
 use crate::layout::frame::{self, Flaw, FrameHeader};
 use crate::layout::{BLOCK_BYTES, Seal, round_up};
-use crate::{Damage, DamagedRange, Entry, ExtentId, Location, StreamId};
+use crate::{Damage, DamagedRange, Entry, ExtentId, Location, StreamId, rot};
 use bytes::Bytes;
 use std::io;
 use std::ops::Range;
@@ -92,7 +94,7 @@ impl Scanner<'_, '_> {
         }
         let Some(header) = self.header_at(position)? else {
             let flaw = "a commit's header is not whole";
-            return self.resume(Bad { at: position, flaw }, position);
+            return self.resume(Bad { at: position, flaw }, position, None);
         };
         let end = position + u64::from(header.total_bytes);
         let bytes = self.window.get(position, header.total_bytes as usize)?;
@@ -104,7 +106,9 @@ impl Scanner<'_, '_> {
             }
             Some(bad) => {
                 let (bad_at, damage_before) = (bad.at, self.scan.damage.len());
-                let next = self.resume(bad, position)?;
+                let rotten = bytes.get((bad_at - position) as usize..).unwrap_or_default();
+                let is_rotten = rot::is_one_bit_off(rotten, self.target.seal.salt);
+                let next = self.resume(bad, position, is_rotten.then_some(end))?;
                 if self.scan.damage.len() > damage_before {
                     self.salvage(&header, &bytes, position, bad_at);
                 } else {
@@ -120,11 +124,20 @@ impl Scanner<'_, '_> {
             return Ok(None);
         }
         let bytes = self.window.get(position, commit::HEADER_BYTES)?;
-        Ok(self.header_in(&bytes, position))
+        let whole = self.header_in(&bytes, position);
+        Ok(whole.or_else(|| {
+            let repaired = rot::repaired_header(&bytes, self.target.seal)?;
+            tracing::warn!(extent = %self.target.extent, position, "a flipped bit in a commit's header");
+            self.fitting(repaired, position)
+        }))
     }
 
     fn header_in(&self, bytes: &[u8], position: u64) -> Option<CommitHeader> {
         let header = CommitHeader::decode(bytes, self.target.seal)?;
+        self.fitting(header, position)
+    }
+
+    fn fitting(&self, header: CommitHeader, position: u64) -> Option<CommitHeader> {
         let end = position + u64::from(header.total_bytes);
         (header.sequence >= self.sequence && end <= self.target.limit).then_some(header)
     }
@@ -197,13 +210,19 @@ impl Scanner<'_, '_> {
     }
 
     /// After something bad: the next whole commit proves damage, and reading goes on there. None
-    /// means that the bad part was never acknowledged, unless the end of the data is known.
-    fn resume(&mut self, bad: Bad, position: u64) -> io::Result<Option<u64>> {
+    /// means that the bad part was never acknowledged, unless the end of the data is known, or the
+    /// bad part rotted and ends at `rotten_end`.
+    fn resume(
+        &mut self,
+        bad: Bad,
+        position: u64,
+        rotten_end: Option<u64>,
+    ) -> io::Result<Option<u64>> {
         if let Some(at) = self.find_commit(position + BLOCK_BYTES as u64)? {
             self.damage(&bad, at);
             return Ok(Some(at));
         }
-        match self.target.data_end {
+        match self.target.data_end.or(rotten_end) {
             Some(data_end) if bad.at < data_end => {
                 self.damage(&bad, data_end);
                 Ok(None)

@@ -10,6 +10,7 @@ mod panics;
 mod pins;
 mod real_disk;
 mod rewriting;
+mod rot;
 mod sealing;
 mod space;
 

@@ -53,6 +53,7 @@ struct State {
     watch: Option<Arc<dyn Watch>>,
 }
 
+#[derive(Clone)]
 enum NameChange {
     Set(PathBuf, u64),
     Remove(PathBuf),
@@ -171,6 +172,25 @@ impl SimDisk {
         let state = self.state.lock();
         let len = |inode: &u64| state.inodes.get(inode).map_or(0, Content::len);
         state.names.iter().map(|(path, inode)| (path.clone(), len(inode))).collect()
+    }
+
+    /// A disk of its own with the same files, as they are now; nobody watches it.
+    pub fn fork(&self, seed: u64) -> Arc<SimDisk> {
+        let state = self.state.lock();
+        let state = State {
+            rng: SeededRng::new(seed),
+            faults: Faults::default(),
+            inodes: state.inodes.clone(),
+            inode_next: state.inode_next,
+            names: state.names.clone(),
+            names_durable: state.names_durable.clone(),
+            names_pending: state.names_pending.clone(),
+            dirs: state.dirs.clone(),
+            locks: BTreeSet::new(),
+            watch: None,
+            ..*state
+        };
+        Arc::new(SimDisk { state: Arc::new(Mutex::new(state)) })
     }
 
     /// Space that is taken.

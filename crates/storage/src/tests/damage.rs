@@ -52,7 +52,17 @@ fn a_bad_commit_header_before_a_whole_commit_is_damage() {
     let disk = SimDisk::shared(1);
     let done = five_commits(&disk);
     let path = extent_path(done[3].1.location.extent);
-    assert!(disk.flip_bits(&path, u64::from(done[3].1.location.position) - 30, 1));
+    let at = u64::from(done[3].1.location.position) - 30;
+    assert!(disk.flip_bits(&path, at, 1));
+    disk.restart();
+    let rig = Rig::open(&disk).expect("opens");
+    assert!(rig.recovery.damaged.is_empty(), "one bit is repaired");
+    assert_eq!(offsets(&rig, 1), [0, 1, 2, 3, 4]);
+    drop(rig);
+    let disk = SimDisk::shared(1);
+    let done = five_commits(&disk);
+    assert!(disk.flip_bits(&path, at, 3));
+    assert_eq!(u64::from(done[3].1.location.position), at + 30);
     disk.restart();
     let rig = Rig::open(&disk).expect("opens");
     assert_eq!(rig.recovery.damaged.len(), 1);
@@ -79,7 +89,9 @@ fn two_bad_places_are_both_told() {
 fn a_bad_last_commit_is_a_torn_tail() {
     let disk = SimDisk::shared(1);
     let done = five_commits(&disk);
+    // One bit alone would be rot, which `tests/rot.rs` is about.
     spoil(&disk, &done[13].1, 100);
+    spoil(&disk, &done[13].1, 1_000);
     disk.restart();
     let mut rig = Rig::open(&disk).expect("opens");
     assert!(rig.recovery.damaged.is_empty());
@@ -161,6 +173,7 @@ fn a_body_that_imitates_a_commit_is_not_one() {
     let torn = rig.append([large]).expect("appends");
     drop(rig);
     spoil(&disk, &torn[0].1, 97);
+    spoil(&disk, &torn[0].1, 5_000);
     disk.restart();
     let rig = Rig::open(&disk).expect("opens");
     assert!(rig.recovery.damaged.is_empty());

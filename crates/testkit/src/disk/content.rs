@@ -10,7 +10,7 @@ const PAGE_BYTES: usize = 4096;
 
 type Pages = HashMap<u64, Box<[u8; PAGE_BYTES]>>;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Content {
     cache: Pages,
     medium: Pages,
