@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 mod collect;
 mod commit;
 mod compact;
+pub(crate) mod cut;
 pub(crate) mod core;
 mod directory;
 mod disk;

@@ -2,7 +2,6 @@
 //! a backup need. Nothing here takes the directory's lock, which is the caller's business, and
 //! nothing but `filter` writes.
 
-use crate::device::Device;
 use crate::index::LiveIndex;
 use crate::layout::commit::{self, CommitHeader};
 use crate::layout::frame::{self, FrameHeader};
