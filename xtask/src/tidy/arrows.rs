@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("keys", 4),
     ("tenancy", 5),
     ("identity", 6),
+    ("backup", 6),
     ("hub", 7),
     ("control", 7),
     ("edge", 8),

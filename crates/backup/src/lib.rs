@@ -1,0 +1,19 @@
+//! Copies of a whole installation, made while it runs, and the way back to any moment of them.
+//!
+//! The log's extents are copied as they are, sealed by keys that no backup holds; what is around
+//! them is sealed and signed with a key of the installation. This crate must not know any
+//! protocol, what a record means, or how operators reach it.
+#![forbid(unsafe_code)]
+
+mod create;
+mod error;
+pub mod manifest;
+mod progress;
+mod repository;
+pub mod seal;
+pub mod target;
+
+pub use create::{CHAIN_MAX, LEASE, Source, Wanted, create};
+pub use error::BackupError;
+pub use progress::Progress;
+pub use repository::{Listed, Repository, Verified};
