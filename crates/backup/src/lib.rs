@@ -5,15 +5,21 @@
 //! protocol, what a record means, or how operators reach it.
 #![forbid(unsafe_code)]
 
+mod contents;
 mod create;
 mod error;
 pub mod manifest;
+pub mod offline;
 mod progress;
 mod repository;
+pub mod restore;
 pub mod seal;
+mod service;
 pub mod target;
 
+pub use contents::{Content, contents};
 pub use create::{CHAIN_MAX, LEASE, Source, Wanted, create};
 pub use error::BackupError;
 pub use progress::Progress;
 pub use repository::{Listed, Repository, Verified};
+pub use service::{Backups, Ended, Made, Request, Running, Settings, Status, instance};

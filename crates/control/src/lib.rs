@@ -49,6 +49,8 @@ pub struct Control {
     pub live: Arc<dyn Live>,
     /// `None`: the node's configuration cannot be changed while it runs.
     pub configuration: Option<Arc<dyn Configuration>>,
+    /// `None`: the node makes no backups of itself.
+    pub backups: Option<Arc<backup::Backups>>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
 }

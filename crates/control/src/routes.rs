@@ -1,6 +1,7 @@
 //! All routes, one module per area. A route reads its input, makes one call and shows the outcome.
 
 mod audit;
+mod backups;
 mod configuration;
 pub(crate) mod connections;
 mod keys;
@@ -23,4 +24,5 @@ pub(crate) fn all() -> Routes {
         .merge(usage::routes())
         .merge(audit::routes())
         .merge(configuration::routes())
+        .merge(backups::routes())
 }

@@ -176,6 +176,7 @@ impl Rig {
             hub: Arc::new(RigHub::new(Arc::clone(&tenancy), Arc::clone(&authenticator))),
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
+            backups: None,
             clock: time,
             rng,
         };

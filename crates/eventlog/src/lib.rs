@@ -9,7 +9,7 @@ mod error;
 mod options;
 mod partitioner;
 
-pub use embedded::cut::{LastEnd, LogCut, StreamMark, read_marks, write_marks};
+pub use embedded::cut::{LastEnd, LogCut, StreamMark, leave_gaps, read_marks, write_marks};
 pub use embedded::{Collected, Driver, EmbeddedLog, OpenReport};
 pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, TopicSpec};
 pub use error::LogError;

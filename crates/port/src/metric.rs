@@ -56,6 +56,14 @@ metrics! {
         "Time of one commit's write and flush.";
     COMMIT_BYTES = "mainstem_log_commit_bytes_total", Counter,
         "Bytes written by commits, padding included.";
+    BACKUP_LAST = "mainstem_backup_last_timestamp_seconds", Gauge,
+        "Moment up to which the newest backup made by this process reaches.";
+    BACKUP_BYTES = "mainstem_backup_last_bytes", Gauge,
+        "Bytes that the newest backup added to its place.";
+    BACKUP_DURATION = "mainstem_backup_seconds", Histogram,
+        "Time of a backup, failed ones included.";
+    BACKUP_FAILURES = "mainstem_backup_failures_total", Counter,
+        "Backups that failed or were cancelled.";
     LOG_BYTES = "mainstem_log_stored_bytes", Gauge,
         "Bytes held by extents that are not in the pool.";
     LOG_EXTENTS = "mainstem_log_extents", Gauge,

@@ -6,7 +6,7 @@ use crate::health::{Health, MetricsRoute};
 use crate::rounds::Rounds;
 use crate::running::Running;
 use crate::telemetry::Instruments;
-use crate::{console, protocols};
+use crate::{archive, console, protocols};
 use axum::Router;
 use edge::{Edge, Faces};
 use eventlog::{EmbeddedLog, Engine};
@@ -60,6 +60,7 @@ pub struct App {
     pub tenancy: Arc<Tenancy>,
     pub authenticator: Arc<Authenticator>,
     running: Arc<Running>,
+    backups: Arc<backup::Backups>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -110,6 +111,7 @@ impl App {
             is_draining: Arc::clone(&is_draining),
         };
         let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
+        let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
@@ -118,6 +120,7 @@ impl App {
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
             configuration: Some(Arc::clone(&running) as _),
+            backups: Some(Arc::clone(&backups)),
             clock: Arc::clone(&world.clock),
             rng: Arc::clone(&world.rng),
         };
@@ -130,7 +133,18 @@ impl App {
             edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
         let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
         let metrics = instruments.metrics.clone();
-        Ok(App { tenancy, authenticator, running, log, node, edge, metrics, is_draining, started })
+        Ok(App {
+            tenancy,
+            authenticator,
+            running,
+            backups,
+            log,
+            node,
+            edge,
+            metrics,
+            is_draining,
+            started,
+        })
     }
 
     pub fn edge(&self) -> &Edge {
@@ -146,6 +160,7 @@ impl App {
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let rounds = Rounds::start(Arc::clone(&self.node), self.metrics);
+        let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
         tracing::info!(
             address = %self.edge.public_address(),
             admin = ?self.edge.admin_address(),
@@ -160,6 +175,8 @@ impl App {
             node.drain();
         };
         let served = self.edge.serve(drain).await;
+        backing_up.abort();
+        self.backups.stop().await;
         rounds.stop().await;
         if let Err(refusal) = self.node.write_usage().await {
             tracing::error!(%refusal, "the last usage could not be written");
@@ -177,6 +194,7 @@ fn other(error: impl std::fmt::Display) -> StartError {
 fn open_secrets(config: &Config, world: &World) -> Result<Secrets, StartError> {
     let wrong = |cause: String| StartError::Data { path: config.data_dir.clone(), cause };
     std::fs::create_dir_all(&config.data_dir).map_err(|error| wrong(error.to_string()))?;
+    archive::check_whole(&config.data_dir)?;
     let path = config.data_dir.join("secret.key");
     Secrets::load_or_create(&path, &*world.rng).map_err(|error| wrong(error.to_string()))
 }

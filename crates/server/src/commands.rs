@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::archive;
 use crate::config::{self, Config, Source};
 use crate::dev::Dev;
 use crate::reference::Reference;
@@ -40,6 +41,12 @@ enum Command {
     Bench(cli::bench::Bench),
     #[command(flatten)]
     Admin(cli::admin::Admin),
+    /// Backups: makes, lists, verifies and restores them.
+    #[command(subcommand)]
+    Backup(archive::Backup),
+    /// Looks at, checks and mends a log that no server has open.
+    #[command(subcommand)]
+    Log(archive::LogCommand),
     /// Prints reference pages.
     #[command(subcommand)]
     Reference(Reference),
@@ -82,6 +89,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Follow(follow) => client(follow.run(&target)),
         Command::Bench(bench) => client(bench.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
+        Command::Backup(backup) => backup.run(&target),
+        Command::Log(log) => log.run(),
         Command::Reference(reference) => reference.print(),
         Command::Version => {
             println!("mainstem {}", env!("CARGO_PKG_VERSION"));
@@ -91,11 +100,14 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
 }
 
 fn client(command: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    runtime()?.block_on(command)
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?
-        .block_on(command)
+        .map_err(|error| error.to_string())
 }
 
 fn configure(command: ConfigCommand) -> Result<(), String> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+mod archive;
 pub mod commands;
 pub mod config;
 mod console;

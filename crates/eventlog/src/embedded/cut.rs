@@ -2,10 +2,10 @@
 //! hold it kept in place. And the way back: the marks that a restored log begins with. It must not
 //! know where copies go.
 
+use super::EmbeddedLog;
 use super::checkpoint::{Checkpoint, Mark};
 use super::core::Core;
 use super::partition::Partition;
-use super::EmbeddedLog;
 use crate::LogError;
 use std::io;
 use std::path::Path;
@@ -104,9 +104,27 @@ impl Core {
 pub fn write_marks(disk: &dyn Disk, dir: &Path, marks: &[StreamMark]) -> io::Result<()> {
     let marks = marks.iter().map(|mark| {
         let floor = mark.floor.max(mark.stored);
-        (mark.stream, Mark { start: mark.start, stored: mark.stored, floor })
+        let StreamMark { stream, start, stored, .. } = *mark;
+        (stream, Mark { start, stored, floor, ..Mark::default() })
     });
-    Checkpoint { is_clean: true, marks: marks.collect() }.write(disk, dir)
+    let marks = marks.collect();
+    Checkpoint { is_clean: true, marks, ..Checkpoint::default() }.write(disk, dir)
+}
+
+/// Leaves `gap` offsets out behind the end of each of the partitions, in a directory that no
+/// process has open: a reader may hold cursors that reach further than what is there.
+pub fn leave_gaps(
+    disk: &dyn Disk,
+    dir: &Path,
+    streams: &[StreamId],
+    gap: Offset,
+) -> io::Result<()> {
+    let mut checkpoint = Checkpoint::read(disk, dir)?.unwrap_or_default();
+    for stream in streams {
+        let mark = checkpoint.marks.entry(*stream).or_default();
+        mark.floor = mark.floor.max(mark.stored).saturating_add(gap);
+    }
+    checkpoint.write(disk, dir)
 }
 
 /// What the last process wrote down about its partitions, and whether it ended in order; `None`

@@ -27,6 +27,8 @@ pub struct Config {
     pub topics: Topics,
     pub identity: identity::Settings,
     pub telemetry: Telemetry,
+    /// Backups that the server makes of itself.
+    pub backup: backup::Settings,
     /// Settings per protocol, by its name; `false` switches one off.
     pub protocols: BTreeMap<String, serde_json::Value>,
 }
@@ -112,6 +114,7 @@ impl Default for Config {
             topics: Topics::default(),
             identity: identity::Settings::default(),
             telemetry: Telemetry::default(),
+            backup: backup::Settings::default(),
             protocols: crate::protocols::defaults(),
         }
     }
