@@ -23,3 +23,6 @@ pub use error::BackupError;
 pub use progress::Progress;
 pub use repository::{Listed, Repository, Verified};
 pub use service::{Backups, Ended, Made, Request, Running, Settings, Status, instance};
+
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,9 @@ pub fn cut_back(
     {
         let path = dir.join(offline::file_name(ExtentId(extent.extent)));
         let failed = || BackupError::io(path.display().to_string());
+        if !is_still_used(extent, into)? {
+            continue;
+        }
         let filtered = dir.join("filtered.new");
         let keep = &mut |frame: &offline::FrameFacts| frame.next_offset <= end_of(&frame.stream);
         offline::filter(disk, dir, &extent.cut(), &filtered, keep)?;
@@ -180,6 +183,18 @@ pub fn cut_back(
         kept.push(mark);
     }
     Ok(Marks { kept, cut, halves })
+}
+
+/// An extent that another one stands for is gone once the store was opened.
+fn is_still_used(extent: &Extent, into: &LogTarget) -> Result<bool, BackupError> {
+    let (disk, dir) = (&*into.world.disk, &into.options.store.dir);
+    let place = BackupError::io(dir.display().to_string());
+    let id = ExtentId(extent.extent);
+    if !offline::list(disk, dir).map_err(place)?.contains(&id) {
+        return Ok(false);
+    }
+    let content = offline::look(disk, dir, id)?.content;
+    Ok(matches!(content, offline::Content::Used(used) if used.generation == extent.generation))
 }
 
 /// The records in front of an end that lies within a batch. Needs the keys that seal them.
