@@ -86,6 +86,10 @@ codes! {
     InvalidCursor = "INVALID_CURSOR" is Invalid;
     /// The value does not satisfy the topic's schema.
     InvalidEventPayload = "INVALID_EVENT_PAYLOAD" is Invalid;
+    /// A new schema breaks what the topic promises towards the schema before.
+    SchemaIncompatible = "SCHEMA_INCOMPATIBLE" is Conflict;
+    /// The topic has no schema of this version.
+    SchemaNotFound = "SCHEMA_NOT_FOUND" is NotFound;
     /// The record, frame or body is larger than allowed.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE" is TooLarge;
     /// The rate of the key or of the tenant is used up; wait as told.

@@ -8,7 +8,6 @@ pub mod quota;
 pub mod rate;
 pub mod rate_table;
 pub mod schema;
-pub mod schema_shape;
 pub mod scopes;
 
 pub use rate::{Gcra, Rate};

@@ -1,93 +1,123 @@
-//! Schema checks: a topic's JSON Schema, compiled once, and the verdict on one value. Nothing is
-//! fetched, patterns match in linear time, and the work is bounded by the product of the value's
-//! and the schema's sizes (`schema_shape`). Which version of a schema holds is not known here.
+//! A topic's schema, compiled once, the verdict on one value, and the verdict on a successor. Which
+//! version of a schema holds, and where versions are kept, is not known here.
 
-use crate::schema_shape;
-use jsonschema::{PatternOptions, ValidationError, Validator};
+mod avro;
+mod datum;
+pub(crate) mod json;
+mod resolution;
+pub mod shape;
+mod subset;
+
 use port::{Code, Refusal};
 use serde_json::Value;
+use types::{Compatibility, SchemaKind};
 
-/// Compiled size of one pattern in bytes, about.
-const PATTERN_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of the validator's explanation that are passed on.
-const EXPLANATION_BYTES_MAX: usize = 300;
-/// Bytes of a JSON pointer that are passed on: names in a value are the publisher's.
-const POINTER_BYTES_MAX: usize = 300;
-
-/// A schema ready to judge values. Cheap to share, never changes.
+/// A schema ready to judge values. Cheap to judge with, never changes.
 pub struct Schema {
-    validator: Validator,
+    source: Value,
+    compiled: Compiled,
+}
+
+enum Compiled {
+    Json(json::Json),
+    Avro(avro::Avro),
 }
 
 impl Schema {
     /// Refuses with `INVALID_REQUEST`, the field being the place in the schema. Takes up to some
     /// milliseconds: call it when a topic is configured, not per record.
-    pub fn compile(schema: &Value) -> Result<Schema, Refusal> {
-        schema_shape::check(schema)?;
-        let patterns =
-            PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
-        let validator =
-            jsonschema::options().offline().with_pattern_options(patterns).build(schema).map_err(
-                |error| {
-                    let pointer = shortened(error.instance_path().as_str(), POINTER_BYTES_MAX);
-                    schema_shape::refuse(
-                        &pointer,
-                        format!("the schema is not valid: {}", explanation(&error)),
-                        "correct the schema; patterns may not look around or refer back",
-                    )
-                },
-            )?;
-        Ok(Schema { validator })
+    pub fn compile(kind: SchemaKind, schema: &Value) -> Result<Schema, Refusal> {
+        let compiled = match kind {
+            SchemaKind::JsonSchema => Compiled::Json(json::Json::compile(schema)?),
+            SchemaKind::Avro => Compiled::Avro(avro::Avro::compile(schema)?),
+        };
+        Ok(Schema { source: schema.clone(), compiled })
     }
 
-    /// Judges the bytes of a record's value. A value that is not JSON is refused with the line and
-    /// column of the first mistake; nesting beyond 127 levels counts as one.
+    pub fn kind(&self) -> SchemaKind {
+        match self.compiled {
+            Compiled::Json(_) => SchemaKind::JsonSchema,
+            Compiled::Avro(_) => SchemaKind::Avro,
+        }
+    }
+
+    /// Judges the bytes of a record's value: JSON text for a JSON Schema, the binary encoding
+    /// without a header for an Avro schema. Refuses with `INVALID_EVENT_PAYLOAD`; the field is the
+    /// place in the value, empty when it is the whole. The message never repeats the value.
     pub fn check_bytes(&self, value: &[u8]) -> Result<(), Refusal> {
-        let value = serde_json::from_slice(value).map_err(|error| {
-            Refusal::new(
-                Code::InvalidEventPayload,
-                format!("the topic has a schema, and the value is not JSON: {error}"),
-            )
-            .field("")
-            .hint("send the value as JSON that satisfies the topic's schema")
-        })?;
-        self.check(&value)
+        match &self.compiled {
+            Compiled::Json(json) => json.check_bytes(value),
+            Compiled::Avro(avro) => datum::check(avro, value).map_err(|flaw| {
+                Refusal::new(
+                    Code::InvalidEventPayload,
+                    format!("the value does not satisfy the topic's Avro schema: {}", flaw.reason),
+                )
+                .field(flaw.path)
+                .hint("send Avro's binary encoding of one value, without a file or registry header")
+            }),
+        }
     }
 
-    /// Judges a value. Refuses with `INVALID_EVENT_PAYLOAD`; the field is the JSON pointer
-    /// (RFC 6901) of the offending part, empty when it is the whole value. The message never
-    /// repeats the value.
-    pub fn check(&self, value: &Value) -> Result<(), Refusal> {
-        self.validator.validate(value).map_err(|error| {
-            let rule = shortened(error.schema_path().as_str(), POINTER_BYTES_MAX);
-            Refusal::new(
-                Code::InvalidEventPayload,
-                format!("the value does not satisfy the topic's schema: {}", explanation(&error)),
-            )
-            .field(shortened(error.instance_path().as_str(), POINTER_BYTES_MAX))
-            .hint(format!("the rule is at `{rule}` of the topic's schema"))
-        })
+    /// Whether this schema may follow `before` under the promise. Refuses with
+    /// `SCHEMA_INCOMPATIBLE` and the place in the schema that breaks the promise.
+    pub fn may_follow(&self, before: &Schema, promise: Compatibility) -> Result<(), Refusal> {
+        let (reads_old, read_by_old) = match promise {
+            Compatibility::None => (false, false),
+            Compatibility::Backward => (true, false),
+            Compatibility::Forward => (false, true),
+            Compatibility::Full => (true, true),
+        };
+        if reads_old {
+            before.reads_as(self).map_err(|flaw| {
+                let what = "values of the version before would not satisfy the new one";
+                incompatible(&flaw, what, promise)
+            })?;
+        }
+        if read_by_old {
+            self.reads_as(before).map_err(|flaw| {
+                let what = "values of the new version would not satisfy the one before";
+                incompatible(&flaw, what, promise)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Every value of this schema can be read as one of `reader`.
+    fn reads_as(&self, reader: &Schema) -> Result<(), Flaw> {
+        match (&self.compiled, &reader.compiled) {
+            (Compiled::Json(_), Compiled::Json(_)) => subset::check(&self.source, &reader.source),
+            (Compiled::Avro(writer), Compiled::Avro(reader)) => resolution::check(writer, reader),
+            _ => Err(Flaw::new("", "a schema of one kind cannot follow one of another kind")),
+        }
     }
 }
 
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Schema")
+        f.debug_struct("Schema").field("kind", &self.kind()).finish_non_exhaustive()
     }
 }
 
-fn explanation(error: &ValidationError<'_>) -> String {
-    shortened(&error.masked().to_string(), EXPLANATION_BYTES_MAX)
+/// Why something does not fit, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Flaw {
+    /// A JSON pointer (RFC 6901), or field names joined the same way.
+    path: String,
+    reason: String,
 }
 
-fn shortened(text: &str, bytes_max: usize) -> String {
-    if text.len() <= bytes_max {
-        return text.to_owned();
+impl Flaw {
+    fn new(path: impl Into<String>, reason: impl Into<String>) -> Flaw {
+        Flaw { path: path.into(), reason: reason.into() }
     }
-    let mut end = bytes_max;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    // `end` is a boundary at or before the length.
-    format!("{}...", &text[..end])
+}
+
+fn incompatible(flaw: &Flaw, what: &str, promise: Compatibility) -> Refusal {
+    Refusal::new(Code::SchemaIncompatible, format!("{what}: {}", flaw.reason))
+        .field(format!("schema{}", flaw.path))
+        .hint(format!(
+            "the topic's schemas are kept `{}` compatible: change the schema so that the promise \
+             holds, or set another `schema_compatibility`",
+            promise.name()
+        ))
 }

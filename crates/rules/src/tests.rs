@@ -5,3 +5,4 @@ mod quota;
 mod rate;
 mod rate_table;
 mod schema;
+mod successors;

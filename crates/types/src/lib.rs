@@ -23,7 +23,9 @@ pub use id::{KeyId, PrincipalId, ProjectId, SubscriptionTag, TenantId, TopicId};
 pub use limits::Limits;
 pub use record::{Header, Headers, Record};
 pub use scope::{Access, Effect, Grant, Scope, Scopes};
-pub use topic::{Cleanup, Durability, Retention, TOMBSTONE_MS, TopicConfig};
+pub use topic::{
+    Cleanup, Compatibility, Durability, Retention, SchemaKind, TOMBSTONE_MS, TopicConfig,
+};
 
 /// The number of a record in its partition; the first is 0 and no number is ever used twice.
 pub type Offset = u64;

@@ -55,6 +55,44 @@ impl Cleanup {
 /// How long a tombstone stays at least, unless the topic says otherwise: one day.
 pub const TOMBSTONE_MS: u64 = 86_400_000;
 
+/// The language of a topic's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaKind {
+    /// Values are JSON; drafts 7, 2019-09 and 2020-12.
+    #[default]
+    JsonSchema,
+    /// Values are Avro's binary encoding of one value, without a header.
+    Avro,
+}
+
+/// What a new version of a topic's schema promises towards the version before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Compatibility {
+    /// Nothing.
+    None,
+    /// Who knows the new version can read values of the one before.
+    #[default]
+    Backward,
+    /// Who knows the version before can read values of the new one.
+    Forward,
+    /// Both.
+    Full,
+}
+
+impl Compatibility {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compatibility::None => "none",
+            Compatibility::Backward => "backward",
+            Compatibility::Forward => "forward",
+            Compatibility::Full => "full",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicConfig {
@@ -66,8 +104,11 @@ pub struct TopicConfig {
     /// How long a record without a value stays at least in a compacted topic, so that readers
     /// learn that its key is gone. Milliseconds.
     pub tombstone_ms: u64,
-    /// JSON Schema every value must satisfy; `None` accepts any bytes.
+    /// The schema every value must satisfy; `None` accepts any bytes.
     pub schema: Option<serde_json::Value>,
+    pub schema_kind: SchemaKind,
+    /// What another schema must keep towards the present one.
+    pub schema_compatibility: Compatibility,
 }
 
 impl Default for TopicConfig {
@@ -79,6 +120,8 @@ impl Default for TopicConfig {
             cleanup: Cleanup::default(),
             tombstone_ms: TOMBSTONE_MS,
             schema: None,
+            schema_kind: SchemaKind::default(),
+            schema_compatibility: Compatibility::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Schemas: what is accepted, what is refused and where, and that hostile ones are cheap.
 
-use crate::schema::Schema;
-use crate::schema_shape::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX, check};
+use crate::schema::json::Json as Schema;
+use crate::schema::shape::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX, check};
 use port::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -45,8 +45,89 @@ pub fn check(schema: &Value) -> Result<Shape, Refusal> {
     walk.visit(schema, &mut String::new(), 1)
 }
 
+/// The schema with all references written out and without what says nothing about values. Only for
+/// a schema that `check` accepted: that bounds the result.
+pub(super) fn resolve(schema: &Value) -> Value {
+    written_out(schema, schema, is_draft_7(schema))
+}
+
+/// In draft 7 a reference makes everything beside it void.
+pub(super) fn is_draft_7(schema: &Value) -> bool {
+    let named = schema.get("$schema").and_then(Value::as_str);
+    named.is_some_and(|named| named.contains("draft-07"))
+}
+
+/// Keywords that do not bind values.
+const REMARKS: [&str; 13] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "$defs",
+    "$vocabulary",
+    "definitions",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+];
+/// Keywords whose members are names with a schema each.
+const NAMED: [&str; 4] = ["properties", "patternProperties", "dependentSchemas", "dependencies"];
+/// Keywords whose value is data, not a schema.
+const DATA: [&str; 3] = ["enum", "const", "required"];
+
+fn written_out(root: &Value, part: &Value, is_draft_7: bool) -> Value {
+    let members = match part {
+        Value::Object(members) => members,
+        Value::Array(items) => {
+            return Value::Array(
+                items.iter().map(|item| written_out(root, item, is_draft_7)).collect(),
+            );
+        }
+        other => return other.clone(),
+    };
+    let mut out = serde_json::Map::new();
+    let mut target = None;
+    for (name, member) in members {
+        match (name.as_str(), member) {
+            ("$ref", Value::String(pointer)) => {
+                let pointer = pointer.strip_prefix('#').unwrap_or(pointer);
+                target = root.pointer(pointer).map(|target| written_out(root, target, is_draft_7));
+            }
+            (name, _) if REMARKS.contains(&name) => {}
+            (name, data) if DATA.contains(&name) => {
+                out.insert(name.to_owned(), data.clone());
+            }
+            (name, Value::Object(named)) if NAMED.contains(&name) => {
+                let named = named
+                    .iter()
+                    .map(|(name, of)| (name.clone(), written_out(root, of, is_draft_7)));
+                out.insert(name.to_owned(), Value::Object(named.collect()));
+            }
+            (name, member) => {
+                out.insert(name.to_owned(), written_out(root, member, is_draft_7));
+            }
+        }
+    }
+    match target {
+        None => Value::Object(out),
+        Some(target) if is_draft_7 || out.is_empty() => target,
+        Some(target) => {
+            let mut all = match out.remove("allOf") {
+                Some(Value::Array(all)) => all,
+                _ => Vec::new(),
+            };
+            all.push(target);
+            out.insert("allOf".to_owned(), Value::Array(all));
+            Value::Object(out)
+        }
+    }
+}
+
 /// The refusal of a schema; `pointer` is where in it (RFC 6901).
-pub(crate) fn refuse(
+pub(super) fn refuse(
     pointer: &str,
     message: impl Into<String>,
     hint: impl Into<String>,
@@ -198,7 +279,7 @@ fn joined(parent: Shape, child: Shape) -> Shape {
 }
 
 /// Counts the text without keeping it, and stops writing when the answer is known.
-fn text_is_longer(schema: &Value, bytes_max: usize) -> bool {
+pub(super) fn text_is_longer(schema: &Value, bytes_max: usize) -> bool {
     struct Counter {
         left: usize,
     }
