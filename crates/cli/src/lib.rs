@@ -8,6 +8,7 @@ pub mod bench;
 mod events;
 pub mod follow;
 pub mod publish;
+pub mod schemas;
 pub mod target;
 #[cfg(test)]
 mod tests;

@@ -188,8 +188,14 @@ pub(crate) struct TopicView {
     pub(crate) cleanup: types::Cleanup,
     /// How long a record without a value stays at least in a compacted topic.
     pub(crate) tombstone_ms: u64,
-    /// The JSON Schema that values must satisfy.
+    /// The schema that values must satisfy.
     pub(crate) schema: Option<Value>,
+    /// `json_schema` or `avro`.
+    #[schema(value_type = String, example = "json_schema")]
+    pub(crate) schema_kind: types::SchemaKind,
+    /// What another schema must keep towards this one: `none`, `backward`, `forward` or `full`.
+    #[schema(value_type = String, example = "backward")]
+    pub(crate) schema_compatibility: types::Compatibility,
     /// Counted from 1; 0 without a schema.
     pub(crate) schema_version: u32,
     pub(crate) created_at: TimestampMs,
@@ -228,6 +234,10 @@ pub(crate) struct TopicConfigSchema {
     /// How long a record without a value stays at least in a compacted topic; a day when absent.
     pub(crate) tombstone_ms: Option<u64>,
     pub(crate) schema: Option<Value>,
+    /// `json_schema` when absent, or `avro`.
+    pub(crate) schema_kind: Option<String>,
+    /// `backward` when absent, `none`, `forward` or `full`.
+    pub(crate) schema_compatibility: Option<String>,
 }
 
 impl From<TopicInfo> for TopicView {
@@ -250,6 +260,8 @@ impl From<TopicInfo> for TopicView {
             tombstone_ms: info.config.tombstone_ms,
             schema: info.config.schema,
             schema_version: info.schema_version,
+            schema_kind: info.config.schema_kind,
+            schema_compatibility: info.config.schema_compatibility,
             created_at: info.created_at,
             stored_bytes: info.stored_bytes,
             offsets,
@@ -261,6 +273,9 @@ impl From<TopicInfo> for TopicView {
 #[schema(as = SchemaVersion)]
 pub(crate) struct SchemaVersionView {
     pub(crate) version: u32,
+    /// `json_schema` or `avro`.
+    #[schema(value_type = String, example = "json_schema")]
+    pub(crate) kind: types::SchemaKind,
     pub(crate) schema: Value,
     pub(crate) created_at: TimestampMs,
 }
@@ -269,6 +284,7 @@ impl From<SchemaVersion> for SchemaVersionView {
     fn from(version: SchemaVersion) -> SchemaVersionView {
         SchemaVersionView {
             version: version.version,
+            kind: version.kind,
             schema: version.schema,
             created_at: version.created_at,
         }

@@ -16,6 +16,7 @@ mod presence;
 mod publish;
 mod read;
 mod refusal;
+mod schemas;
 mod shard;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use port::{
     Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease,
     Peer, Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal,
-    ShardId, Sink, Subscription, TopicInfo,
+    SchemaDraft, SchemaInfo, Schemas, ShardId, Sink, Subscription, TopicInfo,
 };
 use rules::{Bound, RateTable};
 use std::sync::{Arc, Weak};
@@ -121,7 +121,7 @@ impl Node {
             options: parts.options,
         });
         for record in node.tenancy.all_topics().await? {
-            node.load_topic(record)?;
+            node.load_topic(record).await?;
         }
         node.load_months().await?;
         node.engine.observe(Arc::new(Tail(Arc::downgrade(&node))));
@@ -470,6 +470,43 @@ impl Hub for Node {
 
     fn delete_topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, ()> {
         Box::pin(self.delete(who, name))
+    }
+
+    fn schemas<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        after: u32,
+        limit: usize,
+    ) -> Answer<'a, Schemas> {
+        Box::pin(self.list_schemas(who, topic, after, limit))
+    }
+
+    fn schema<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        version: u32,
+    ) -> Answer<'a, SchemaInfo> {
+        Box::pin(self.one_schema(who, topic, version))
+    }
+
+    fn put_schema<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        draft: SchemaDraft,
+    ) -> Answer<'a, (SchemaInfo, bool)> {
+        Box::pin(self.register_schema(who, topic, draft))
+    }
+
+    fn check_schema<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        draft: SchemaDraft,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move { self.judge_schema(who, topic, draft) })
     }
 
     fn presence<'a>(

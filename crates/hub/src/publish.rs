@@ -9,7 +9,6 @@ use crate::usage::month_start;
 use eventlog::Pending;
 use port::{Code, Identity, Placed, Refusal};
 use rules::{grants, quota};
-use std::sync::Arc;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicName, record};
 
@@ -56,8 +55,8 @@ impl Node {
             None => self.create_on_use(who, name).await?,
         };
         cleanup::check_keys(&topic.definition.load().config, &records)?;
-        check_schema(&topic, &records)?;
-        stamp(who, &topic, &mut records);
+        let versions = judge(&topic, &records)?;
+        stamp(who, &versions, &mut records);
         let placed = self.enter(&topic, records).await?;
         let took = self.world.clock.monotonic().saturating_sub(started);
         self.append_seconds.record(took.as_secs_f64());
@@ -152,9 +151,7 @@ fn check_shape(limits: &Limits, records: &[Record], now: TimestampMs) -> Result<
                 let message = format!("a header has at most {HEADER_BYTES_MAX} bytes");
                 return Err(Refusal::new(Code::PayloadTooLarge, message).field(at("headers")));
             }
-            if header.name == record::header::PUBLISHER
-                || header.name == record::header::SCHEMA_VERSION
-            {
+            if header.name == record::header::PUBLISHER {
                 let name = String::from_utf8_lossy(&header.name);
                 return Err(Refusal::new(
                     Code::InvalidRequest,
@@ -171,36 +168,30 @@ fn check_shape(limits: &Limits, records: &[Record], now: TimestampMs) -> Result<
     Ok(())
 }
 
-/// A tombstone has no value to check: it takes the key's value away whatever its shape was.
-fn check_schema(topic: &Topic, records: &[Record]) -> Result<(), Refusal> {
+/// Which version of the topic's schema each record satisfies.
+fn judge(topic: &Topic, records: &[Record]) -> Result<Vec<Option<u32>>, Refusal> {
     let definition = topic.definition.load();
-    let Some(schema) = &definition.schema else {
-        return Ok(());
-    };
-    for (index, record) in records.iter().enumerate() {
-        if let Some(value) = &record.value {
-            schema.check_bytes(value).map_err(|refusal| {
-                let inner = refusal.field_name().unwrap_or_default().to_owned();
-                refusal.field(format!("records[{index}].data{inner}"))
-            })?;
-        }
-    }
-    Ok(())
+    let judged = records.iter().enumerate().map(|(index, record)| {
+        definition.versions.judge(record).map_err(|refusal| {
+            let inner = refusal.field_name().unwrap_or_default().to_owned();
+            refusal.field(format!("records[{index}].{inner}"))
+        })
+    });
+    judged.collect()
 }
 
 /// Adds what the platform says of a record: who published it, and which schema it passed.
-fn stamp(who: &Identity, topic: &Arc<Topic>, records: &mut [Record]) {
+fn stamp(who: &Identity, versions: &[Option<u32>], records: &mut [Record]) {
     let publisher = Header {
         name: bytes::Bytes::from_static(record::header::PUBLISHER.as_bytes()),
         value: bytes::Bytes::copy_from_slice(who.principal().0.as_bytes()),
     };
-    let version = topic.definition.load().schema_version;
-    let schema = (version > 0).then(|| Header {
-        name: bytes::Bytes::from_static(record::header::SCHEMA_VERSION.as_bytes()),
-        value: version.to_string().into(),
-    });
-    for record in records {
+    for (record, version) in records.iter_mut().zip(versions) {
+        record.headers.retain(|header| header.name != record::header::SCHEMA_VERSION);
         record.headers.push(publisher.clone());
-        record.headers.extend(schema.clone());
+        record.headers.extend(version.map(|version| Header {
+            name: bytes::Bytes::from_static(record::header::SCHEMA_VERSION.as_bytes()),
+            value: version.to_string().into(),
+        }));
     }
 }

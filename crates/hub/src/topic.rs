@@ -1,9 +1,9 @@
 //! A topic as the node holds it: its definition, compiled, and who on this node follows it.
 
+use crate::schemas::Versions;
 use eventlog::Engine;
 use parking_lot::Mutex;
-use port::{CursorMint, Origin, Refusal, ShardId};
-use rules::schema::Schema;
+use port::{CursorMint, Origin, ShardId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{
@@ -14,7 +14,8 @@ use types::{
 /// What can change about a topic, swapped whole.
 pub struct Definition {
     pub config: TopicConfig,
-    pub schema: Option<Schema>,
+    pub versions: Versions,
+    /// The version of the configuration's schema; 0 without one.
     pub schema_version: u32,
 }
 
@@ -40,13 +41,6 @@ struct Fanout {
 
 /// `Fanout::shards` is a bit set.
 pub const SHARDS_MAX: usize = 64;
-
-impl Definition {
-    pub fn new(config: TopicConfig, schema_version: u32) -> Result<Definition, Refusal> {
-        let schema = config.schema.as_ref().map(Schema::compile).transpose()?;
-        Ok(Definition { config, schema, schema_version })
-    }
-}
 
 /// What makes up a topic, before it is known to the engine.
 pub struct TopicSeed {

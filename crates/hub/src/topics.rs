@@ -4,12 +4,13 @@
 use crate::cleanup;
 use crate::node::Node;
 use crate::refusal::refusal_of;
+use crate::schemas::{self, VERSIONS_USABLE_MAX, Versions};
 use crate::shard::mailbox::Message;
 use crate::topic::{Definition, Topic, TopicSeed};
 use eventlog::TopicSpec;
 use port::hub::PartitionInfo;
 use port::{Code, Identity, Refusal, TopicInfo};
-use rules::{quota, scopes};
+use rules::{Schema, quota, scopes};
 use std::sync::Arc;
 use tenancy::{Actor, Topic as Record};
 use types::limits::PARTITIONS_MAX;
@@ -17,14 +18,22 @@ use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicN
 
 impl Node {
     /// A topic as the database has it, brought to the engine and the catalogue.
-    pub(crate) fn load_topic(&self, record: Record) -> Result<Arc<Topic>, Refusal> {
+    pub(crate) async fn load_topic(&self, record: Record) -> Result<Arc<Topic>, Refusal> {
+        let versions = match record.schema_version {
+            0 => Vec::new(),
+            _ => self.tenancy.newest_topic_schemas(&record, VERSIONS_USABLE_MAX).await?,
+        };
         let seed = TopicSeed {
             id: record.id,
             tenant: record.tenant,
             project: record.project,
             name: record.name,
             created_at: record.created_at,
-            definition: Definition::new(record.config, record.schema_version)?,
+            definition: Definition {
+                config: record.config,
+                versions: Versions::compile(versions),
+                schema_version: record.schema_version,
+            },
         };
         self.install(seed)
     }
@@ -97,7 +106,7 @@ impl Node {
         quota::check_topics(&self.admit(who)?.limits, existing)?;
         let (tenant, project) = (who.tenant(), who.project());
         let record = self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
-        let topic = self.load_topic(record)?;
+        let topic = self.load_topic(record).await?;
         self.tell_of_topic(&topic);
         Ok(topic)
     }
@@ -113,7 +122,11 @@ impl Node {
         check_config(&config)?;
         cleanup::check(&config)?;
         // Compiled before it is stored: a schema that does not compile never gets in.
-        Definition::new(config.clone(), 0)?;
+        config
+            .schema
+            .as_ref()
+            .map(|schema| Schema::compile(config.schema_kind, schema))
+            .transpose()?;
         let (who, name) = (who.clone(), name.clone());
         let work = |node: Arc<Node>| async move { node.configure_now(&who, &name, config).await };
         self.to_the_end(work).await
@@ -130,6 +143,17 @@ impl Node {
             let topic = self.create(who, name, config).await?;
             return Ok((self.describe(&topic)?, true));
         };
+        self.alter(who, &topic, config).await?;
+        Ok((self.describe(&topic)?, false))
+    }
+
+    /// The caller holds `definitions`.
+    pub(crate) async fn alter(
+        &self,
+        who: &Identity,
+        topic: &Topic,
+        config: TopicConfig,
+    ) -> Result<(), Refusal> {
         let now = topic.definition.load();
         if now.config.partitions != config.partitions {
             let message = "the number of partitions is fixed at creation: a key must keep its own";
@@ -141,8 +165,17 @@ impl Node {
             return Err(Refusal::new(Code::Conflict, message).field("durability"));
         }
         let (tenant, project) = (who.tenant(), who.project());
-        let record = self.tenancy.alter_topic(tenant, project, name, &config, &actor(who)).await?;
-        let definition = Definition::new(record.config, record.schema_version)?;
+        let schema = schemas::successor(&now, &config)?;
+        let changed =
+            self.tenancy.alter_topic(tenant, project, &topic.name, &config, &actor(who)).await?;
+        let definition = Definition {
+            versions: match schema {
+                Some(schema) => now.versions.with(changed.schema_version, schema),
+                None => Versions::default(),
+            },
+            config: changed.config,
+            schema_version: changed.schema_version,
+        };
         let spec = TopicSpec {
             id: topic.id,
             tenant: topic.tenant,
@@ -151,7 +184,7 @@ impl Node {
         };
         self.engine.put_topic(spec).map_err(refusal_of)?;
         topic.definition.store(Arc::new(definition));
-        Ok((self.describe(&topic)?, false))
+        Ok(())
     }
 
     pub(crate) async fn delete(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
@@ -238,7 +271,7 @@ impl Node {
             project,
             name: TopicName::presence(),
             created_at: self.world.clock.now_ms(),
-            definition: Definition::new(config, 0)?,
+            definition: Definition { config, versions: Versions::default(), schema_version: 0 },
         })
     }
 }
@@ -254,6 +287,7 @@ fn not_found(name: &TopicName) -> Refusal {
 }
 
 fn check_config(config: &TopicConfig) -> Result<(), Refusal> {
+    schemas::check_kind(config)?;
     if config.partitions == 0 || config.partitions > PARTITIONS_MAX {
         let message = format!("a topic has 1 to {PARTITIONS_MAX} partitions");
         return Err(Refusal::new(Code::InvalidRequest, message).field("partitions"));

@@ -2,6 +2,7 @@
 //! carry batches: the boxed future is paid per batch, not per record.
 
 use crate::live::Connection;
+use crate::schemas::{SchemaDraft, SchemaInfo, Schemas};
 use crate::sink::{Closer, Shard, Sink};
 use crate::{Code, Credential, Delivery, Identity, Peer, RateState, Refusal, ShardId};
 use std::any::Any;
@@ -103,6 +104,49 @@ pub trait Hub: Send + Sync + 'static {
 
     fn delete_topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, ()>;
 
+    /// The schemas that the topic has and had, after version `after`.
+    fn schemas<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _topic: &'a TopicName,
+        _after: u32,
+        _limit: usize,
+    ) -> Answer<'a, Schemas> {
+        without_schemas()
+    }
+
+    /// One version, or `SCHEMA_NOT_FOUND`.
+    fn schema<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _topic: &'a TopicName,
+        _version: u32,
+    ) -> Answer<'a, SchemaInfo> {
+        without_schemas()
+    }
+
+    /// The topic's values must satisfy this schema from now on; `true` when it is a new version,
+    /// `false` when it is the one the topic has. `SCHEMA_INCOMPATIBLE` when it breaks what the
+    /// topic promises.
+    fn put_schema<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _topic: &'a TopicName,
+        _draft: SchemaDraft,
+    ) -> Answer<'a, (SchemaInfo, bool)> {
+        without_schemas()
+    }
+
+    /// What `put_schema` would answer, without doing it.
+    fn check_schema<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _topic: &'a TopicName,
+        _draft: SchemaDraft,
+    ) -> Answer<'a, ()> {
+        without_schemas()
+    }
+
     /// Presence at an address. Changes are delivered as records of the project's presence topic
     /// under the key `topic/key`; a connection's members leave when its lease drops.
     fn presence<'a>(
@@ -121,6 +165,11 @@ pub trait Hub: Send + Sync + 'static {
 
     /// The hub's part of one edge thread; called once on each, before it accepts.
     fn shard(&self, id: ShardId) -> Box<dyn Shard>;
+}
+
+fn without_schemas<T: Send + 'static>() -> Answer<'static, T> {
+    let refusal = Refusal::new(Code::Unsupported, "this hub keeps no versions of schemas");
+    Box::pin(std::future::ready(Err(refusal)))
 }
 
 /// Where an appended record came to lie.

@@ -14,6 +14,7 @@ pub mod mounts;
 pub mod outbox;
 pub mod peer;
 pub mod refusal;
+pub mod schemas;
 pub mod session;
 pub mod sink;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use mounts::{Claim, HttpState, Mounts, Protocol};
 pub use outbox::{Outbox, Then, Wait};
 pub use peer::{Credential, Peer, RequestId, ShardId};
 pub use refusal::{Code, Kind, RateState, Refusal};
+pub use schemas::{SchemaDraft, SchemaInfo, Schemas};
 pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
 pub use sink::{Closer, Event, Room, Shard, Sink};

@@ -39,6 +39,9 @@ enum Command {
     /// Generates load and measures.
     #[command(subcommand)]
     Bench(cli::bench::Bench),
+    /// Versions of a topic's schema: list, show, register, check.
+    #[command(subcommand)]
+    Schemas(cli::schemas::Schemas),
     #[command(flatten)]
     Admin(cli::admin::Admin),
     /// Backups: makes, lists, verifies and restores them.
@@ -88,6 +91,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Publish(publish) => client(publish.run(&target)),
         Command::Follow(follow) => client(follow.run(&target)),
         Command::Bench(bench) => client(bench.run(&target)),
+        Command::Schemas(schemas) => client(schemas.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),

@@ -100,6 +100,7 @@ table!(topic_schema, "topic_schemas", {
     pub tenant_id: Uuid,
     pub project_id: Uuid,
     pub schema: Json,
+    pub kind: String,
     pub created_at: i64,
 });
 

@@ -2,6 +2,7 @@
 
 mod m0001_records;
 mod m0002_consumers;
+mod m0004_schema_kinds;
 
 use sea_orm_migration::prelude::*;
 
@@ -10,6 +11,10 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_records::Migration), Box::new(m0002_consumers::Migration)]
+        vec![
+            Box::new(m0001_records::Migration),
+            Box::new(m0002_consumers::Migration),
+            Box::new(m0004_schema_kinds::Migration),
+        ]
     }
 }

@@ -11,7 +11,9 @@ use sea_orm::{ActiveValue::Set, IntoActiveModel, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 use types::address::{CONSUMERS_TOPIC, PRESENCE_TOPIC};
 use types::limits::PARTITIONS_MAX;
-use types::{Limits, ProjectId, TenantId, TimestampMs, TopicConfig, TopicId, TopicName};
+use types::{
+    Limits, ProjectId, SchemaKind, TenantId, TimestampMs, TopicConfig, TopicId, TopicName,
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
@@ -29,6 +31,7 @@ pub struct Topic {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SchemaVersion {
     pub version: u32,
+    pub kind: SchemaKind,
     pub schema: Value,
     pub created_at: TimestampMs,
 }
@@ -62,6 +65,16 @@ fn read(row: table::Model) -> Result<Topic> {
         name: read_name(&row.name)?,
         config: parse(row.config)?,
         schema_version: read_version(row.schema_version)?,
+        created_at: row.created_at,
+    })
+}
+
+fn read_schema(row: topic_schema::Model) -> Result<SchemaVersion> {
+    let kind = SchemaKind::named(&row.kind);
+    Ok(SchemaVersion {
+        version: read_version(row.version)?,
+        kind: kind.ok_or_else(|| TenancyError::Corrupt(format!("schema kind {}", row.kind)))?,
+        schema: row.schema,
         created_at: row.created_at,
     })
 }
@@ -112,6 +125,7 @@ async fn insert_schema(
     change: &Change<'_>,
     topic: &table::Model,
     version: i64,
+    kind: SchemaKind,
     schema: Value,
 ) -> Result<()> {
     let row = topic_schema::ActiveModel {
@@ -120,6 +134,7 @@ async fn insert_schema(
         tenant_id: Set(topic.tenant_id),
         project_id: Set(topic.project_id),
         schema: Set(schema),
+        kind: Set(kind.name().to_owned()),
         created_at: Set(change.at),
     };
     topic_schema::Entity::insert(row).exec_without_returning(&change.transaction).await?;
@@ -180,7 +195,7 @@ impl Tenancy {
             .exec_without_returning(&change.transaction)
             .await?;
         if let Some(schema) = config.schema.clone() {
-            insert_schema(&change, &row, 1, schema).await?;
+            insert_schema(&change, &row, 1, config.schema_kind, schema).await?;
         }
         let details = json!({"id": id, "config": row.config});
         change.commit(entry(tenant, project, name, "topic.create", details)).await?;
@@ -210,10 +225,12 @@ impl Tenancy {
         }
         let version = match &config.schema {
             None => 0,
-            same if *same == old.config.schema => found.schema_version,
+            same if *same == old.config.schema && config.schema_kind == old.config.schema_kind => {
+                found.schema_version
+            }
             Some(schema) => {
                 let version = next_schema_version(&change, found.id).await?;
-                insert_schema(&change, &found, version, schema.clone()).await?;
+                insert_schema(&change, &found, version, config.schema_kind, schema.clone()).await?;
                 version
             }
         };
@@ -289,13 +306,39 @@ impl Tenancy {
             .limit(fetch_count(limit))
             .all(self.reader())
             .await?;
-        Page::collect(rows, limit, |row| {
-            Ok(SchemaVersion {
-                version: read_version(row.version)?,
-                schema: row.schema,
-                created_at: row.created_at,
-            })
-        })
+        Page::collect(rows, limit, read_schema)
+    }
+
+    /// The version, or `NotFound`.
+    pub async fn topic_schema(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        name: &TopicName,
+        version: u32,
+    ) -> Result<SchemaVersion> {
+        let before = version.checked_sub(1);
+        let missing = || TenancyError::NotFound { what: "schema" };
+        let after = before.ok_or_else(missing)?;
+        let page = self.topic_schemas(tenant, project, name, after, 1).await?;
+        page.items.into_iter().find(|found| found.version == version).ok_or_else(missing)
+    }
+
+    /// The newest schemas that the topic has and had, `count` at most: for the node, which judges
+    /// values by them.
+    pub async fn newest_topic_schemas(
+        &self,
+        topic: &Topic,
+        count: usize,
+    ) -> Result<Vec<SchemaVersion>> {
+        let rows = topic_schema::Entity::find()
+            .filter(topic_schema::Column::TenantId.eq(topic.tenant.0))
+            .filter(topic_schema::Column::TopicId.eq(topic.id.0.cast_signed()))
+            .order_by_desc(topic_schema::Column::Version)
+            .limit(count as u64)
+            .all(self.reader())
+            .await?;
+        rows.into_iter().map(read_schema).collect()
     }
 
     /// Every topic of every project, the platform's own included: for the node at start, which must

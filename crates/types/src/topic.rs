@@ -66,6 +66,20 @@ pub enum SchemaKind {
     Avro,
 }
 
+impl SchemaKind {
+    /// The name on the wire and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            SchemaKind::JsonSchema => "json_schema",
+            SchemaKind::Avro => "avro",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<SchemaKind> {
+        [SchemaKind::JsonSchema, SchemaKind::Avro].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// What a new version of a topic's schema promises towards the version before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]

@@ -34,6 +34,10 @@ const CLAIMS: &[(Method, &str)] = &[
     (Method::Post, "/v1/topics/{topic}/records"),
     (Method::Get, "/v1/topics/{topic}/latest"),
     (Method::Get, "/v1/topics/{topic}/keys"),
+    (Method::Get, "/v1/topics/{topic}/schemas"),
+    (Method::Post, "/v1/topics/{topic}/schemas"),
+    (Method::Get, "/v1/topics/{topic}/schemas/{version}"),
+    (Method::Post, "/v1/topics/{topic}/schemas/check"),
 ];
 
 /// What the routes share beside the hub.
@@ -66,7 +70,10 @@ fn mount_with(config: Config, clock: Arc<dyn Clock>, at: &mut Mounts) -> Result<
             verbs::topics::delete_topic
         ))
         .routes(routes!(verbs::keys::get_latest))
-        .routes(routes!(verbs::keys::list_keys));
+        .routes(routes!(verbs::keys::list_keys))
+        .routes(routes!(verbs::schemas::list_schemas, verbs::schemas::post_schema))
+        .routes(routes!(verbs::schemas::get_schema))
+        .routes(routes!(verbs::schemas::check_schema));
     let (routes, openapi) = router.split_for_parts();
     let openapi = serde_json::to_value(openapi).map_err(|error| Refusal::internal(&error))?;
     at.http(Rest::NAME, CLAIMS, routes.layer(Extension(shared)), openapi)

@@ -3,4 +3,5 @@
 pub mod keys;
 pub mod publish;
 pub mod raw;
+pub mod schemas;
 pub mod topics;

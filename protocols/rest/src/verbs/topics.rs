@@ -8,7 +8,10 @@ use axum::response::Response;
 use http::StatusCode;
 use port::TopicInfo;
 use serde::Serialize;
-use types::{Cleanup, Durability, Offset, Partition, TimestampMs, TopicConfig, TopicName};
+use types::{
+    Cleanup, Compatibility, Durability, Offset, Partition, SchemaKind, TimestampMs, TopicConfig,
+    TopicName,
+};
 use utoipa::ToSchema;
 use wire_http::json::{JSON_BODY_BYTES_MAX, utf8};
 use wire_http::param::bad_page_cursor;
@@ -30,8 +33,14 @@ pub struct TopicView {
     pub cleanup: Cleanup,
     /// How long a record without a value stays at least in a compacted topic.
     pub tombstone_ms: u64,
-    /// The JSON Schema that values must satisfy.
+    /// The schema that values must satisfy.
     pub schema: Option<serde_json::Value>,
+    /// `json_schema` or `avro`.
+    #[schema(value_type = String, example = "json_schema")]
+    pub schema_kind: SchemaKind,
+    /// What another schema must keep towards this one: `none`, `backward`, `forward` or `full`.
+    #[schema(value_type = String, example = "backward")]
+    pub schema_compatibility: Compatibility,
     /// Counted from 1; 0 without a schema.
     pub schema_version: u32,
     /// Milliseconds since 1970.
@@ -76,6 +85,10 @@ pub struct TopicConfigSchema {
     /// How long a record without a value stays at least in a compacted topic; a day when absent.
     pub tombstone_ms: Option<u64>,
     pub schema: Option<serde_json::Value>,
+    /// `json_schema` when absent, or `avro`.
+    pub schema_kind: Option<String>,
+    /// `backward` when absent, `none`, `forward` or `full`.
+    pub schema_compatibility: Option<String>,
 }
 
 impl From<TopicInfo> for TopicView {
@@ -94,6 +107,8 @@ impl From<TopicInfo> for TopicView {
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
             schema_version: info.schema_version,
+            schema_kind: info.config.schema_kind,
+            schema_compatibility: info.config.schema_compatibility,
             created_at: info.created_at,
             stored_bytes: info.stored_bytes,
             offsets: offsets
