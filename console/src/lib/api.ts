@@ -3,11 +3,13 @@
 
 import type {
   Cleanup,
+  Compatibility,
   ConnectionView,
   Durability,
   ErrorView,
   PublishedView,
   PublishView,
+  SchemaKind,
   TopicConfig,
 } from './wire';
 
@@ -32,6 +34,22 @@ export interface Topic {
   storedBytes: number;
   /** Kept now, in all partitions; deletions by retention leave no holes in the count. */
   records: number;
+}
+
+export interface SchemaDraft {
+  kind: SchemaKind;
+  schema: unknown;
+}
+
+export interface SchemaVersion extends SchemaDraft {
+  version: number;
+  created_at: number;
+}
+
+export interface SchemaVerdict {
+  is_compatible: boolean;
+  reason?: string | null;
+  field?: string | null;
 }
 
 export interface Stats {
@@ -82,6 +100,22 @@ export class Api {
 
   async deleteTopic(name: string): Promise<void> {
     await this.call('DELETE', `/v1/topics/${encodeURIComponent(name)}`);
+  }
+
+  /** Oldest first, as many as one page holds. */
+  async schemas(topic: string): Promise<SchemaVersion[]> {
+    const path = `/v1/topics/${encodeURIComponent(topic)}/schemas?limit=${PAGE_ITEMS}`;
+    return (await this.call('GET', path)).schemas as SchemaVersion[];
+  }
+
+  async putSchema(topic: string, draft: SchemaDraft): Promise<SchemaVersion> {
+    const path = `/v1/topics/${encodeURIComponent(topic)}/schemas`;
+    return (await this.call('POST', path, draft)) as SchemaVersion;
+  }
+
+  async checkSchema(topic: string, draft: SchemaDraft): Promise<SchemaVerdict> {
+    const path = `/v1/topics/${encodeURIComponent(topic)}/schemas/check`;
+    return (await this.call('POST', path, draft)) as SchemaVerdict;
   }
 
   async publish(record: PublishView): Promise<PublishedView> {
@@ -165,6 +199,8 @@ function readTopic(answer: any): Topic {
       cleanup: (answer.cleanup ?? 'delete') as Cleanup,
       tombstone_ms: Number(answer.tombstone_ms ?? 86_400_000),
       ...(schema === undefined ? {} : { schema }),
+      schema_kind: (answer.schema_kind ?? 'json_schema') as SchemaKind,
+      schema_compatibility: (answer.schema_compatibility ?? 'backward') as Compatibility,
     },
     storedBytes: Number(answer.stored_bytes ?? 0),
     records: (answer.offsets ?? []).reduce((sum: number, at: any) => sum + (at.end - at.start), 0),

@@ -50,6 +50,10 @@ export interface ErrorView {
 export type Durability = 'durable' | 'relaxed' | 'ephemeral';
 
 export type Cleanup = 'delete' | 'compact' | 'compact_delete';
+export type SchemaKind = 'json_schema' | 'avro';
+
+/** What a new schema promises towards the one before. */
+export type Compatibility = 'none' | 'backward' | 'forward' | 'full';
 
 export interface TopicConfig {
   partitions: number;
@@ -58,6 +62,8 @@ export interface TopicConfig {
   cleanup: Cleanup;
   tombstone_ms: number;
   schema?: unknown;
+  schema_kind?: SchemaKind;
+  schema_compatibility?: Compatibility;
 }
 
 export interface ConnectionView {

@@ -9,6 +9,7 @@ mod isolation;
 mod limits;
 mod presence;
 mod reading;
+mod schemas;
 
 use crate::{Node, Options, Parts, World};
 use eventlog::EmbeddedLog;
