@@ -21,7 +21,10 @@ impl Node {
     pub(crate) async fn load_topic(&self, record: Record) -> Result<Arc<Topic>, Refusal> {
         let versions = match record.schema_version {
             0 => Vec::new(),
-            _ => self.tenancy.newest_topic_schemas(&record, VERSIONS_USABLE_MAX).await?,
+            _ => {
+                let (tenant, count) = (record.tenant, VERSIONS_USABLE_MAX);
+                self.tenancy.newest_topic_schemas(tenant, record.id, count).await?
+            }
         };
         let seed = TopicSeed {
             id: record.id,

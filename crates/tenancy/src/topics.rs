@@ -328,12 +328,13 @@ impl Tenancy {
     /// values by them.
     pub async fn newest_topic_schemas(
         &self,
-        topic: &Topic,
+        tenant: TenantId,
+        topic: TopicId,
         count: usize,
     ) -> Result<Vec<SchemaVersion>> {
         let rows = topic_schema::Entity::find()
-            .filter(topic_schema::Column::TenantId.eq(topic.tenant.0))
-            .filter(topic_schema::Column::TopicId.eq(topic.id.0.cast_signed()))
+            .filter(topic_schema::Column::TenantId.eq(tenant.0))
+            .filter(topic_schema::Column::TopicId.eq(topic.0.cast_signed()))
             .order_by_desc(topic_schema::Column::Version)
             .limit(count as u64)
             .all(self.reader())

@@ -3,7 +3,9 @@
 use super::{on_each, operator};
 use crate::TenancyError;
 use serde_json::json;
-use types::{Cleanup, Durability, Limits, Retention, TopicConfig, TopicName};
+use types::{
+    Cleanup, Compatibility, Durability, Limits, Retention, SchemaKind, TopicConfig, TopicName,
+};
 
 fn name(text: &str) -> TopicName {
     TopicName::parse(text).unwrap()
@@ -28,12 +30,20 @@ async fn a_definition_comes_back_as_it_went() {
             cleanup: Cleanup::CompactDelete,
             tombstone_ms: 7,
             schema: Some(json!({"z": 1, "a": {"y": null, "b": [1.5, "ü"]}})),
+            schema_kind: SchemaKind::Avro,
+            schema_compatibility: Compatibility::Full,
         };
         let made =
             store.create_topic(tenant, project, &name("t.1"), &config, &operator()).await.unwrap();
         assert_eq!((made.schema_version, &made.config), (1, &config));
         let found = store.topic(tenant, project, &name("t.1")).await.unwrap();
         assert_eq!(found, made);
+        let schema = store.topic_schema(tenant, project, &name("t.1"), 1).await.unwrap();
+        assert_eq!((schema.kind, Some(schema.schema)), (SchemaKind::Avro, config.schema));
+        for version in [0, 2] {
+            let missing = store.topic_schema(tenant, project, &name("t.1"), version).await;
+            assert_eq!(missing, Err(TenancyError::NotFound { what: "schema" }));
+        }
         assert!(made.id.0 > 0 && i64::try_from(made.id.0).is_ok());
     })
     .await;
