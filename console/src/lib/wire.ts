@@ -60,7 +60,7 @@ export interface TopicConfig {
   durability: Durability;
   retention: { age_ms_max?: number | null; bytes_max?: number | null; records_max?: number | null };
   cleanup: Cleanup;
-  tombstone_ms: number;
+  tombstone_ms?: number | undefined;
   schema?: unknown;
   schema_kind?: SchemaKind;
   schema_compatibility?: Compatibility;

@@ -3,8 +3,8 @@
 
 mod audit;
 mod connect;
-mod dump;
 mod consumers;
+mod dump;
 mod isolation;
 mod keys;
 mod node;

@@ -147,7 +147,7 @@ impl Node {
             }
             let by = Actor::system();
             let record = node.tenancy.create_topic(tenant, project, &name, &config, &by).await?;
-            let topic = node.load_topic(record)?;
+            let topic = node.load_topic(record).await?;
             if !name.is_internal() {
                 node.tell_of_topic(&topic);
             }
