@@ -55,6 +55,12 @@ pub(crate) struct LimitsSchema {
     pub(crate) publish_per_second_max: Option<u32>,
     pub(crate) request_per_second_max: Option<u32>,
     pub(crate) storage_bytes_max: Option<u64>,
+    /// The oldest records go when they are older, whatever their topic says.
+    pub(crate) retention_age_ms_max: Option<u64>,
+    /// The oldest records go when the project's topics take more, as stored.
+    pub(crate) retention_bytes_max: Option<u64>,
+    /// The oldest records go when the project's topics have more.
+    pub(crate) retention_records_max: Option<u64>,
     /// Records accepted per calendar month (UTC).
     pub(crate) publish_per_month_max: Option<u64>,
 }

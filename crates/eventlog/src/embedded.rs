@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::{Store, World, Writer};
-use types::{Batch, Key, Offset, Record, TenantId, TimestampMs, TopicId};
+use types::{Batch, Key, Offset, ProjectId, Record, Retention, TenantId, TimestampMs, TopicId};
 
 /// What opening found, for the operator's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -320,8 +320,12 @@ impl Engine for EmbeddedLog {
         self.core.topics.tenant(tenant).bytes()
     }
 
-    fn set_tenant_retention(&self, tenant: TenantId, bytes_max: Option<u64>) {
-        self.core.topics.set_tenant_retention(tenant, bytes_max);
+    fn set_tenant_retention(&self, tenant: TenantId, bounds: Retention) {
+        self.core.topics.tenant(tenant).set_bounds(bounds);
+    }
+
+    fn set_project_retention(&self, project: ProjectId, bounds: Retention) {
+        self.core.topics.project(project).set_bounds(bounds);
     }
 
     fn health(&self) -> Health {

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use types::{
-    Batch, Key, Offset, Partition, ProjectId, Record, TenantId, TimestampMs, TopicConfig, TopicId,
+    Batch, Key, Offset, Partition, ProjectId, Record, Retention, TenantId, TimestampMs,
+    TopicConfig, TopicId,
 };
 
 /// A topic as the log needs to know it.
@@ -140,8 +141,12 @@ pub trait Engine: Send + Sync + 'static {
 
     fn tenant_bytes(&self, tenant: TenantId) -> u64;
 
-    /// The oldest records of the tenant's topics go when together they take more.
-    fn set_tenant_retention(&self, tenant: TenantId, bytes_max: Option<u64>);
+    /// The oldest records of the tenant's topics go when together they pass a bound. Topics that
+    /// are only compacted count and give nothing.
+    fn set_tenant_retention(&self, tenant: TenantId, bounds: Retention);
+
+    /// As for a tenant, for one project of it.
+    fn set_project_retention(&self, project: ProjectId, bounds: Retention);
 
     fn health(&self) -> Health;
 }

@@ -1,11 +1,31 @@
-//! What a topic's cleanup asks of its configuration and of its records. It decides nothing about
-//! when records go: the log does.
+//! What a topic's cleanup asks of its configuration and of its records, and what a project's limits
+//! ask of the log. It decides nothing about when records go: the log does.
 
+use crate::node::Node;
 use port::{Code, Refusal};
-use types::{Durability, Record, TopicConfig};
+use types::{Durability, Limits, Record, Retention, TopicConfig};
 
 /// Tombstones stay at most ten years: beyond it somebody has mixed up the units.
 const TOMBSTONE_MS_MAX: u64 = 10 * 366 * 86_400_000;
+
+impl Node {
+    /// Gives the log the bounds that the projects' limits set. Now and then, since another node may
+    /// have changed them.
+    pub async fn apply_retention(&self) -> Result<(), Refusal> {
+        for (project, limits) in self.tenancy.all_limits().await? {
+            self.engine.set_project_retention(project, bounds(&limits));
+        }
+        Ok(())
+    }
+}
+
+fn bounds(limits: &Limits) -> Retention {
+    Retention {
+        age_ms_max: limits.retention_age_ms_max,
+        bytes_max: limits.retention_bytes_max,
+        records_max: limits.retention_records_max,
+    }
+}
 
 /// Refuses combinations that could not do what they promise.
 pub(crate) fn check(config: &TopicConfig) -> Result<(), Refusal> {

@@ -123,6 +123,7 @@ impl Node {
         for record in node.tenancy.all_topics().await? {
             node.load_topic(record).await?;
         }
+        node.apply_retention().await?;
         node.load_months().await?;
         node.engine.observe(Arc::new(Tail(Arc::downgrade(&node))));
         Ok(node)

@@ -92,6 +92,18 @@ metrics! {
         "Records a durable consumer was given and has not acknowledged, by tenant, topic and consumer.";
     DEAD_LETTERS = "mainstem_dead_letters_total", Counter,
         "Records moved to dead-letter topics.";
+    LOG_COLLECTED = "mainstem_log_collector_runs_total", Counter,
+        "Extents the collector wrote in place of others.";
+    LOG_REWRITTEN_BYTES = "mainstem_log_collector_rewritten_bytes_total", Counter,
+        "Bytes of extents the collector wrote.";
+    LOG_FREED_BYTES = "mainstem_log_collector_freed_bytes_total", Counter,
+        "Bytes the collector gave back, without those it wrote.";
+    LOG_LIVE_BYTES = "mainstem_log_live_bytes", Gauge,
+        "Bytes of sealed extents that somebody needs, as last seen by the collector.";
+    LOG_DEAD_BYTES = "mainstem_log_dead_bytes", Gauge,
+        "Bytes of sealed extents that nobody needs, as last seen by the collector.";
+    LOG_COLLECTED_AT = "mainstem_log_collector_looked_seconds", Gauge,
+        "When the collector last looked for extents worth rewriting, in seconds since 1970.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
 }

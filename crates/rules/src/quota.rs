@@ -61,6 +61,9 @@ pub fn tighter(left: &Limits, right: &Limits) -> Limits {
         publish_per_second_max: least(left.publish_per_second_max, right.publish_per_second_max),
         request_per_second_max: least(left.request_per_second_max, right.request_per_second_max),
         storage_bytes_max: least(left.storage_bytes_max, right.storage_bytes_max),
+        retention_age_ms_max: least(left.retention_age_ms_max, right.retention_age_ms_max),
+        retention_bytes_max: least(left.retention_bytes_max, right.retention_bytes_max),
+        retention_records_max: least(left.retention_records_max, right.retention_records_max),
         publish_per_month_max: least(left.publish_per_month_max, right.publish_per_month_max),
     }
 }

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 /// A revocation made by another node ends its connections within a second.
 const REVIEW_EVERY: Duration = Duration::from_millis(400);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
+/// How soon a changed limit of a project is in force in the log.
+const RETENTION_EVERY: Duration = Duration::from_secs(10);
 /// Measurements wait one by one until they are folded into their histograms. A scrape folds them
 /// too, but nothing says that anybody scrapes.
 pub(crate) const FOLD_EVERY: Duration = Duration::from_secs(5);
@@ -24,9 +26,10 @@ impl Rounds {
     pub fn start(node: Arc<Node>, metrics: PrometheusHandle) -> Rounds {
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
+        let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped));
-        Rounds { stop, tasks: vec![review, usage, fold] }
+        Rounds { stop, tasks: vec![review, usage, retention, fold] }
     }
 
     /// Lets the round under way finish.
@@ -58,6 +61,14 @@ async fn write_usage(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
     while next(USAGE_EVERY, &mut stopped).await {
         if let Err(refusal) = node.write_usage().await {
             tracing::warn!(%refusal, "usage is kept until the database takes it");
+        }
+    }
+}
+
+async fn apply_retention(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while next(RETENTION_EVERY, &mut stopped).await {
+        if let Err(refusal) = node.apply_retention().await {
+            tracing::warn!(%refusal, "the projects' retention stays as it was last read");
         }
     }
 }

@@ -18,6 +18,7 @@ use eventlog::{Engine, LogError};
 use publish::Waiting;
 use std::time::Duration;
 use testkit::disk::{Failure, Fault, Operation};
+use types::Retention;
 
 /// What a run showed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -153,7 +154,8 @@ impl Run {
             Step::TenantRetention { tenant: number, bytes_max } => {
                 self.machine.tenant_bytes_max.remove(number);
                 bytes_max.map(|bytes| self.machine.tenant_bytes_max.insert(*number, bytes));
-                self.with_log(|log| log.set_tenant_retention(tenant(*number), *bytes_max));
+                let bounds = Retention { bytes_max: *bytes_max, ..Retention::default() };
+                self.with_log(|log| log.set_tenant_retention(tenant(*number), bounds));
                 Ok(())
             }
             Step::Advance { ms } => {

@@ -19,10 +19,17 @@ use std::thread::Thread;
 use std::time::Duration;
 use stdx::disk::Lock;
 
-/// The largest frame, whatever the extent's size.
-pub const FRAME_BYTES_MAX: u64 = 16 << 20;
+/// The largest frame, whatever the extent's size: the largest append with all its framing.
+pub const FRAME_BYTES_MAX: u64 = 25 << 20;
 /// A frame takes at most this part of an extent.
-const FRAME_SHARE: u64 = 4;
+const FRAME_SHARE: u64 = 2;
+
+const _: () = assert!(
+    FRAME_BYTES_MAX
+        > types::batch::BATCH_BYTES_MAX as u64
+            + 8 * types::limits::RECORDS_PER_APPEND_MAX as u64
+            + 4096
+);
 /// Full extents that wait for their footer. One more, and the writer lends a hand.
 const SEAL_BACKLOG_MAX: usize = 4;
 

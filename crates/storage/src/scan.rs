@@ -22,8 +22,8 @@ use stdx::File;
 /// Reads are made in pieces of this size.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// How far behind a bad place a whole commit is looked for: four times the largest commit, which
-/// would have begun right behind the bad one. Looking through whole extents would double the time
+/// How far behind a bad place a whole commit is looked for: twice the largest commit and more,
+/// which would have begun right behind the bad one. Looking through whole extents would double the time
 /// a start takes after a crash.
 const SEARCH_BYTES_MAX: u64 = 64 << 20;
 /// The search reads pieces of this size into one buffer.

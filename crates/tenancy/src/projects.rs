@@ -2,7 +2,7 @@
 
 use crate::audit::{Change, Entry};
 use crate::entity::{api_key, project as table, signing_key, tenant, topic, topic_schema};
-use crate::page::fetch_count;
+use crate::page::{PAGE_ITEMS_MAX, fetch_count};
 use crate::signing::TokenSettings;
 use crate::{Actor, Page, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
@@ -150,6 +150,23 @@ impl Tenancy {
         project: ProjectId,
     ) -> Result<(Tenant, Project)> {
         Ok((self.tenant(tenant).await?, self.project(tenant, project).await?))
+    }
+
+    /// The limits of every project: for the node, which gives the log its bounds.
+    pub async fn all_limits(&self) -> Result<Vec<(ProjectId, Limits)>> {
+        let mut found: Vec<(ProjectId, Limits)> = Vec::new();
+        loop {
+            let mut rows = table::Entity::find();
+            if let Some((last, _)) = found.last() {
+                rows = rows.filter(table::Column::Id.gt(last.0));
+            }
+            let rows = rows.order_by_asc(table::Column::Id).limit(fetch_count(PAGE_ITEMS_MAX));
+            let page = Page::collect(rows.all(self.reader()).await?, PAGE_ITEMS_MAX, read)?;
+            found.extend(page.items.into_iter().map(|project| (project.id, project.limits)));
+            if !page.has_more {
+                return Ok(found);
+            }
+        }
     }
 
     /// In order of their identifiers.

@@ -18,7 +18,14 @@ pub struct Limits {
     pub publish_per_second_max: Option<u32>,
     /// Sustained API requests per second, with a burst of the same size.
     pub request_per_second_max: Option<u32>,
+    /// Publishes are refused while the project's topics take more.
     pub storage_bytes_max: Option<u64>,
+    /// The oldest records of the project go when they are older, whatever their topic says.
+    pub retention_age_ms_max: Option<u64>,
+    /// The oldest records of the project go when its topics take more, as stored.
+    pub retention_bytes_max: Option<u64>,
+    /// The oldest records of the project go when its topics have more.
+    pub retention_records_max: Option<u64>,
     /// Records accepted per calendar month (UTC).
     pub publish_per_month_max: Option<u64>,
 }

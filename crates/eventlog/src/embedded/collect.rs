@@ -13,6 +13,7 @@ use super::pace::{Pace, Stop};
 use super::partition::{Partition, Span};
 use super::plan::Run;
 use super::rewrite::{Carrier, Part, span_of};
+use port::metric;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -60,6 +61,9 @@ impl Figures {
         self.live_bytes.store(live_bytes, Ordering::Relaxed);
         self.dead_bytes.store(dead_bytes, Ordering::Relaxed);
         self.looked_at.store(now, Ordering::Relaxed);
+        metrics::gauge!(metric::LOG_LIVE_BYTES).set(live_bytes as f64);
+        metrics::gauge!(metric::LOG_DEAD_BYTES).set(dead_bytes as f64);
+        metrics::gauge!(metric::LOG_COLLECTED_AT).set(now as f64 / 1_000.0);
     }
 
     fn ran(&self, file_bytes: u64, replaced_bytes: u64) {
@@ -67,6 +71,9 @@ impl Figures {
         self.rewritten_bytes.fetch_add(file_bytes, Ordering::Relaxed);
         let freed_bytes = replaced_bytes.saturating_sub(file_bytes);
         self.freed_bytes.fetch_add(freed_bytes, Ordering::Relaxed);
+        metrics::counter!(metric::LOG_COLLECTED).increment(1);
+        metrics::counter!(metric::LOG_REWRITTEN_BYTES).increment(file_bytes);
+        metrics::counter!(metric::LOG_FREED_BYTES).increment(freed_bytes);
     }
 }
 

@@ -259,6 +259,11 @@ impl State {
         self.damaged.iter().find(|range| range.end > offset)
     }
 
+    /// Offsets that are stored and kept.
+    pub fn stored_offsets(&self) -> u64 {
+        self.stored.saturating_sub(self.start)
+    }
+
     pub fn stored_bytes(&self) -> u64 {
         self.spans.iter().map(|span| span.bytes).sum()
     }

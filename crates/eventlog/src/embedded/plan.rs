@@ -148,7 +148,7 @@ impl Planner {
         let mut compacted = HashSet::new();
         for topic in core.topics.all() {
             let shared = &topic.shared;
-            let age_ms = shared.retention().age_ms_max.and_then(|age| i64::try_from(age).ok());
+            let age_ms = shared.age_ms_max().and_then(|age| i64::try_from(age).ok());
             for partition in &topic.partitions {
                 let spans = partition.state.lock().spans.iter().copied().collect::<Vec<_>>();
                 for span in &spans {

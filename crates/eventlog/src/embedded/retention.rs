@@ -1,17 +1,17 @@
-//! Removing the oldest records: by age and bytes per topic, by bytes per tenant, and what a topic
-//! that stores nothing stored before. Records go batch by batch, an extent goes back to the store
+//! Removing the oldest records: by age, bytes and count per topic, project and tenant, and what a
+//! topic that stores nothing stored before. Records go batch by batch, an extent goes back to the store
 //! when no partition needs it, and never before a checkpoint remembers what it showed.
 
 use super::core::Core;
 use super::disk::{Trouble, between};
 use super::partition::{Partition, Span};
-use super::topic::{Tenant, Topic};
+use super::topic::{Account, Shared, Topic};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use storage::{Entry, StoreError};
-use types::TimestampMs;
+use types::{Offset, Retention, TimestampMs};
 
 /// Why batches go. They go from the oldest on, while it says so.
 #[derive(Clone, Copy, Debug)]
@@ -19,35 +19,67 @@ enum Bound {
     All,
     /// Batches whose newest record is older.
     Before(TimestampMs),
-    /// Bytes too much, and how far another partition has nothing older to give.
+    /// Too much, and how far another partition has nothing older to give.
     Excess {
-        bytes: u64,
+        amount: u64,
+        measure: Measure,
         until: TimestampMs,
     },
 }
 
+/// In what too much is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    Bytes,
+    /// Offsets: of a compacted topic there are fewer records.
+    Records,
+}
+
+/// What a trim removed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Freed {
+    bytes: u64,
+    records: u64,
+}
+
+impl Freed {
+    fn of(self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Bytes => self.bytes,
+            Measure::Records => self.records,
+        }
+    }
+}
+
 impl Bound {
     /// Whether a whole span goes, which spares a look into it.
-    fn takes_span(&mut self, span: &Span) -> bool {
+    fn takes_span(&mut self, span: &Span, start: Offset) -> bool {
         match self {
             Bound::All => true,
             Bound::Before(time) => span.max_timestamp < *time,
-            Bound::Excess { bytes, until } => {
-                let takes = span.bytes <= *bytes && span.max_timestamp <= *until;
-                *bytes -= if takes { span.bytes } else { 0 };
+            Bound::Excess { amount, measure, until } => {
+                let held = match measure {
+                    Measure::Bytes => span.bytes,
+                    Measure::Records => span.next_offset.saturating_sub(start),
+                };
+                let takes = held <= *amount && span.max_timestamp <= *until;
+                *amount -= if takes { held } else { 0 };
                 takes
             }
         }
     }
 
-    fn takes_entry(&mut self, entry: &Entry) -> bool {
+    fn takes_entry(&mut self, entry: &Entry, start: Offset) -> bool {
         match self {
             Bound::All => true,
             Bound::Before(time) => entry.max_timestamp < *time,
-            Bound::Excess { bytes, until } => {
-                let takes = *bytes > 0 && entry.max_timestamp <= *until;
-                let len = u64::from(entry.location.len);
-                *bytes = bytes.saturating_sub(if takes { len } else { 0 });
+            Bound::Excess { amount, measure, until } => {
+                let takes = *amount > 0 && entry.max_timestamp <= *until;
+                let held = match measure {
+                    Measure::Bytes => u64::from(entry.location.len),
+                    Measure::Records => entry.next_offset().saturating_sub(start),
+                };
+                *amount = amount.saturating_sub(if takes { held } else { 0 });
                 takes
             }
         }
@@ -66,13 +98,10 @@ impl Core {
         let topics = self.topics.all();
         for topic in &topics {
             self.enforce_age(topic);
-            if let Some(bytes_max) = topic.shared.retention().bytes_max {
-                let excess = topic.shared.stored_bytes().saturating_sub(bytes_max);
-                self.trim_oldest(topic.partitions.iter(), excess);
-            }
+            self.enforce_amounts(&topic.partitions, topic.shared.retention());
         }
-        for tenant in self.topics.tenants() {
-            self.enforce_tenant(&topics, &tenant);
+        for account in self.topics.accounts() {
+            self.enforce_account(&topics, &account);
         }
         self.release();
         // After what this pass gave back, so that it counts already.
@@ -83,7 +112,7 @@ impl Core {
     }
 
     fn enforce_age(&self, topic: &Topic) {
-        let age_ms_max = topic.shared.retention().age_ms_max;
+        let age_ms_max = topic.shared.age_ms_max();
         let oldest = age_ms_max.map(|age_ms| {
             let age_ms = i64::try_from(age_ms).unwrap_or(i64::MAX);
             self.world.clock.now_ms().saturating_sub(age_ms)
@@ -102,24 +131,51 @@ impl Core {
         }
     }
 
-    fn enforce_tenant(&self, topics: &[Arc<Topic>], tenant: &Arc<Tenant>) {
-        let excess = tenant.excess();
-        if excess > 0 {
-            let of_tenant = topics.iter().filter(|topic| Arc::ptr_eq(&topic.shared.tenant, tenant));
-            self.trim_oldest(of_tenant.flat_map(|topic| &topic.partitions), excess);
+    /// What all of them together may have.
+    fn enforce_amounts(&self, partitions: &[Arc<Partition>], bounds: Retention) {
+        if let Some(bytes_max) = bounds.bytes_max {
+            let bytes = partitions.iter().map(|it| it.state.lock().stored_bytes()).sum::<u64>();
+            self.trim_oldest(partitions, bytes.saturating_sub(bytes_max), Measure::Bytes);
+        }
+        if let Some(records_max) = bounds.records_max {
+            let records = partitions.iter().map(|it| it.state.lock().stored_offsets()).sum::<u64>();
+            self.trim_oldest(partitions, records.saturating_sub(records_max), Measure::Records);
         }
     }
 
-    /// Removes the oldest batches of all these partitions until `excess` bytes are gone.
-    fn trim_oldest<'a>(
-        &self,
-        partitions: impl Iterator<Item = &'a Arc<Partition>>,
-        mut excess: u64,
-    ) {
+    /// What the topics of a tenant or project may have. Those that are only compacted keep what
+    /// they have.
+    fn enforce_account(&self, topics: &[Arc<Topic>], account: &Arc<Account>) {
+        let bounds = account.bounds();
+        if bounds.bytes_max.is_none() && bounds.records_max.is_none() {
+            return;
+        }
+        let of_account = topics.iter().filter(|topic| {
+            let Shared { tenant, project, .. } = &*topic.shared;
+            Arc::ptr_eq(tenant, account) || Arc::ptr_eq(project, account)
+        });
+        let (giving, keeping): (Vec<_>, Vec<_>) =
+            of_account.partition(|topic| topic.shared.cleanup().deletes());
+        let partitions =
+            giving.iter().flat_map(|topic| topic.partitions.iter().cloned()).collect::<Vec<_>>();
+        let kept = keeping.iter().flat_map(|topic| &topic.partitions);
+        let (bytes, records) = kept.fold((0, 0), |(bytes, records), partition| {
+            let state = partition.state.lock();
+            (bytes + state.stored_bytes(), records + state.stored_offsets())
+        });
+        let left = Retention {
+            age_ms_max: None,
+            bytes_max: bounds.bytes_max.map(|bytes_max| bytes_max.saturating_sub(bytes)),
+            records_max: bounds.records_max.map(|records_max| records_max.saturating_sub(records)),
+        };
+        self.enforce_amounts(&partitions, left);
+    }
+
+    /// Removes the oldest batches of all these partitions until the excess is gone.
+    fn trim_oldest(&self, partitions: &[Arc<Partition>], mut excess: u64, measure: Measure) {
         if excess == 0 {
             return;
         }
-        let partitions = partitions.collect::<Vec<_>>();
         let mut by_age = BinaryHeap::new();
         for (index, partition) in partitions.iter().enumerate() {
             by_age.extend(self.oldest(partition).map(|time| Reverse((time, index))));
@@ -129,7 +185,8 @@ impl Core {
             let next_oldest = by_age.peek().map(|Reverse((time, _))| *time);
             let until = next_oldest.unwrap_or(TimestampMs::MAX);
             let Some(partition) = partitions.get(index) else { break };
-            let freed = self.trim(partition, Bound::Excess { bytes: excess, until });
+            let freed = self.trim(partition, Bound::Excess { amount: excess, measure, until });
+            let freed = freed.of(measure);
             excess = excess.saturating_sub(freed);
             if excess == 0 {
                 break;
@@ -155,17 +212,18 @@ impl Core {
         Some(first.max_timestamp)
     }
 
-    /// Removes batches from the partition's start while the bound says so; answers their bytes.
-    fn trim(&self, partition: &Partition, mut bound: Bound) -> u64 {
-        let mut freed_bytes = 0;
+    /// Removes batches from the partition's start while the bound says so.
+    fn trim(&self, partition: &Partition, mut bound: Bound) -> Freed {
+        let mut freed = Freed::default();
+        let before = partition.state.lock().start;
         loop {
             let (span, start) = {
                 let state = partition.state.lock();
                 let Some(span) = state.spans.front().copied() else { break };
                 (span, state.start)
             };
-            if bound.takes_span(&span) {
-                freed_bytes += self.drop_span(partition, &span);
+            if bound.takes_span(&span, start) {
+                freed.bytes += self.drop_span(partition, &span);
                 continue;
             }
             let entries = match self.entries(partition.stream, &span) {
@@ -176,14 +234,21 @@ impl Core {
                 }
             };
             let kept = between(&entries, start, span.next_offset);
-            let count = kept.iter().take_while(|entry| bound.takes_entry(entry)).count();
+            let mut from = start;
+            let takes = |entry: &&Entry| {
+                let takes = bound.takes_entry(entry, from);
+                from = entry.next_offset();
+                takes
+            };
+            let count = kept.iter().take_while(takes).count();
             let (gone, stays) = kept.split_at(count);
-            freed_bytes += self.drop_entries(partition, &span, gone, stays.first());
+            freed.bytes += self.drop_entries(partition, &span, gone, stays.first());
             if !stays.is_empty() || gone.is_empty() {
                 break;
             }
         }
-        freed_bytes
+        freed.records = partition.state.lock().start.saturating_sub(before);
+        freed
     }
 
     fn report(&self, partition: &Partition, trouble: &Trouble) {

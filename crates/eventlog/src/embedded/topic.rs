@@ -10,31 +10,26 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use storage::StreamId;
 use tokio::sync::Notify;
 use types::limits::PARTITIONS_MAX;
-use types::{Cleanup, Durability, Retention, TenantId, TopicConfig, TopicId};
+use types::{Cleanup, Durability, ProjectId, Retention, TenantId, TopicConfig, TopicId};
 
-/// No bound on a tenant's bytes.
-const UNBOUNDED: u64 = u64::MAX;
-
-/// A tenant's account: what its topics take and may take on the device.
-pub struct Tenant {
+/// What the topics of a tenant, or of one of its projects, take and may take on the device.
+#[derive(Default)]
+pub struct Account {
     bytes: AtomicU64,
-    bytes_max: AtomicU64,
+    bounds: Mutex<Retention>,
 }
 
-impl Default for Tenant {
-    fn default() -> Tenant {
-        Tenant { bytes: AtomicU64::new(0), bytes_max: AtomicU64::new(UNBOUNDED) }
-    }
-}
-
-impl Tenant {
+impl Account {
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes above the bound.
-    pub fn excess(&self) -> u64 {
-        self.bytes().saturating_sub(self.bytes_max.load(Ordering::Relaxed))
+    pub fn bounds(&self) -> Retention {
+        *self.bounds.lock()
+    }
+
+    pub fn set_bounds(&self, bounds: Retention) {
+        *self.bounds.lock() = bounds;
     }
 }
 
@@ -56,7 +51,8 @@ impl Policy {
 /// What all partitions of a topic share.
 pub struct Shared {
     pub id: TopicId,
-    pub tenant: Arc<Tenant>,
+    pub tenant: Arc<Account>,
+    pub project: Arc<Account>,
     durability: AtomicU8,
     policy: Mutex<Policy>,
     stored_bytes: AtomicU64,
@@ -89,6 +85,15 @@ impl Shared {
         if policy.cleanup.deletes() { policy.retention } else { Retention::default() }
     }
 
+    /// Records that are older go: the tightest bound of the topic, its project and its tenant.
+    pub fn age_ms_max(&self) -> Option<u64> {
+        if !self.cleanup().deletes() {
+            return None;
+        }
+        let bounds = [self.retention(), self.project.bounds(), self.tenant.bounds()];
+        bounds.iter().filter_map(|bounds| bounds.age_ms_max).min()
+    }
+
     pub fn cleanup(&self) -> Cleanup {
         self.policy.lock().cleanup
     }
@@ -105,11 +110,13 @@ impl Shared {
     pub fn add_bytes(&self, bytes: u64) {
         self.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.tenant.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.project.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub fn remove_bytes(&self, bytes: u64) {
         self.stored_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.tenant.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.project.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub fn is_dropped(&self) -> bool {
@@ -133,7 +140,8 @@ impl Topic {
 #[derive(Default)]
 pub struct Topics {
     topics: RwLock<HashMap<TopicId, Arc<Topic>>>,
-    tenants: RwLock<BTreeMap<TenantId, Arc<Tenant>>>,
+    tenants: RwLock<BTreeMap<TenantId, Arc<Account>>>,
+    projects: RwLock<BTreeMap<ProjectId, Arc<Account>>>,
 }
 
 impl Topics {
@@ -157,19 +165,18 @@ impl Topics {
         topics
     }
 
-    pub fn tenant(&self, id: TenantId) -> Arc<Tenant> {
-        if let Some(tenant) = self.tenants.read().get(&id) {
-            return Arc::clone(tenant);
-        }
-        Arc::clone(self.tenants.write().entry(id).or_default())
+    pub fn tenant(&self, id: TenantId) -> Arc<Account> {
+        account(&self.tenants, id)
     }
 
-    pub fn tenants(&self) -> Vec<Arc<Tenant>> {
-        self.tenants.read().values().cloned().collect()
+    pub fn project(&self, id: ProjectId) -> Arc<Account> {
+        account(&self.projects, id)
     }
 
-    pub fn set_tenant_retention(&self, id: TenantId, bytes_max: Option<u64>) {
-        self.tenant(id).bytes_max.store(bytes_max.unwrap_or(UNBOUNDED), Ordering::Relaxed);
+    /// The accounts of all projects, then those of all tenants: the smaller first.
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        let projects = self.projects.read().values().cloned().collect::<Vec<_>>();
+        projects.into_iter().chain(self.tenants.read().values().cloned()).collect()
     }
 
     /// Creates or changes; `fresh` makes a partition that has no records yet.
@@ -178,11 +185,11 @@ impl Topics {
         spec: &TopicSpec,
         mut fresh: impl FnMut(Arc<Shared>, StreamId) -> Arc<Partition>,
     ) {
-        let tenant = self.tenant(spec.tenant);
+        let accounts = (self.tenant(spec.tenant), self.project(spec.project));
         let mut topics = self.topics.write();
         let (shared, mut partitions) = match topics.get(&spec.id) {
             Some(topic) => (Arc::clone(&topic.shared), topic.partitions.clone()),
-            None => (Arc::new(new_shared(spec, tenant)), Vec::new()),
+            None => (Arc::new(new_shared(spec, accounts)), Vec::new()),
         };
         if shared.durability() == Durability::Ephemeral {
             // What was not stored cannot be read, should the topic store from now on.
@@ -208,10 +215,18 @@ impl Topics {
     }
 }
 
-fn new_shared(spec: &TopicSpec, tenant: Arc<Tenant>) -> Shared {
+fn account<Id: Ord + Copy>(accounts: &RwLock<BTreeMap<Id, Arc<Account>>>, id: Id) -> Arc<Account> {
+    if let Some(account) = accounts.read().get(&id) {
+        return Arc::clone(account);
+    }
+    Arc::clone(accounts.write().entry(id).or_default())
+}
+
+fn new_shared(spec: &TopicSpec, (tenant, project): (Arc<Account>, Arc<Account>)) -> Shared {
     Shared {
         id: spec.id,
         tenant,
+        project,
         durability: AtomicU8::new(0),
         policy: Mutex::new(Policy::of(spec)),
         stored_bytes: AtomicU64::new(0),

@@ -290,3 +290,56 @@ async fn check(hands: &Hands, model: &[(String, Option<String>, i64)]) {
     assert_eq!(hands.log.keys(TOPIC, None, 100).await, Ok((living, false)));
     assert_eq!(hands.log.bounds(TOPIC, 0).map(|bounds| bounds.end), Ok(model.len() as u64));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// **Feature: realtime-saas-platform, Property 31: reaching a storage limit applies retention
+    /// and cleanup**
+    #[test]
+    fn reaching_a_storage_limit_applies_retention_and_cleanup(
+        sizes in proptest::collection::vec(1_000..60_000usize, 20..60),
+        records_max in 5..40u64,
+        bytes_max in 100_000..600_000u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(fill_to_the_limit(sizes, records_max, bytes_max));
+    }
+}
+
+/// Fills a bounded topic beside one that is compacted, both far beyond what may stay.
+async fn fill_to_the_limit(sizes: Vec<usize>, records_max: u64, bytes_max: u64) {
+    let (bounded, state) = (TopicId(8), TOPIC);
+    let mut topics =
+        vec![compacted(state, Cleanup::Compact), spec(bounded, 1, Durability::Durable)];
+    topics[1].config.retention.records_max = Some(records_max);
+    let mut hands = Hands::open(bed(topics));
+    let limits = Retention { bytes_max: Some(bytes_max), ..Retention::default() };
+    hands.log.set_project_retention(ProjectId(uuid::Uuid::from_u128(1)), limits);
+    let count = sizes.len() as u64;
+    for (turn, bytes) in sizes.iter().enumerate() {
+        // No publish is refused: what is oldest makes room.
+        hands.append(bounded, padded("k", &turn.to_string(), *bytes)).await;
+        hands.append(state, padded(&format!("k{}", turn % 2), &turn.to_string(), 40_000)).await;
+        hands.log.maintain();
+    }
+    hands.collect();
+    hands.log.maintain();
+    let bounds = hands.log.bounds(bounded, 0).expect("known");
+    assert_eq!(bounds.end, count);
+    assert!(bounds.end - bounds.start <= records_max, "{bounds:?}");
+    let kept_bytes = hands.log.stored_bytes(bounded);
+    let state_bytes = hands.log.stored_bytes(state);
+    assert!(kept_bytes <= bytes_max.saturating_sub(state_bytes), "{kept_bytes} + {state_bytes}");
+    // What stays is the newest, whole and in order.
+    let rows = hands.rows(bounded, bounds.start).await;
+    let offsets = rows.iter().map(|row| row.0).collect::<Vec<_>>();
+    assert_eq!(offsets, (bounds.start..bounds.end).collect::<Vec<_>>());
+    // The compacted topic gave what had been replaced, and nothing else.
+    let rows = hands.rows(state, 0).await;
+    for newest in [count - 2, count - 1] {
+        assert!(rows.iter().any(|row| row.0 == newest), "{newest} is missing");
+    }
+    // At most an extent of it waits to be sealed, and the rest was compacted.
+    assert!(state_bytes < 1_500_000, "{state_bytes} bytes of two keys");
+}

@@ -97,17 +97,45 @@ async fn a_tenants_bound_takes_the_oldest_of_all_its_topics() {
             log.append(topic, 0, vec![large(10_000)]).await.expect("is stored");
         }
     }
-    log.set_tenant_retention(tenant(1), Some(60_000));
+    let bounds = Retention { bytes_max: Some(60_000), ..Retention::default() };
+    log.set_tenant_retention(tenant(1), bounds);
     log.maintain();
     assert!(log.tenant_bytes(tenant(1)) <= 60_000);
     let starts = [TOPIC, TopicId(8), TopicId(9)].map(|t| log.bounds(t, 0).expect("known").start);
     assert_eq!(starts[0], 10, "the older topic gives first");
     assert!((4..=5).contains(&starts[1]), "{starts:?}");
     assert_eq!(starts[2], 0, "another tenant's records are not touched");
-    log.set_tenant_retention(tenant(1), None);
+    log.set_tenant_retention(tenant(1), Retention::default());
     log.append(TOPIC, 0, vec![large(100_000)]).await.expect("is stored");
     log.maintain();
     assert_eq!(log.bounds(TOPIC, 0).expect("known").start, 10);
+}
+
+#[tokio::test]
+async fn records_are_counted_over_the_partitions_of_a_topic_and_a_project() {
+    let mut counted = spec(TOPIC, 2, Durability::Durable);
+    counted.config.retention.records_max = Some(30);
+    let bed = Bed::new().with(vec![counted, spec(TopicId(8), 1, Durability::Durable)]);
+    let log = bed.open();
+    for turn in 0..100u32 {
+        bed.clock.advance(Duration::from_millis(1));
+        log.append(TOPIC, turn % 2, vec![value("a")]).await.expect("is stored");
+        log.append(TopicId(8), 0, vec![value("b")]).await.expect("is stored");
+    }
+    let kept = |topic, partition| {
+        let bounds = log.bounds(topic, partition).expect("known");
+        bounds.end - bounds.start
+    };
+    log.maintain();
+    assert_eq!((kept(TOPIC, 0), kept(TOPIC, 1), kept(TopicId(8), 0)), (15, 15, 100));
+    let bounds = Retention { records_max: Some(50), ..Retention::default() };
+    log.set_project_retention(ProjectId(uuid::Uuid::from_u128(1)), bounds);
+    log.maintain();
+    assert_eq!(kept(TOPIC, 0) + kept(TOPIC, 1) + kept(TopicId(8), 0), 50);
+    let bounds = Retention { age_ms_max: Some(3), ..Retention::default() };
+    log.set_tenant_retention(tenant(1), bounds);
+    log.maintain();
+    assert!(kept(TOPIC, 0) + kept(TOPIC, 1) + kept(TopicId(8), 0) <= 10);
 }
 
 #[tokio::test]

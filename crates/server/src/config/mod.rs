@@ -1,10 +1,12 @@
 //! Everything an operator may set. The comments on the fields are the manual: the reference in the
 //! docs and `mainstem config reference` are made from them. Unknown keys are refused.
 
+mod collect;
 mod load;
 mod locate;
 mod page;
 
+pub use collect::Collect;
 pub use load::{ConfigError, Source, load, parse_value};
 pub use page::reference;
 
@@ -60,7 +62,7 @@ pub struct Database {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// Mebibytes of one extent file, 1 to 1024.
+    /// Mebibytes of one extent file, 1 to 1024. One append takes at most half of one.
     pub extent_mib: u32,
     /// Free extents written ahead of need.
     pub pool_extents: u32,
@@ -70,6 +72,7 @@ pub struct Log {
     pub pending_mib: u32,
     /// Mebibytes of disk that stay free: appends are refused below.
     pub free_mib_min: u32,
+    pub collect: Collect,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -122,7 +125,14 @@ impl Default for Config {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { extent_mib: 256, pool_extents: 1, tail_mib: 32, pending_mib: 64, free_mib_min: 256 }
+        Log {
+            extent_mib: 256,
+            pool_extents: 1,
+            tail_mib: 32,
+            pending_mib: 64,
+            free_mib_min: 256,
+            collect: Collect::default(),
+        }
     }
 }
 
@@ -151,6 +161,7 @@ impl Config {
         if !(1..=1024).contains(&self.log.extent_mib) {
             return Err(ConfigError::about("log.extent_mib", "an extent has 1 to 1024 MiB"));
         }
+        self.log.collect.check()?;
         if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
             return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
         }

@@ -9,6 +9,7 @@ use crate::plan::{End, Trouble};
 use crate::world::tenant;
 use eventlog::{EmbeddedLog, Engine, LogError};
 use testkit::disk::Fault;
+use types::Retention;
 
 /// Groups that a stop may have left to write.
 const COMMITS_MAX: u64 = 64;
@@ -116,7 +117,8 @@ impl Run {
             self.trouble("opening", &LogError::Failed(text.clone()))?;
         }
         for (number, bytes_max) in self.machine.tenant_bytes_max.clone() {
-            self.with_log(|log| log.set_tenant_retention(tenant(number), Some(bytes_max)));
+            let bounds = Retention { bytes_max: Some(bytes_max), ..Retention::default() };
+            self.with_log(|log| log.set_tenant_retention(tenant(number), bounds));
         }
         self.tell(&Event::Opened)?;
         if self.machine.disk.is_crashed() {
