@@ -6,8 +6,8 @@ use std::process::Command;
 
 /// What runs by itself. The other programs of the package are parts: servers to be measured
 /// beside, and loads.
-const SCENARIOS: [&str; 7] =
-    ["eventlog", "fanout", "idle", "publish", "replay", "start", "storage"];
+const SCENARIOS: [&str; 8] =
+    ["eventlog", "fanout", "idle", "keys", "publish", "replay", "start", "storage"];
 
 #[derive(clap::Args)]
 pub struct Bench {

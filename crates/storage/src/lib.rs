@@ -18,6 +18,7 @@ mod index;
 mod inner;
 mod keys;
 mod layout;
+mod lookup;
 pub mod offline;
 mod options;
 mod pin;

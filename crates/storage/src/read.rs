@@ -9,6 +9,7 @@ use crate::layout::BLOCK_BYTES;
 use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
 use crate::layout::frame;
 use crate::layout::trailer::Trailer;
+use crate::lookup::Fences;
 use crate::scan::{self, Target};
 use crate::{Entry, ExtentId, Span, StoreError, StreamId};
 use bytes::Bytes;
@@ -32,14 +33,55 @@ type SectionId = (ExtentId, u64, StreamId);
 pub struct Footers {
     directories: Mutex<Cache<(ExtentId, u64), Directory>>,
     sections: Mutex<Cache<SectionId, Section>>,
+    fences: Mutex<Cache<SectionId, Arc<Fences>>>,
 }
 
 impl Footers {
     pub fn new(bytes_max: u64) -> Footers {
         Footers {
-            directories: Mutex::new(Cache::new(bytes_max / 2)),
+            directories: Mutex::new(Cache::new(bytes_max / 4)),
             sections: Mutex::new(Cache::new(bytes_max / 2)),
+            fences: Mutex::new(Cache::new(bytes_max / 4)),
         }
+    }
+
+    /// The stream's section, if it is in memory.
+    pub fn cached(&self, extent: &Extent, stream: StreamId) -> Option<Section> {
+        self.sections.lock().get(&(extent.id, extent.seal.generation, stream))
+    }
+
+    /// The fences of the stream's section; `None` when it has none.
+    pub fn fences(
+        &self,
+        device: &Device,
+        extent: &Extent,
+        trailer: &Trailer,
+        stream: StreamId,
+    ) -> Result<Option<Arc<Fences>>, StoreError> {
+        let id = (extent.id, extent.seal.generation, stream);
+        if let Some(fences) = self.fences.lock().get(&id) {
+            return Ok(Some(fences));
+        }
+        let row = self.row(device, extent, trailer, stream)?;
+        if row.fences_crc == 0 {
+            return Ok(None);
+        }
+        let fences = Arc::new(Fences::read(device, extent, trailer, row)?);
+        self.fences.lock().put(id, Arc::clone(&fences), fences.weight());
+        Ok(Some(fences))
+    }
+
+    fn row(
+        &self,
+        device: &Device,
+        extent: &Extent,
+        trailer: &Trailer,
+        stream: StreamId,
+    ) -> Result<DirectoryRow, StoreError> {
+        let directory = self.directory(device, extent, trailer)?;
+        let found = directory.binary_search_by_key(&stream, |row| row.stream).ok();
+        let row = found.and_then(|index| directory.get(index));
+        row.copied().ok_or(StoreError::NotFound(extent.id))
     }
 
     pub fn section(
@@ -53,11 +95,8 @@ impl Footers {
         if let Some(section) = self.sections.lock().get(&id) {
             return Ok(section);
         }
-        let directory = self.directory(device, extent, trailer)?;
-        let found = directory.binary_search_by_key(&stream, |row| row.stream).ok();
-        let row = found.and_then(|index| directory.get(index));
-        let row = row.ok_or(StoreError::NotFound(extent.id))?;
-        let section = read_section(device, extent, trailer, row)?;
+        let row = self.row(device, extent, trailer, stream)?;
+        let section = read_section(device, extent, trailer, &row)?;
         let weight = (section.0.len() * size_of::<Entry>() + section.1.len() * 16) as u64;
         self.sections.lock().put(id, section.clone(), weight + 128);
         Ok(section)

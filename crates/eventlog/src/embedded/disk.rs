@@ -5,7 +5,7 @@ use super::core::{Blocking, Core};
 use super::partition::{KeyHashes, Partition, Span};
 use crate::{LogError, Pending};
 use std::sync::Arc;
-use storage::{Entry, StoreError, StreamId};
+use storage::{Entry, ExtentRef, StoreError, StreamId};
 use types::{Batch, Offset};
 
 /// How often a read begins anew because retention took an extent away under it.
@@ -111,10 +111,40 @@ impl Core {
         if let Some(entries) = seen.filter(reaches) {
             return Ok(entries);
         }
+        let is_newest = partition.state.lock().spans.back() == Some(span);
+        if !is_newest {
+            // Sealed: of its index only the part that is asked for.
+            let extent = ExtentRef { id: span.extent, generation: span.generation };
+            return match self.store.entries_from(extent, partition.stream, from) {
+                Err(StoreError::Damaged { .. }) => {
+                    let (from, to) = (span.first_offset, span.next_offset);
+                    Err(Trouble::Log(LogError::Damaged { from, to }))
+                }
+                other => Ok(other?),
+            };
+        }
         let entries = self.entries(partition.stream, span)?;
         let copy = Arc::clone(&entries);
         partition.state.lock().remember(span, |seen| seen.entries = Some(copy));
         Ok(entries)
+    }
+
+    /// The newest of the span's batches before `below` that may have the key, by its hash. A batch
+    /// from `below` on is answered too when it is newer.
+    pub fn newest_of_key(
+        &self,
+        partition: &Partition,
+        span: &Span,
+        hash: u64,
+        below: Offset,
+    ) -> Result<Option<Offset>, Trouble> {
+        if partition.state.lock().spans.back() != Some(span) {
+            let extent = ExtentRef { id: span.extent, generation: span.generation };
+            return Ok(self.store.find_key(extent, partition.stream, hash)?);
+        }
+        let keys = self.keys_below(partition, span, below)?;
+        let at = keys.binary_search_by_key(&hash, |(hash, _)| *hash).ok();
+        Ok(at.and_then(|at| keys.get(at)).map(|(_, newest)| *newest))
     }
 
     /// Sorted key hashes of the span's batches, each with the newest batch that has it; complete

@@ -113,14 +113,33 @@ impl Core {
         span: &Span,
         search: &mut Search,
     ) -> Result<(), Trouble> {
-        let entries = self.entries_from(partition, span, search.below.saturating_sub(1))?;
-        let keys = self.keys_below(partition, span, search.below)?;
-        let at = keys.binary_search_by_key(&search.hash, |(hash, _)| *hash);
-        let Some((_, newest)) = at.ok().and_then(|at| keys.get(at)) else { return Ok(()) };
+        let newest = self.newest_of_key(partition, span, search.hash, search.below)?;
+        let Some(newest) = newest else { return Ok(()) };
+        if newest < search.below {
+            // Most often it holds all that is wanted.
+            let near = self.entries_from(partition, span, newest)?;
+            let near = between(&near, search.start, search.below);
+            let found = near.iter().find(|entry| entry.base_offset == newest);
+            self.walk_entries(partition, found.map_or(&[], std::slice::from_ref), search)?;
+        }
+        if search.is_done() {
+            return Ok(());
+        }
+        let entries = self.entries(partition.stream, span)?;
         let entries = between(&entries, search.start, search.below);
         // Batches after the newest that has the hash need no look.
-        let last = entries.partition_point(|entry| entry.base_offset <= *newest);
-        let mut rest = entries.get(..last).unwrap_or_default();
+        let last = entries.partition_point(|entry| entry.base_offset <= newest);
+        self.walk_entries(partition, entries.get(..last).unwrap_or_default(), search)
+    }
+
+    /// Looks into the batches, newest first.
+    fn walk_entries(
+        &self,
+        partition: &Partition,
+        entries: &[Entry],
+        search: &mut Search,
+    ) -> Result<(), Trouble> {
+        let mut rest = entries;
         while !rest.is_empty() && !search.is_done() {
             let (before, chunk) = rest.split_at(rest.len() - chunk_len(rest));
             let batches = self.batches(partition.stream, chunk)?;

@@ -286,3 +286,37 @@ fn extents_are_written_ahead_of_the_writer() {
     let frames = [frames, more.into_iter().map(|(frame, _)| frame).collect()].concat();
     check_all(&rig, &frames);
 }
+
+#[test]
+fn a_footer_answers_for_one_key_and_one_offset() {
+    let disk = SimDisk::shared(9);
+    let mut rig = Rig::open(&disk).unwrap();
+    // Several parts of entries and of hashes, with a gap before each frame.
+    for group in 0..40u64 {
+        let frames = (0..50).map(|index| group * 50 + index).map(|number| {
+            let keys = Box::new([number * 3, number * 3 + 1]);
+            Frame { keys, ..frame(1, number * 2, 20) }
+        });
+        rig.append(frames).unwrap();
+    }
+    rig.close();
+    let rig = Rig::open(&disk).unwrap();
+    rig.seal();
+    let extent = rig.store.sealed()[0].extent;
+    // The answers of the whole section would be kept, so those of its parts come first.
+    let found = (0..6_000).map(|hash| rig.store.find_key(extent, stream(1), hash).unwrap());
+    let found = found.collect::<Vec<_>>();
+    let near = (0..4_000).map(|from| rig.store.entries_from(extent, stream(1), from).unwrap());
+    let near = near.collect::<Vec<_>>();
+    let keys = rig.store.keys(extent.id, stream(1)).unwrap();
+    let entries = rig.store.entries(extent.id, stream(1)).unwrap();
+    for (hash, found) in (0..).zip(found) {
+        let at = keys.binary_search_by_key(&hash, |(hash, _)| *hash).ok();
+        assert_eq!(found, at.map(|at| keys[at].1));
+    }
+    for (from, near) in (0..).zip(near) {
+        let found = near.iter().find(|entry| entry.next_offset() > from);
+        assert_eq!(found, entries.iter().find(|entry| entry.next_offset() > from));
+    }
+    assert_eq!(rig.store.find_key(extent, stream(1), u64::MAX), Ok(None));
+}
