@@ -22,7 +22,7 @@ impl Catalogue {
         self.by_id.read().get(&id).cloned()
     }
 
-    /// In name order; the platform's own topics, which no client can name, are left out.
+    /// In name order; internal topics are left out.
     pub fn list(
         &self,
         project: ProjectId,
@@ -43,7 +43,14 @@ impl Catalogue {
             .collect()
     }
 
-    /// The platform's own topics are not counted.
+    /// The platform's own topics in a project.
+    pub fn internal(&self, project: ProjectId) -> Vec<Arc<Topic>> {
+        let by_name = self.by_name.read();
+        let topics = by_name.get(&project).into_iter().flat_map(|topics| topics.values());
+        topics.filter(|topic| topic.name.is_internal()).cloned().collect()
+    }
+
+    /// Internal topics are not counted.
     pub fn count(&self, project: ProjectId) -> usize {
         let own = |topics: &BTreeMap<TopicName, Arc<Topic>>| {
             topics.keys().filter(|name| !name.is_internal()).count()

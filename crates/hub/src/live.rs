@@ -43,6 +43,9 @@ impl Live for Node {
         tokio::spawn(async move {
             node.authenticator.changed(&change).await;
             node.sweep();
+            if let Change::Project(project) = change {
+                node.drop_topics_of_gone(project).await;
+            }
         });
     }
 

@@ -67,7 +67,8 @@ impl Node {
         who: &Identity,
         name: &TopicName,
     ) -> Result<Arc<Topic>, Refusal> {
-        if !self.options.auto_create_topics {
+        let may_create = self.options.auto_create_topics && !name.is_internal();
+        if !may_create && !who.is_platform() {
             return Err(not_found(name).hint("create it with PUT /v1/topics/{topic}"));
         }
         let (who, name) = (who.clone(), name.clone());
@@ -105,8 +106,11 @@ impl Node {
         name: &TopicName,
         config: TopicConfig,
     ) -> Result<Arc<Topic>, Refusal> {
-        let existing = self.catalogue.count(who.project()) as u64;
-        quota::check_topics(&self.admit(who)?.limits, existing)?;
+        let snapshot = self.admit(who)?;
+        if !name.is_internal() {
+            let existing = self.catalogue.count(who.project()) as u64;
+            quota::check_topics(&snapshot.limits, existing)?;
+        }
         let (tenant, project) = (who.tenant(), who.project());
         let record = self.tenancy.create_topic(tenant, project, name, &config, &actor(who)).await?;
         let topic = self.load_topic(record).await?;
@@ -122,6 +126,7 @@ impl Node {
     ) -> Result<(TopicInfo, bool), Refusal> {
         self.admit(who)?;
         scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        check_owner(who, name)?;
         check_config(&config)?;
         cleanup::check(&config)?;
         // Compiled before it is stored: a schema that does not compile never gets in.
@@ -193,6 +198,7 @@ impl Node {
     pub(crate) async fn delete(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
         self.admit(who)?;
         scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        check_owner(who, name)?;
         let (who, name) = (who.clone(), name.clone());
         let work = |node: Arc<Node>| async move { node.delete_now(&who, &name).await };
         self.to_the_end(work).await
@@ -214,7 +220,32 @@ impl Node {
 
     /// Followers of whole projects hear of a new topic.
     pub(crate) fn tell_of_topic(&self, topic: &Arc<Topic>) {
+        // No wildcard takes one of the platform's.
+        if topic.name.is_internal() {
+            return;
+        }
         self.tell_all(|| Message::TopicCreated(Arc::clone(topic)));
+    }
+
+    /// A project that is gone leaves nothing behind: the platform's own topics go with it.
+    pub(crate) async fn drop_topics_of_gone(&self, project: ProjectId) {
+        let topics = self.catalogue.internal(project);
+        let Some(tenant) = topics.first().map(|topic| topic.tenant) else {
+            return;
+        };
+        let found = self.tenancy.project(tenant, project).await;
+        if !matches!(found, Err(tenancy::TenancyError::NotFound { .. })) {
+            return;
+        }
+        let why = Refusal::new(Code::TopicNotFound, "the project was deleted");
+        for topic in topics {
+            self.catalogue.remove(&topic);
+            self.consumers.remove_topic(topic.id);
+            self.tell_all(|| Message::TopicEnded(topic.id, why.clone()));
+            if let Err(error) = self.engine.drop_topic(topic.id) {
+                tracing::warn!(topic = %topic.name, %error, "it stays until the next start");
+            }
+        }
     }
 
     pub(crate) fn describe(&self, topic: &Topic) -> Result<TopicInfo, Refusal> {
@@ -282,6 +313,14 @@ impl Node {
 /// Who did it, for the audit.
 fn actor(who: &Identity) -> Actor {
     Actor::from(who)
+}
+
+/// How long changes are kept is for operators to say; all else about them is the platform's.
+fn check_owner(who: &Identity, name: &TopicName) -> Result<(), Refusal> {
+    if name.is_internal() && !who.is_platform() && !who.is_operator() {
+        return Err(rules::grants::platform_only(name));
+    }
+    Ok(())
 }
 
 fn not_found(name: &TopicName) -> Refusal {

@@ -135,18 +135,33 @@ impl Authenticator {
     /// Whoever operates the installation, acting in a project: every scope, no rate, also when the
     /// tenant is suspended. Only for callers that have checked an operator token.
     pub async fn operator(&self, project: ProjectId) -> Result<Identity, Refusal> {
+        self.insider(project, port::identity::OPERATOR, HolderKind::Operator).await
+    }
+
+    /// The platform itself, at work in a project: every scope, no rate, no quota. Only for what the
+    /// platform does by itself, never on somebody's behalf.
+    pub async fn platform(&self, project: ProjectId) -> Result<Identity, Refusal> {
+        self.insider(project, port::identity::PLATFORM, HolderKind::Platform).await
+    }
+
+    async fn insider(
+        &self,
+        project: ProjectId,
+        principal: &str,
+        kind: HolderKind,
+    ) -> Result<Identity, Refusal> {
         let found = self.projects.get(project).await?.ok_or_else(refusal::project_not_found)?;
         let claims = Claims {
             tenant: found.tenant,
             project,
-            principal: PrincipalId(port::identity::OPERATOR.into()),
+            principal: PrincipalId(principal.into()),
             scopes: Scopes::all(),
             grants: None,
             key: None,
             expires_at: None,
             rate_per_second: None,
         };
-        let holder = Holder { project, kind: HolderKind::Operator };
+        let holder = Holder { project, kind };
         Ok(Identity::mint(claims, self.shared.livenesses.get(holder)))
     }
 

@@ -27,6 +27,8 @@ pub enum HolderKind {
     KeySet(Arc<str>),
     /// Whoever operates the installation.
     Operator,
+    /// The platform's own work.
+    Platform,
 }
 
 /// Entries below which dead ones are not looked for.

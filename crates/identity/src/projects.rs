@@ -210,6 +210,6 @@ fn is_trusted(kind: &HolderKind, now: Option<&ProjectSnapshot>) -> bool {
         (HolderKind::KeySet(url), Some(now)) => {
             now.tokens.settings.jwks_url.as_deref() == Some(url)
         }
-        (HolderKind::Operator, Some(_)) => true,
+        (HolderKind::Operator | HolderKind::Platform, Some(_)) => true,
     }
 }

@@ -39,6 +39,8 @@ impl Liveness {
 
 /// The principal of operators.
 pub const OPERATOR: &str = "operator";
+/// The principal of the platform's own work: publishing its changes, delivering webhooks.
+pub const PLATFORM: &str = "system";
 
 #[derive(Clone)]
 pub struct Identity(Arc<(Claims, Arc<Liveness>)>);
@@ -68,6 +70,11 @@ impl Identity {
     /// name: those of keys and tokens begin with `key:` and `jwt:`.
     pub fn is_operator(&self) -> bool {
         &*self.0.0.principal.0 == OPERATOR
+    }
+
+    /// The platform itself, working inside a project. Only `identity` gives this name.
+    pub fn is_platform(&self) -> bool {
+        &*self.0.0.principal.0 == PLATFORM
     }
 
     pub fn is_revoked(&self) -> bool {

@@ -8,9 +8,10 @@
 //! together do not count, so the answer may be too strict but never too lax.
 
 use crate::scopes;
+use port::identity::PLATFORM;
 use port::{Claims, Code, Refusal};
 use types::filter::{KeyPart, Level, TopicPart};
-use types::{Access, Effect, Filter, Grant, TopicName};
+use types::{Access, Effect, Filter, Grant, Scope, TopicName};
 
 /// Scope and grants for one address: what every publish, read and subscription passes.
 pub fn check_address(
@@ -19,7 +20,7 @@ pub fn check_address(
     topic: &TopicName,
     key: Option<&[u8]>,
 ) -> Result<(), Refusal> {
-    scopes::require(claims.scopes, scopes::needed_for(access))?;
+    scopes::require(claims.scopes, needed_at(claims, access, topic)?)?;
     if allows(claims.grants.as_deref(), access, topic, key) {
         return Ok(());
     }
@@ -28,11 +29,35 @@ pub fn check_address(
 
 /// Scope and grants for everything a filter can match.
 pub fn check_filter(claims: &Claims, access: Access, filter: &Filter) -> Result<(), Refusal> {
-    scopes::require(claims.scopes, scopes::needed_for(access))?;
+    let needed = match &filter.topic {
+        TopicPart::Exact(topic) => needed_at(claims, access, topic)?,
+        // No wildcard takes a topic of the platform's.
+        TopicPart::Any => scopes::needed_for(access),
+    };
+    scopes::require(claims.scopes, needed)?;
     if allows_filter(claims.grants.as_deref(), access, filter) {
         return Ok(());
     }
     Err(forbidden(access, &format!("every address of the filter `{filter}`"), "filter"))
+}
+
+/// Changes are the platform's to write, and for administrators to read.
+fn needed_at(claims: &Claims, access: Access, topic: &TopicName) -> Result<Scope, Refusal> {
+    if !topic.is_of_changes() {
+        return Ok(scopes::needed_for(access));
+    }
+    match access {
+        Access::Subscribe => Ok(Scope::AdminRead),
+        Access::Publish if &*claims.principal.0 == PLATFORM => Ok(Scope::EventsPublish),
+        Access::Publish => Err(platform_only(topic)),
+    }
+}
+
+/// Refuses what only the platform may do with its own topics.
+pub fn platform_only(topic: &TopicName) -> Refusal {
+    Refusal::new(Code::AddressForbidden, format!("only the platform itself changes `{topic}`"))
+        .field("topic")
+        .hint("use a topic of the project's own")
 }
 
 fn forbidden(access: Access, what: &str, field: &str) -> Refusal {

@@ -1,9 +1,10 @@
 //! Who did what: the audit trail, and the one way to write anything administrative. A `Change` is
-//! a transaction that commits only together with its audit record, so no write can forget it.
+//! a transaction that commits only together with its audit record and its entry in the outbox, so
+//! no write can forget either.
 
 use crate::entity::audit as table;
 use crate::page::fetch_count;
-use crate::{Page, Result, Tenancy, TenancyError};
+use crate::{Page, Result, Tenancy, TenancyError, outbox};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
 use serde::Serialize;
@@ -108,8 +109,11 @@ pub(crate) struct Change<'a> {
 
 impl Change<'_> {
     pub(crate) async fn commit(self, entry: Entry<'_>) -> Result<()> {
+        let id = self.tenancy.ids.uuid();
+        let actor = self.actor.as_str();
+        outbox::enqueue(&self.transaction, self.tenancy, id, actor, &entry, self.at).await?;
         let record = table::ActiveModel {
-            id: Set(self.tenancy.ids.uuid()),
+            id: Set(id),
             tenant_id: Set(entry.tenant.map(|id| id.0)),
             project_id: Set(entry.project.map(|id| id.0)),
             actor: Set(self.actor.as_str().to_owned()),
@@ -119,7 +123,9 @@ impl Change<'_> {
             at: Set(self.at),
         };
         table::Entity::insert(record).exec_without_returning(&self.transaction).await?;
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await?;
+        self.tenancy.changes.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
     }
 }
 

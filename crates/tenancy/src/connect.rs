@@ -58,6 +58,8 @@ pub struct Tenancy {
     /// On SQLite one connection: writers wait for each other here instead of failing as busy.
     writer: DatabaseConnection,
     pub(crate) ids: IdMint,
+    /// Counted up with each change that was committed here.
+    pub(crate) changes: tokio::sync::watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Tenancy {
@@ -121,7 +123,8 @@ impl Tenancy {
             }
         };
         Migrator::up(&writer, None).await?;
-        Ok(Tenancy { reader, writer, ids: IdMint::new(clock, rng) })
+        let changes = tokio::sync::watch::Sender::new(0);
+        Ok(Tenancy { reader, writer, ids: IdMint::new(clock, rng), changes })
     }
 
     pub(crate) fn reader(&self) -> &DatabaseConnection {

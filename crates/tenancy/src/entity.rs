@@ -140,6 +140,46 @@ table!(audit, "audit_records", {
     pub at: i64,
 });
 
+table!(outbox, "outbox", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Option<Uuid>,
+    pub project_id: Option<Uuid>,
+    pub kind: String,
+    pub payload: Json,
+    pub at: i64,
+    pub published_at: Option<i64>,
+});
+
+table!(webhook, "webhooks", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub url: String,
+    pub filter: String,
+    pub description: String,
+    pub is_enabled: bool,
+    pub disabled_reason: Option<String>,
+    pub signing: String,
+    pub settings: Json,
+    pub sealed_headers: Option<Vec<u8>>,
+    pub created_at: i64,
+    pub updated_at: i64,
+});
+
+table!(webhook_secret, "webhook_secrets", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub webhook_id: Uuid,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub sealed: Vec<u8>,
+    pub public_key: Option<String>,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+});
+
 table!(config_revision, "config_revisions", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub revision: i64,

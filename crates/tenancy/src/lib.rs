@@ -17,6 +17,7 @@ mod error;
 mod ids;
 mod keys;
 mod migration;
+mod outbox;
 mod page;
 mod projects;
 mod requests;
@@ -28,6 +29,7 @@ mod tests;
 mod topics;
 mod usage;
 mod users;
+mod webhooks;
 
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
 pub use bootstrap::Bootstrapped;
@@ -36,6 +38,7 @@ pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
 pub use error::TenancyError;
 pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};
+pub use outbox::{EVENT_VERSION, EventId, OutboxBacklog, OutboxEntry, event_kind};
 pub use page::{PAGE_ITEMS_MAX, Page};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
@@ -49,6 +52,10 @@ pub use usage::{
     USAGE_WINDOW_MS, UsageFilter, UsageMetric, UsageTotal, UsageWindow, UsageWindowKey,
 };
 pub use users::{NewUser, User, UserId};
+pub use webhooks::{
+    NewWebhook, NewWebhookSecret, WEBHOOKS_LOADED_MAX, WEBHOOKS_MAX, Webhook, WebhookId,
+    WebhookPatch, WebhookSecret, WebhookSettings, WebhookSigning,
+};
 
 /// What the methods of `Tenancy` answer.
 pub type Result<T> = std::result::Result<T, TenancyError>;

@@ -2,6 +2,7 @@
 
 mod m0001_records;
 mod m0002_consumers;
+mod m0003_outbox;
 mod m0004_schema_kinds;
 
 use sea_orm_migration::prelude::*;
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_records::Migration),
             Box::new(m0002_consumers::Migration),
+            Box::new(m0003_outbox::Migration),
             Box::new(m0004_schema_kinds::Migration),
         ]
     }

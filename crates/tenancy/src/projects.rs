@@ -1,9 +1,12 @@
 //! Projects: namespaces of topics inside a tenant, with their limits.
 
 use crate::audit::{Change, Entry};
-use crate::entity::{api_key, project as table, signing_key, tenant, topic, topic_schema};
+use crate::entity::{
+    api_key, consumer, project as table, signing_key, tenant, topic, topic_schema,
+};
 use crate::page::{PAGE_ITEMS_MAX, fetch_count};
 use crate::signing::TokenSettings;
+use crate::topics::INTERNAL_TOPICS;
 use crate::{Actor, Page, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel, QueryOrder, QuerySelect};
@@ -226,7 +229,7 @@ impl Tenancy {
             .filter(topic::Column::ProjectId.eq(project.0))
             .filter(topic::Column::TenantId.eq(tenant.0))
             .filter(topic::Column::DeletedAt.is_null())
-            .filter(topic::Column::Name.ne(types::address::PRESENCE_TOPIC))
+            .filter(topic::Column::Name.not_like(INTERNAL_TOPICS))
             .count(&change.transaction)
             .await?;
         if topics > 0 {
@@ -248,6 +251,12 @@ impl Tenancy {
             .await?;
         signing_key::Entity::delete_many()
             .filter(signing_key::Column::ProjectId.eq(id))
+            .exec(transaction)
+            .await?;
+        self.delete_webhooks_of(&change, project).await?;
+        // Of the project's own topics they went with the topics; these are of the platform's.
+        consumer::Entity::delete_many()
+            .filter(consumer::Column::ProjectId.eq(id))
             .exec(transaction)
             .await?;
         table::Entity::delete_by_id(id).exec(transaction).await?;

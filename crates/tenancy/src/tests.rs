@@ -8,12 +8,14 @@ mod dump;
 mod isolation;
 mod keys;
 mod node;
+mod outbox;
 mod projects;
 mod scoping;
 mod tenants;
 mod tokens;
 mod topics;
 mod usage;
+mod webhooks;
 
 use crate::{Actor, NewProject, NewTenant, Options, Project, Tenancy, Tenant};
 use std::sync::Arc;

@@ -15,6 +15,9 @@ use types::{
     Limits, ProjectId, SchemaKind, TenantId, TimestampMs, TopicConfig, TopicId, TopicName,
 };
 
+/// The platform's own, as SQL's `LIKE` takes them.
+pub(crate) const INTERNAL_TOPICS: &str = "$%";
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
     pub id: TopicId,
@@ -35,9 +38,6 @@ pub struct SchemaVersion {
     pub schema: Value,
     pub created_at: TimestampMs,
 }
-
-/// The platform's own topics, which no client can name.
-const INTERNAL: [&str; 2] = [PRESENCE_TOPIC, CONSUMERS_TOPIC];
 
 fn missing() -> TenancyError {
     TenancyError::NotFound { what: "topic" }
@@ -107,12 +107,11 @@ fn check_config(config: &TopicConfig) -> Result<()> {
 
 async fn check_room(change: &Change<'_>, limits: &Limits, row: &table::Model) -> Result<()> {
     let Some(max) = limits.topics_max else { return Ok(()) };
-    // The platform's own do not count.
-    if read_name(&row.name)?.is_internal() {
+    if row.name.starts_with('$') {
         return Ok(());
     }
     let count = of(TenantId(row.tenant_id), ProjectId(row.project_id))
-        .filter(table::Column::Name.is_not_in(INTERNAL))
+        .filter(table::Column::Name.not_like(INTERNAL_TOPICS))
         .count(&change.transaction)
         .await?;
     if count >= u64::from(max) {
@@ -272,7 +271,7 @@ impl Tenancy {
         read(found.one(self.reader()).await?.ok_or_else(missing)?)
     }
 
-    /// In byte order of their names; the platform's own topics are left out.
+    /// In byte order of their names; internal topics are left out.
     pub async fn topics(
         &self,
         tenant: TenantId,
@@ -280,7 +279,7 @@ impl Tenancy {
         after: Option<&TopicName>,
         limit: usize,
     ) -> Result<Page<Topic>> {
-        let mut rows = of(tenant, project).filter(table::Column::Name.is_not_in(INTERNAL));
+        let mut rows = of(tenant, project).filter(table::Column::Name.not_like(INTERNAL_TOPICS));
         if let Some(after) = after {
             rows = rows.filter(table::Column::Name.gt(after.as_str()));
         }

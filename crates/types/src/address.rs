@@ -15,6 +15,10 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 pub const PRESENCE_TOPIC: &str = "$presence";
 /// Where durable consumers of a project keep their state; likewise not to be named by clients.
 pub const CONSUMERS_TOPIC: &str = "$consumers";
+/// What the control plane changed in a project, as records. Only the platform writes it; whoever
+/// may see how the project is administered may name and read it, and what is derived from it
+/// (`$changes.reader.dead`). No wildcard takes it.
+pub const CHANGES_TOPIC: &str = "$changes";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
@@ -29,11 +33,18 @@ pub enum BadAddress {
 }
 
 impl TopicName {
+    /// By the rule above; of the platform's own topics `CHANGES_TOPIC` and what is derived from it
+    /// may be named too.
     pub fn parse(text: &str) -> Result<TopicName, BadAddress> {
         if text.is_empty() || text.len() > TOPIC_NAME_BYTES_MAX {
             return Err(BadAddress::TopicLength);
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        let own = match text.strip_prefix(CHANGES_TOPIC) {
+            Some("") => "",
+            Some(rest) if rest.starts_with('.') => rest,
+            _ => text,
+        };
+        if !own.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
             return Err(BadAddress::TopicCharacter);
         }
         if text == "." || text == ".." {
@@ -55,6 +66,18 @@ impl TopicName {
     /// One of the platform's own, which clients can neither name nor see in a list.
     pub fn is_internal(&self) -> bool {
         self.0.starts_with('$')
+    }
+
+    /// The project's changes; see `CHANGES_TOPIC`.
+    pub fn changes() -> TopicName {
+        TopicName(CHANGES_TOPIC.into())
+    }
+
+    /// The project's changes, or a topic derived from them.
+    pub fn is_of_changes(&self) -> bool {
+        self.0
+            .strip_prefix(CHANGES_TOPIC)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     pub fn as_str(&self) -> &str {

@@ -27,7 +27,7 @@ pub const BACKOFF_STEPS_MAX: usize = 64;
 
 impl ConsumerName {
     pub fn parse(text: &str) -> Result<ConsumerName, BadConsumer> {
-        if text.len() > CONSUMER_NAME_BYTES_MAX {
+        if text.len() > CONSUMER_NAME_BYTES_MAX || text.starts_with('$') {
             return Err(BadConsumer::Name);
         }
         // The same characters as a topic's, since the name becomes part of one.

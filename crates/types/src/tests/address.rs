@@ -1,6 +1,8 @@
 //! Topic names follow Kafka's rule, keys are bounded bytes, identifiers say what they name.
 
-use crate::address::{BadAddress, KEY_BYTES_MAX, PRESENCE_TOPIC, TOPIC_NAME_BYTES_MAX};
+use crate::address::{
+    BadAddress, CHANGES_TOPIC, KEY_BYTES_MAX, PRESENCE_TOPIC, TOPIC_NAME_BYTES_MAX,
+};
 use crate::{Key, KeyId, ProjectId, TenantId, TopicName};
 use proptest::prelude::*;
 
@@ -25,6 +27,11 @@ fn topic_names() {
         ("+", Err(BadAddress::TopicCharacter)),
         ("#", Err(BadAddress::TopicCharacter)),
         (PRESENCE_TOPIC, Err(BadAddress::TopicCharacter)),
+        (CHANGES_TOPIC, Ok(())),
+        ("$changes.reader.dead", Ok(())),
+        ("$changes2", Err(BadAddress::TopicCharacter)),
+        ("$changes.$", Err(BadAddress::TopicCharacter)),
+        ("$consumers", Err(BadAddress::TopicCharacter)),
     ];
     for (text, want) in cases {
         assert_eq!(TopicName::parse(text).map(|_| ()), want, "{text:?}");
