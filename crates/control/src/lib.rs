@@ -1,7 +1,8 @@
 //! The admin API: what operators of an installation see and change, as JSON over HTTP on a port of
 //! its own. One typed service over `tenancy`'s records, the hub's topics and the node's live state;
 //! the CLI is a client of it. It must not decide who a tenant's caller is, nor touch the log:
-//! topics go through `port::Hub` like anybody's.
+//! topics, and the records of changes that its outbox publishes, go through `port::Hub` like
+//! anybody's.
 //!
 //! Every request passes `gate` (operator token, request id, headers) and, when it changes
 //! something, `repeat` (idempotency keys, and running to the end even when the client leaves).
@@ -9,6 +10,7 @@
 
 mod admin;
 mod gate;
+mod outbox;
 mod own;
 mod page;
 mod path;
@@ -20,6 +22,7 @@ mod view;
 mod tests;
 
 pub use admin::Configuration;
+pub use outbox::{OutboxWorker, SYSTEM, Turn};
 
 use admin::Shared;
 use axum::routing::get;

@@ -6,6 +6,7 @@ mod input;
 mod keys;
 mod live;
 mod node;
+mod outbox;
 mod own;
 mod records;
 mod repeat;

@@ -106,4 +106,12 @@ metrics! {
         "When the collector last looked for extents worth rewriting, in seconds since 1970.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
+    OUTBOX_PENDING = "mainstem_outbox_pending", Gauge,
+        "Changes of the control plane that are not in the log yet.";
+    OUTBOX_AGE_SECONDS = "mainstem_outbox_age_seconds", Gauge,
+        "Age of the oldest change that is not in the log yet.";
+    OUTBOX_PUBLISHED = "mainstem_outbox_published_total", Counter,
+        "Changes of the control plane brought to the log.";
+    OUTBOX_FAILURES = "mainstem_outbox_failures_total", Counter,
+        "Times that a destination of changes refused and was put off.";
 }

@@ -61,6 +61,7 @@ pub struct App {
     pub authenticator: Arc<Authenticator>,
     running: Arc<Running>,
     backups: Arc<backup::Backups>,
+    outbox: control::OutboxWorker,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -132,12 +133,14 @@ impl App {
         let edge_world =
             edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
         let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
+        let outbox = control::OutboxWorker::new(&control);
         let metrics = instruments.metrics.clone();
         Ok(App {
             tenancy,
             authenticator,
             running,
             backups,
+            outbox,
             log,
             node,
             edge,
@@ -159,7 +162,7 @@ impl App {
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let rounds = Rounds::start(Arc::clone(&self.node), self.metrics);
+        let rounds = Rounds::start(Arc::clone(&self.node), self.outbox, self.metrics);
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
         tracing::info!(
             address = %self.edge.public_address(),

@@ -1,5 +1,6 @@
 //! What the node does by itself, again and again: look at what open connections rest on, write
-//! down what was used, fold what was measured. The rounds end when the server drains.
+//! down what was used, fold what was measured, bring what the control plane changed to the log.
+//! The rounds end when the server drains.
 
 use hub::Node;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -23,13 +24,18 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    pub fn start(node: Arc<Node>, metrics: PrometheusHandle) -> Rounds {
+    pub fn start(
+        node: Arc<Node>,
+        outbox: control::OutboxWorker,
+        metrics: PrometheusHandle,
+    ) -> Rounds {
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
-        let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped));
-        Rounds { stop, tasks: vec![review, usage, retention, fold] }
+        let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
+        let outbox = tokio::spawn(outbox.run(stopped));
+        Rounds { stop, tasks: vec![review, usage, retention, fold, outbox] }
     }
 
     /// Lets the round under way finish.
