@@ -121,7 +121,7 @@ pub enum Topics {
     },
 }
 
-fn object(text: &str) -> Result<Value, String> {
+pub(crate) fn object(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(Value::Object(fields)),
         Ok(_) => Err("expected a JSON object".to_owned()),
@@ -244,7 +244,12 @@ impl Topics {
 }
 
 /// Follows the pages of a list to its end.
-async fn call(api: &Api, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+pub(crate) async fn call(
+    api: &Api,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Value, String> {
     /// Pages followed; a longer list is asked for with the API itself.
     const PAGES_MAX: usize = 1_000;
     let first = match body {

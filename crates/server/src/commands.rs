@@ -42,6 +42,9 @@ enum Command {
     /// Versions of a topic's schema: list, show, register, check.
     #[command(subcommand)]
     Schemas(cli::schemas::Schemas),
+    /// Webhooks of a project: define, test, look at, replay; and check a signature.
+    #[command(subcommand)]
+    Webhooks(cli::webhooks::Webhooks),
     #[command(flatten)]
     Admin(cli::admin::Admin),
     /// Backups: makes, lists, verifies and restores them.
@@ -92,6 +95,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Follow(follow) => client(follow.run(&target)),
         Command::Bench(bench) => client(bench.run(&target)),
         Command::Schemas(schemas) => client(schemas.run(&target)),
+        Command::Webhooks(webhooks) => client(webhooks.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
