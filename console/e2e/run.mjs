@@ -275,6 +275,49 @@ await check('connections', async () => {
   await audit('connections');
 });
 
+await check('webhooks: defined, tested, dead letters replayed', async () => {
+  await press('g', 'w');
+  await page.getByRole('heading', { level: 1, name: 'Webhooks' }).waitFor();
+  await page.getByText(/Loading/).waitFor({ state: 'detached' });
+  await audit('webhooks-empty');
+  await page.getByRole('button', { name: 'New webhook' }).focus();
+  await press('Enter');
+  await page.getByLabel('Endpoint').fill('nonsense');
+  await page.getByRole('button', { name: 'Create' }).click();
+  must((await page.getByLabel('Endpoint').getAttribute('aria-invalid')) === 'true', 'a bad address is not marked');
+  expectedStatus.add(400);
+  await page.getByLabel('Endpoint').fill('http://example.org/hooks');
+  await page.getByLabel('Records').fill(topic);
+  await page.getByLabel('Description').fill('the shop');
+  await audit('webhook-form');
+  await page.getByRole('button', { name: 'Create' }).click();
+  await page.getByText('the endpoint must use https').waitFor();
+  await page.getByLabel('Endpoint').fill('https://example.org/hooks/orders');
+  await page.keyboard.press('Enter');
+  const secret = await page.getByTestId('secret').innerText();
+  must(secret.startsWith('whsec_'), `no secret: ${secret}`);
+  await audit('webhook-secret');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('heading', { level: 1, name: 'https://example.org/hooks/orders' }).waitFor();
+  must(!(await page.content()).includes(secret), 'the secret is still in the page');
+  if (mock) {
+    await page.getByRole('button', { name: 'Send a test event' }).focus();
+    await press('Enter');
+    await page.getByRole('cell', { name: 'test', exact: true }).waitFor();
+    await audit('webhook');
+    await page.getByRole('button', { name: /^Replay / }).first().click();
+    await waitFor('one dead letter', async () => (await page.getByRole('button', { name: /^Purge .*:/ }).count()) === 1);
+    await page.getByRole('button', { name: 'Replay all' }).click();
+    await page.getByText('None: nothing was given up.').waitFor();
+  }
+  await page.getByRole('button', { name: 'Disable' }).click();
+  await page.getByText('Disabled', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('button', { name: 'Delete it' }).click();
+  await page.getByText('Nothing is sent anywhere yet').waitFor();
+  expectedStatus.delete(400);
+});
+
 await check('the API reference', async () => {
   await press('g', 'a');
   await page.getByRole('heading', { level: 3 }).first().waitFor();

@@ -12,6 +12,7 @@ import { WebSocketServer } from 'ws';
 import { startTraffic } from './traffic.mjs';
 import { Log, Refused } from './log.mjs';
 import { openapi } from './openapi.mjs';
+import { Webhooks } from './webhooks.mjs';
 
 export const KEY = 'ms_test_mock';
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
@@ -31,8 +32,9 @@ const POLICY =
 export function start({ port = 8099, traffic = true } = {}) {
   const log = new Log();
   const connections = new Map();
+  const webhooks = new Webhooks();
   const server = createServer((request, response) => {
-    answer(log, connections, request, response).catch((error) => sendError(response, error));
+    answer(log, connections, webhooks, request, response).catch((error) => sendError(response, error));
   });
   const sockets = new WebSocketServer({
     server,
@@ -54,15 +56,19 @@ export function start({ port = 8099, traffic = true } = {}) {
   });
 }
 
-async function answer(log, connections, request, response) {
+async function answer(log, connections, webhooks, request, response) {
   const url = new URL(request.url, 'http://mock');
   if (url.pathname === '/openapi.json') return sendJson(response, 200, openapi);
   if (!url.pathname.startsWith('/v1/')) return sendFile(url.pathname, response);
   if (request.headers.authorization !== `Bearer ${KEY}`) {
     throw new Refused(401, 'INVALID_API_KEY', 'The API key is malformed or unknown.');
   }
-  const [, , resource, name, part] = url.pathname.split('/').map(decodeURIComponent);
+  const [, , resource, name, part, sub] = url.pathname.split('/').map(decodeURIComponent);
   const body = await readBody(request);
+  if (resource === 'webhooks') {
+    const [status, answer] = webhooks.answer(request.method, name, part, sub, JSON.parse(body || '{}'));
+    return sendJson(response, status, answer);
+  }
   const route = `${request.method} ${resource}${name ? '/:' : ''}${part ? `/${part}` : ''}`;
   switch (route) {
     case 'GET topics': {

@@ -5,12 +5,17 @@ import type {
   Cleanup,
   Compatibility,
   ConnectionView,
+  DeadLetterView,
   Durability,
   ErrorView,
+  NewWebhook,
   PublishedView,
   PublishView,
   SchemaKind,
   TopicConfig,
+  WebhookAttempt,
+  WebhookView,
+  WhichLetters,
 } from './wire';
 
 const ANSWER_WAIT_MS_MAX = 15_000;
@@ -132,6 +137,50 @@ export class Api {
     await this.call('DELETE', `/v1/connections/${encodeURIComponent(String(id))}`);
   }
 
+  /** `undefined` when this server has no webhooks. */
+  async webhooks(): Promise<WebhookView[] | undefined> {
+    const answer = await this.optional('/v1/webhooks?limit=100');
+    return answer?.webhooks as WebhookView[] | undefined;
+  }
+
+  async webhook(id: string): Promise<WebhookView> {
+    return this.call('GET', webhookPath(id));
+  }
+
+  async createWebhook(webhook: NewWebhook): Promise<WebhookView> {
+    return this.call('POST', '/v1/webhooks', webhook);
+  }
+
+  async changeWebhook(id: string, changes: { enabled?: boolean; url?: string; description?: string }): Promise<WebhookView> {
+    return this.call('PATCH', webhookPath(id), changes);
+  }
+
+  async deleteWebhook(id: string): Promise<void> {
+    await this.call('DELETE', webhookPath(id));
+  }
+
+  async rotateWebhookSecret(id: string): Promise<WebhookView> {
+    return this.call('POST', `${webhookPath(id)}/rotate-secret`, {});
+  }
+
+  async testWebhook(id: string): Promise<WebhookAttempt> {
+    return this.call('POST', `${webhookPath(id)}/test`);
+  }
+
+  async webhookAttempts(id: string): Promise<WebhookAttempt[]> {
+    return (await this.call('GET', `${webhookPath(id)}/attempts`)).attempts;
+  }
+
+  async webhookDeadLetters(id: string): Promise<{ letters: DeadLetterView[]; more: boolean }> {
+    const answer = await this.call('GET', `${webhookPath(id)}/dead-letters?limit=50`);
+    return { letters: answer.dead_letters, more: Boolean(answer.next_cursor) };
+  }
+
+  /** How many were replayed or purged. */
+  async settleDeadLetters(id: string, verb: 'replay' | 'purge', which: WhichLetters): Promise<number> {
+    return (await this.call('POST', `${webhookPath(id)}/dead-letters/${verb}`, which)).count;
+  }
+
   /** `undefined` when this server offers no statistics. */
   async stats(): Promise<Stats | undefined> {
     return (await this.optional('/v1/stats')) as Stats | undefined;
@@ -172,6 +221,10 @@ export class Api {
     if (response.ok && answer !== undefined) return answer;
     throw new ApiError(response.status, readError(response.status, answer));
   }
+}
+
+function webhookPath(id: string): string {
+  return `/v1/webhooks/${encodeURIComponent(id)}`;
 }
 
 function parse(text: string): any {

@@ -7,6 +7,8 @@ export type Page =
   | { name: 'topics' }
   | { name: 'topic'; topic: string }
   | { name: 'connections' }
+  | { name: 'webhooks' }
+  | { name: 'webhook'; webhook: string }
   | { name: 'demo' }
   | { name: 'api' }
   | { name: 'unknown' };
@@ -20,6 +22,10 @@ export function pageOf(path: string): Page {
     return { name: 'topic', topic: safeDecode(second) };
   }
   if (first === 'connections' && parts.length === 1) return { name: 'connections' };
+  if (first === 'webhooks' && parts.length === 1) return { name: 'webhooks' };
+  if (first === 'webhooks' && second !== undefined && parts.length === 2) {
+    return { name: 'webhook', webhook: safeDecode(second) };
+  }
   if (first === 'demo' && parts.length === 1) return { name: 'demo' };
   if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
   return { name: 'unknown' };

@@ -8,6 +8,7 @@ export const PAGES: Record<string, { path: string; label: string }> = {
   o: { path: '/', label: 'Overview' },
   t: { path: '/topics', label: 'Topics' },
   c: { path: '/connections', label: 'Connections' },
+  w: { path: '/webhooks', label: 'Webhooks' },
   d: { path: '/demo', label: 'Demo' },
   a: { path: '/docs/api', label: 'API reference' },
 };

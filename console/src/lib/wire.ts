@@ -75,6 +75,70 @@ export interface ConnectionView {
   subscriptions: number | string[];
 }
 
+export interface WebhookAttempt {
+  message: string;
+  partition: number | null;
+  offset: number | null;
+  attempt: number;
+  at: number;
+  outcome: string;
+  status: number | null;
+  error: string | null;
+  answer: string | null;
+  took_ms: number;
+}
+
+export interface WebhookView {
+  id: string;
+  url: string;
+  filter: string;
+  description: string;
+  enabled: boolean;
+  disabled_reason: string | null;
+  signing: 'hmac' | 'ed25519';
+  secrets: { public_key: string | null; created_at: number; expires_at: number | null }[];
+  headers: string[];
+  timeout_ms: number;
+  concurrency: number;
+  rate_per_second: number | null;
+  attempts_max: number;
+  created_at: number;
+  updated_at: number;
+  status: {
+    breaker: 'closed' | 'open' | 'half_open' | 'disabled';
+    failures: number;
+    rests_ms: number | null;
+    lag: number | null;
+    pending: number | null;
+    retrying: number | null;
+    held: number | null;
+    dead_letters: number | null;
+    dead_letter_topic: string | null;
+    last_error: WebhookAttempt | null;
+  };
+  /** Only in the answer to making it or its secret. */
+  secret?: string | null;
+}
+
+export interface NewWebhook {
+  url: string;
+  filter: string;
+  description?: string;
+  signing?: 'hmac' | 'ed25519';
+}
+
+export interface DeadLetterView {
+  partition: number;
+  offset: number;
+  reason: string;
+  attempts: number;
+  origin: { topic: string; partition: number; offset: number; timestamp: number };
+  record: RecordView;
+}
+
+/** All of them, or single ones by their place in the dead-letter topic. */
+export type WhichLetters = { all: true } | { at: { partition: number; offset: number }[] };
+
 /** Where a subscription starts: `latest`, `earliest`, `offset:N`, `time:T`, a cursor, or several. */
 export type From = string | string[];
 

@@ -114,4 +114,14 @@ metrics! {
         "Changes of the control plane brought to the log.";
     OUTBOX_FAILURES = "mainstem_outbox_failures_total", Counter,
         "Times that a destination of changes refused and was put off.";
+    WEBHOOKS = "mainstem_webhooks", Gauge,
+        "Webhooks that this node delivers for.";
+    WEBHOOK_ATTEMPTS = "mainstem_webhook_attempts_total", Counter,
+        "Requests to endpoints of webhooks, by outcome.";
+    WEBHOOK_SECONDS = "mainstem_webhook_seconds", Histogram,
+        "Time from a request to a webhook's endpoint to its answer.";
+    WEBHOOK_BREAKERS_OPEN = "mainstem_webhook_breakers_open", Gauge,
+        "Endpoints of webhooks that rest because they failed again and again.";
+    WEBHOOK_BACKLOG = "mainstem_webhook_backlog", Gauge,
+        "Records that wait to be delivered by webhooks, those to be tried again included.";
 }

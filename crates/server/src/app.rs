@@ -62,6 +62,7 @@ pub struct App {
     running: Arc<Running>,
     backups: Arc<backup::Backups>,
     outbox: control::OutboxWorker,
+    webhooks: Arc<webhooks::Webhooks>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -113,13 +114,24 @@ impl App {
         };
         let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
+        let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
+        let webhooks = webhooks::Webhooks::new(webhooks::Parts {
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            sealer: Arc::clone(&sealer),
+            hub: Arc::clone(&node) as _,
+            clock: Arc::clone(&world.clock),
+            rng: Arc::clone(&world.rng),
+            config: config.webhooks.clone(),
+        })?;
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
-            sealer: Arc::new(secrets.sealer(Arc::clone(&world.rng))),
+            sealer: Arc::clone(&sealer),
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
+            webhooks: Arc::clone(&webhooks),
             configuration: Some(Arc::clone(&running) as _),
             backups: Some(Arc::clone(&backups)),
             clock: Arc::clone(&world.clock),
@@ -141,6 +153,7 @@ impl App {
             running,
             backups,
             outbox,
+            webhooks,
             log,
             node,
             edge,
@@ -162,7 +175,7 @@ impl App {
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let rounds = Rounds::start(Arc::clone(&self.node), self.outbox, self.metrics);
+        let rounds = Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
         tracing::info!(
             address = %self.edge.public_address(),

@@ -52,6 +52,10 @@ impl Dev {
         config.telemetry.log = self.log.clone();
         config.telemetry.log_format = LogFormat::Pretty;
         config.telemetry.metrics_public = true;
+        // Receivers on the developer's own machine.
+        config.webhooks.allow_networks =
+            ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
+        config.webhooks.plain_http_allowed = true;
         config
     }
 

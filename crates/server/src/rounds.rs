@@ -1,6 +1,6 @@
 //! What the node does by itself, again and again: look at what open connections rest on, write
-//! down what was used, fold what was measured, bring what the control plane changed to the log.
-//! The rounds end when the server drains.
+//! down what was used, fold what was measured, bring what the control plane changed to the log,
+//! deliver webhooks. The rounds end when the server drains.
 
 use hub::Node;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -27,6 +27,7 @@ impl Rounds {
     pub fn start(
         node: Arc<Node>,
         outbox: control::OutboxWorker,
+        webhooks: Arc<webhooks::Webhooks>,
         metrics: PrometheusHandle,
     ) -> Rounds {
         let (stop, stopped) = watch::channel(());
@@ -34,8 +35,9 @@ impl Rounds {
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
-        let outbox = tokio::spawn(outbox.run(stopped));
-        Rounds { stop, tasks: vec![review, usage, retention, fold, outbox] }
+        let outbox = tokio::spawn(outbox.run(stopped.clone()));
+        let webhooks = tokio::spawn(webhooks.run(stopped));
+        Rounds { stop, tasks: vec![review, usage, retention, fold, outbox, webhooks] }
     }
 
     /// Lets the round under way finish.

@@ -28,6 +28,7 @@ pub struct Config {
     pub log: Log,
     pub topics: Topics,
     pub identity: identity::Settings,
+    pub webhooks: webhooks::Config,
     pub telemetry: Telemetry,
     /// Backups that the server makes of itself.
     pub backup: backup::Settings,
@@ -116,6 +117,7 @@ impl Default for Config {
             log: Log::default(),
             topics: Topics::default(),
             identity: identity::Settings::default(),
+            webhooks: webhooks::Config::default(),
             telemetry: Telemetry::default(),
             backup: backup::Settings::default(),
             protocols: crate::protocols::defaults(),
@@ -165,6 +167,9 @@ impl Config {
         if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
             return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
         }
+        self.webhooks.check().map_err(|(key, why)| {
+            ConfigError::about(format!("webhooks.{key}"), why)
+        })?;
         if self.telemetry.trace_percent > 100 {
             return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
         }
