@@ -305,7 +305,7 @@ await check('webhooks: defined, tested, dead letters replayed', async () => {
     await press('Enter');
     await page.getByRole('cell', { name: 'test', exact: true }).waitFor();
     await audit('webhook');
-    await page.getByRole('button', { name: /^Replay / }).first().click();
+    await page.getByRole('button', { name: /^Replay .*:/ }).first().click();
     await waitFor('one dead letter', async () => (await page.getByRole('button', { name: /^Purge .*:/ }).count()) === 1);
     await page.getByRole('button', { name: 'Replay all' }).click();
     await page.getByText('None: nothing was given up.').waitFor();

@@ -10,6 +10,7 @@
 
 mod admin;
 mod gate;
+mod hooks;
 mod outbox;
 mod own;
 mod page;
@@ -36,6 +37,7 @@ use tenancy::Tenancy;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
+use webhooks::Webhooks;
 
 /// Where the API describes itself; the one path that needs no token.
 pub const OPENAPI_PATH: &str = "/v1/openapi.json";
@@ -50,6 +52,7 @@ pub struct Control {
     pub operators: Arc<OperatorTokens>,
     pub hub: Arc<dyn Hub>,
     pub live: Arc<dyn Live>,
+    pub webhooks: Arc<Webhooks>,
     /// `None`: the node's configuration cannot be changed while it runs.
     pub configuration: Option<Arc<dyn Configuration>>,
     /// `None`: the node makes no backups of itself.

@@ -1,6 +1,8 @@
 //! What a project's own principals see and change of it on the public port: its connections, with
-//! the scopes `admin:read` and `admin:write`, and its usage, with `billing:read`. Never another
-//! project's: the tenant and the project are those of the proven identity.
+//! the scopes `admin:read` and `admin:write`, its webhooks, with the same, and its usage, with
+//! `billing:read`. Never another project's: the tenant and the project are those of the proven identity.
+
+mod webhooks;
 
 use crate::Control;
 use crate::page::{limit, next_cursor, place};
@@ -37,6 +39,7 @@ fn described() -> OpenApiRouter<Own> {
         .routes(routes!(list_own_connections))
         .routes(routes!(close_own_connection))
         .routes(routes!(sum_own_usage))
+        .merge(webhooks::described())
 }
 
 pub(crate) fn routes(control: &Control) -> Router {

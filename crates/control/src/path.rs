@@ -6,7 +6,7 @@ use http::request::Parts;
 use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
-use tenancy::SigningKeyId;
+use tenancy::{SigningKeyId, WebhookId};
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
 
@@ -32,6 +32,10 @@ pub(crate) struct SigningKeyPath(pub(crate) SigningKeyId);
 /// `{connection}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionPath(pub(crate) ConnectionId);
+
+/// `{webhook}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WebhookPath(pub(crate) WebhookId);
 
 /// One parameter of the path by name.
 async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
@@ -82,6 +86,13 @@ impl<S: Send + Sync> FromRequestParts<S> for SigningKeyPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<SigningKeyPath, Rejection> {
         param(parts, "signing_key").await.map(SigningKeyPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for WebhookPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<WebhookPath, Rejection> {
+        param(parts, "webhook").await.map(WebhookPath)
     }
 }
 

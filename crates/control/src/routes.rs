@@ -10,6 +10,7 @@ mod signing;
 mod tenants;
 mod topics;
 pub(crate) mod usage;
+mod webhooks;
 
 use crate::Routes;
 
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Routes {
         .merge(keys::routes())
         .merge(signing::routes())
         .merge(topics::routes())
+        .merge(webhooks::routes())
         .merge(connections::routes())
         .merge(usage::routes())
         .merge(audit::routes())

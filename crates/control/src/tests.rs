@@ -21,8 +21,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use identity::{Authenticator, OperatorTokens, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
-    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Peer, Refusal, RequestId,
-    ShardId, Usage,
+    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, Refusal,
+    RequestId, ShardId, Usage,
 };
 use rig_hub::RigHub;
 use secrecy::SecretString;
@@ -36,6 +36,7 @@ use testkit::clock::ManualClock;
 use testkit::rng::SeededRng;
 use tower::ServiceExt;
 use types::{ProjectId, TenantId};
+use webhooks::Webhooks;
 
 const TOKEN: &str = "operator-token-of-this-very-test";
 /// 2026-11-21T00:00:00Z.
@@ -168,13 +169,30 @@ impl Rig {
         let authenticator = Arc::new(authenticator.expect("a client for key sets"));
         let live = Arc::new(RigLive::default());
         let tokens = OperatorTokens::new(&[SecretString::from(TOKEN)]).expect("long enough");
+        let sealer = Arc::new(secrets.sealer(Arc::clone(&rng)));
+        let hub: Arc<dyn Hub> =
+            Arc::new(RigHub::new(Arc::clone(&tenancy), Arc::clone(&authenticator)));
+        let webhooks = Webhooks::new(webhooks::Parts {
+            tenancy: Arc::clone(&tenancy),
+            authenticator: Arc::clone(&authenticator),
+            sealer: Arc::clone(&sealer),
+            hub: Arc::clone(&hub),
+            clock: Arc::clone(&time),
+            rng: Arc::clone(&rng),
+            config: webhooks::Config {
+                allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
+                plain_http_allowed: true,
+                ..webhooks::Config::default()
+            },
+        });
         let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
         let control = Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
-            sealer: Arc::new(secrets.sealer(Arc::clone(&rng))),
+            sealer,
             operators: Arc::new(tokens),
-            hub: Arc::new(RigHub::new(Arc::clone(&tenancy), Arc::clone(&authenticator))),
+            hub,
+            webhooks: webhooks.expect("a client"),
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
             backups: None,

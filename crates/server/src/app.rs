@@ -127,7 +127,7 @@ impl App {
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
-            sealer: Arc::clone(&sealer),
+            sealer,
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
@@ -175,7 +175,8 @@ impl App {
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let rounds = Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
+        let rounds =
+            Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
         tracing::info!(
             address = %self.edge.public_address(),

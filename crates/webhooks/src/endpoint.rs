@@ -32,7 +32,8 @@ const FETCH_WAIT: Duration = Duration::from_secs(20);
 /// Longest time between two looks at what may go out; definitions change meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Waits after the log or the database refused.
-const TROUBLE: Backoff = Backoff { first: Duration::from_millis(500), max: Duration::from_secs(30) };
+const TROUBLE: Backoff =
+    Backoff { first: Duration::from_millis(500), max: Duration::from_secs(30) };
 /// What is under way when the loop ends may take so long; later its lease ends, and it is sent
 /// again.
 const STOP_GRACE: Duration = Duration::from_secs(5);

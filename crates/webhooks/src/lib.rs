@@ -21,9 +21,9 @@ mod sender;
 mod service;
 mod source;
 mod target;
+mod test_event;
 #[cfg(test)]
 mod tests;
-mod test_event;
 mod workers;
 
 pub use breaker::{BreakerState, BreakerView};

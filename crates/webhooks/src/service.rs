@@ -412,17 +412,7 @@ impl Webhooks {
         id: WebhookId,
         which: Option<Which>,
     ) -> Result<u64, Refusal> {
-        may(who, Scope::AdminWrite)?;
-        let (platform, at) = self.letters_of(who, id).await?;
-        let all = consumers(&*self.hub)?;
-        let Some(which) = which else {
-            let count = all.get(&platform, &at).await?.dead_letters;
-            return each(count, async |some| {
-                all.replay(&platform, &at, Which::Oldest(some), ReplayTo::Consumer).await
-            })
-            .await;
-        };
-        all.replay(&platform, &at, which, ReplayTo::Consumer).await
+        self.settle_letters(who, id, which, Fate::Replay).await
     }
 
     /// Gives dead letters up for good, `None` all of them; answers how many.
@@ -432,33 +422,57 @@ impl Webhooks {
         id: WebhookId,
         which: Option<Which>,
     ) -> Result<u64, Refusal> {
+        self.settle_letters(who, id, which, Fate::Purge).await
+    }
+
+    /// All of them are as many as there were at first: what fails again meanwhile is left for
+    /// next time.
+    async fn settle_letters(
+        &self,
+        who: &Identity,
+        id: WebhookId,
+        which: Option<Which>,
+        fate: Fate,
+    ) -> Result<u64, Refusal> {
         may(who, Scope::AdminWrite)?;
         let (platform, at) = self.letters_of(who, id).await?;
-        let all = consumers(&*self.hub)?;
-        let Some(which) = which else {
-            let count = all.get(&platform, &at).await?.dead_letters;
-            return each(count, async |some| all.purge(&platform, &at, Which::Oldest(some)).await)
-                .await;
-        };
-        all.purge(&platform, &at, which).await
+        if let Some(which) = which {
+            return self.meet(&platform, &at, which, fate).await;
+        }
+        let count = consumers(&*self.hub)?.get(&platform, &at).await?.dead_letters;
+        let mut done = 0;
+        for _ in 0..ROUNDS_MAX {
+            let left = usize::try_from(count.saturating_sub(done)).unwrap_or(usize::MAX);
+            if left == 0 {
+                break;
+            }
+            let which = Which::Oldest(left.min(DEAD_LETTERS_MAX));
+            match self.meet(&platform, &at, which, fate).await? {
+                0 => break,
+                more => done += more,
+            }
+        }
+        Ok(done)
+    }
+
+    async fn meet(
+        &self,
+        platform: &Identity,
+        at: &ConsumerAddress,
+        which: Which,
+        fate: Fate,
+    ) -> Result<u64, Refusal> {
+        let consumers = consumers(&*self.hub)?;
+        match fate {
+            Fate::Replay => consumers.replay(platform, at, which, ReplayTo::Consumer).await,
+            Fate::Purge => consumers.purge(platform, at, which).await,
+        }
     }
 }
 
-/// Works through as many as there were at first: what fails again meanwhile is left for next time.
-async fn each(
-    count: u64,
-    mut some: impl AsyncFnMut(usize) -> Result<u64, Refusal>,
-) -> Result<u64, Refusal> {
-    let mut done = 0;
-    for _ in 0..ROUNDS_MAX {
-        let left = usize::try_from(count.saturating_sub(done)).unwrap_or(usize::MAX);
-        if left == 0 {
-            break;
-        }
-        match some(left.min(DEAD_LETTERS_MAX)).await? {
-            0 => break,
-            more => done += more,
-        }
-    }
-    Ok(done)
+/// What becomes of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Replay,
+    Purge,
 }

@@ -167,9 +167,9 @@ impl Config {
         if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
             return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
         }
-        self.webhooks.check().map_err(|(key, why)| {
-            ConfigError::about(format!("webhooks.{key}"), why)
-        })?;
+        self.webhooks
+            .check()
+            .map_err(|(key, why)| ConfigError::about(format!("webhooks.{key}"), why))?;
         if self.telemetry.trace_percent > 100 {
             return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
         }

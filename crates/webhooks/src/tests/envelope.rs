@@ -43,7 +43,10 @@ fn parsed(delivery: &Delivery) -> Value {
 fn a_record_in_its_envelope() {
     let delivery = delivery("orders", 17, Some("eu/42"), br#"{"total":99}"#);
     let found = parsed(&delivery);
-    assert_eq!((&found["type"], &found["timestamp"]), (&json!(RECORD_TYPE), &json!("2026-11-21T12:00:00.123Z")));
+    assert_eq!(
+        (&found["type"], &found["timestamp"]),
+        (&json!(RECORD_TYPE), &json!("2026-11-21T12:00:00.123Z"))
+    );
     assert_eq!(found["data"]["topic"], "orders");
     assert_eq!(found["data"]["key"], "eu/42");
     assert_eq!(found["data"]["data"], json!({"total": 99}));

@@ -62,7 +62,8 @@ fn urls_that_are_refused_where_they_are_defined() {
     }
     let long = format!("https://example.org/{}", "a".repeat(2_048));
     assert!(check(&long, &public_only()).is_err());
-    for url in ["https://example.org/hooks?key=1", "https://8.8.8.8/", "https://[2606:4700::1]:444/"]
+    for url in
+        ["https://example.org/hooks?key=1", "https://8.8.8.8/", "https://[2606:4700::1]:444/"]
     {
         assert!(check(url, &public_only()).is_ok(), "{url}");
     }
@@ -72,7 +73,8 @@ fn urls_that_are_refused_where_they_are_defined() {
 fn an_operator_lists_exceptions() {
     let mut config = public_only();
     config.allow_networks = networks(&["10.1.0.0/16", "127.0.0.1", "fd00::/8"]);
-    for url in ["https://10.1.2.3/", "https://127.0.0.1/", "https://[fd00::5]/", "https://localhost/"]
+    for url in
+        ["https://10.1.2.3/", "https://127.0.0.1/", "https://[fd00::5]/", "https://localhost/"]
     {
         assert!(check(url, &config).is_ok(), "{url}");
     }
@@ -86,7 +88,8 @@ fn an_operator_lists_exceptions() {
 
 #[test]
 fn of_a_names_addresses_only_the_allowed_are_connected_to() {
-    let found = ["10.0.0.1:0", "[::1]:0", "8.8.8.8:0", "[::ffff:192.168.0.1]:0", "169.254.169.254:0"];
+    let found =
+        ["10.0.0.1:0", "[::1]:0", "8.8.8.8:0", "[::ffff:192.168.0.1]:0", "169.254.169.254:0"];
     let found: Vec<SocketAddr> = found.iter().map(|text| text.parse().unwrap()).collect();
     let usable = choose(found.iter().copied(), &[]);
     assert_eq!(usable, ["8.8.8.8:0".parse().unwrap()]);
