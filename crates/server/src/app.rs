@@ -11,7 +11,7 @@ use axum::Router;
 use edge::{Edge, Faces};
 use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
-use identity::{Authenticator, OperatorTokens, Secrets};
+use identity::{Authenticator, OperatorTokens, Sealer, Secrets};
 use metrics_exporter_prometheus::PrometheusHandle;
 use port::Live;
 use secrecy::{ExposeSecret, SecretString};
@@ -115,15 +115,7 @@ impl App {
         let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
-        let webhooks = webhooks::Webhooks::new(webhooks::Parts {
-            tenancy: Arc::clone(&tenancy),
-            authenticator: Arc::clone(&authenticator),
-            sealer: Arc::clone(&sealer),
-            hub: Arc::clone(&node) as _,
-            clock: Arc::clone(&world.clock),
-            rng: Arc::clone(&world.rng),
-            config: config.webhooks.clone(),
-        })?;
+        let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
@@ -223,6 +215,26 @@ async fn open_database(config: &Config, world: &World) -> Result<Tenancy, StartE
     };
     let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
     Ok(Tenancy::connect(&options, clock, rng).await?)
+}
+
+/// They read the log through the node, as a client would.
+fn open_webhooks(
+    config: &Config,
+    world: &World,
+    tenancy: &Arc<Tenancy>,
+    authenticator: &Arc<Authenticator>,
+    sealer: &Arc<Sealer>,
+    node: &Arc<Node>,
+) -> Result<Arc<webhooks::Webhooks>, StartError> {
+    Ok(webhooks::Webhooks::new(webhooks::Parts {
+        tenancy: Arc::clone(tenancy),
+        authenticator: Arc::clone(authenticator),
+        sealer: Arc::clone(sealer),
+        hub: Arc::clone(node) as _,
+        clock: Arc::clone(&world.clock),
+        rng: Arc::clone(&world.rng),
+        config: config.webhooks.clone(),
+    })?)
 }
 
 async fn open_log(
