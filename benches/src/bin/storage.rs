@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use stdx::disk::Open;
 use stdx::{Disk, SystemClock, SystemDisk, SystemRng};
 use storage::{Entry, Frame, Group, Options, Source, Store, StoreError, StreamId, World};
-use types::TopicId;
+use types::{TenantId, TopicId};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -407,6 +407,7 @@ impl Bench {
             *head = stamp;
         }
         Frame {
+            tenant: TenantId(Default::default()),
             stream: StreamId { topic: TopicId(1 + self.next % self.streams), partition: 0 },
             base_offset: self.next / self.streams,
             count: 1,

@@ -1,25 +1,21 @@
 //! The one writer's work: gather, write and flush, tell. Strictly serial: a commit is written only
 //! after the one before it is durable, which is what lets recovery tell a torn tail from damage.
 
-use crate::device::{Blocks, Device, WriteError, is_full};
+use crate::cipher::TAG_BYTES;
+use crate::device::{Blocks, WriteError, is_full};
 use crate::extent::{Extent, Knowledge, Origin, Phase};
-use crate::index::Row;
 use crate::inner::Inner;
-use crate::layout::commit::{self, CommitHeader};
-use crate::layout::footer::FooterSize;
+use crate::layout::BLOCK_BYTES;
+use crate::layout::frame;
 use crate::layout::trailer::{Kind, Trailer};
-use crate::layout::{BLOCK_BYTES, frame, round_up};
-use crate::pool::OpenView;
-use crate::prepare::{CHUNK_BYTES, Preparation};
-use crate::seal::{self, Report, SealJob};
-use crate::{Entry, Frame, Group, Location, Source, StoreError};
+use crate::open::{self, OpenExtent};
+use crate::prepare::CHUNK_BYTES;
+use crate::seal;
+use crate::{Entry, Frame, Group, Source, StoreError};
 use port::metric;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use stdx::File;
-use types::TimestampMs;
 
 /// Free space is asked for after this many commits or this much time, whichever comes first.
 const SPACE_CHECK_COMMITS: u32 = 256;
@@ -35,22 +31,6 @@ pub struct Appender {
     entries: Vec<Entry>,
     space: SpaceWatch,
     counters: Counters,
-}
-
-/// An extent that takes frames: the writer's, or the collector's.
-pub struct OpenExtent {
-    pub extent: Arc<Extent>,
-    pub file: Arc<dyn File>,
-    pub preparation: Arc<Preparation>,
-    /// Where the next commit goes; a copy for the background is in `position_seen`.
-    pub position: u64,
-    pub position_seen: Arc<AtomicU64>,
-    pub data_end: u64,
-    pub len: u64,
-    pub sequence: u64,
-    pub frame_next: u64,
-    /// When the last commit was written; 0 in what the collector writes.
-    pub written_at: TimestampMs,
 }
 
 #[derive(Default)]
@@ -80,11 +60,12 @@ impl Appender {
             seconds: metrics::histogram!(metric::COMMIT_SECONDS),
             bytes: metrics::counter!(metric::COMMIT_BYTES),
         };
+        let group = Group::new(if inner.vault.keys().is_some() { TAG_BYTES } else { 0 });
         Appender {
             inner,
             open: None,
             buffer: Blocks::new(BUFFER_BYTES),
-            group: Group::default(),
+            group,
             entries: Vec::new(),
             space: SpaceWatch::default(),
             counters,
@@ -102,7 +83,8 @@ impl Appender {
 
     /// One group, from the source to the source.
     pub fn turn(&mut self, source: &dyn Source) -> Turn {
-        let mut group = std::mem::take(&mut self.group);
+        let empty = Group::new(self.group.tag_bytes());
+        let mut group = std::mem::replace(&mut self.group, empty);
         source.gather(&mut group);
         if group.is_empty() {
             self.group = group;
@@ -132,7 +114,9 @@ impl Appender {
             return Err(StoreError::Failed(reason));
         }
         let bytes_max = self.inner.frame_bytes_max();
-        let largest = frames.iter().map(|frame| frame::total_bytes(frame) as u64).max();
+        let tag_bytes = self.group.tag_bytes();
+        let largest =
+            frames.iter().map(|frame| (frame::total_bytes(frame) + tag_bytes) as u64).max();
         if let Some(bytes) = largest.filter(|&bytes| bytes > bytes_max) {
             return Err(StoreError::TooLarge { bytes, bytes_max });
         }
@@ -179,18 +163,18 @@ impl Appender {
 
     /// Opens the next extent when these frames and the footer they will cause do not fit.
     fn make_room(&mut self, frames: &[Frame]) -> Result<(), StoreError> {
-        if self.open.as_ref().is_some_and(|open| open.fits(frames)) {
+        if self.open.as_mut().is_some_and(|open| open.fits(frames)) {
             return Ok(());
         }
         // A fresh extent that holds nothing would be no better.
-        let is_fresh = self.open.as_ref().is_some_and(|open| open.frame_next == 0);
+        let is_fresh = self.open.as_ref().is_some_and(OpenExtent::is_fresh);
         if !is_fresh {
             self.roll()?;
         }
-        let open = self.open.as_ref().filter(|open| open.fits(frames));
-        let bytes = commit_bytes(frames);
+        let fits = self.open.as_mut().is_some_and(|open| open.fits(frames));
+        let bytes = open::commit_bytes(frames);
         let bytes_max = self.inner.frame_bytes_max();
-        open.map(|_| ()).ok_or(StoreError::TooLarge { bytes, bytes_max })
+        fits.then_some(()).ok_or(StoreError::TooLarge { bytes, bytes_max })
     }
 
     /// Opens the next extent, then hands the full one to be sealed: without a next one the old
@@ -207,19 +191,9 @@ impl Appender {
             ..Origin::default()
         };
         let extent = Arc::new(Extent::new(spare.id, seal, spare.len, origin, live));
-        let position = BLOCK_BYTES as u64;
-        let next = OpenExtent {
-            extent: extent.clone(),
-            file: spare.file,
-            preparation: spare.preparation,
-            position,
-            position_seen: Arc::new(AtomicU64::new(position)),
-            data_end: position,
-            len: spare.len,
-            sequence: 0,
-            frame_next: 0,
-            written_at: self.open.as_ref().map_or(0, |open| open.written_at),
-        };
+        let keys = self.inner.vault.keys().cloned();
+        let written_at = self.open.as_ref().map_or(0, OpenExtent::written_at);
+        let next = OpenExtent::new(extent.clone(), spare, keys, written_at);
         self.inner.pool.set_open(Some(next.view()));
         self.inner.extents.write().insert(extent.id, extent);
         if let Some(full) = self.open.replace(next) {
@@ -232,8 +206,8 @@ impl Appender {
     fn write(&mut self, frames: &[Frame]) -> Result<u64, StoreError> {
         let missing = || StoreError::Failed("no extent is open".to_owned());
         let open = self.open.as_mut().ok_or_else(missing)?;
-        let total = commit_bytes(frames);
-        let padded = round_up(total);
+        let size = open.plan(frames)?;
+        let padded = size.padded;
         let mut large = None;
         let buffer = if padded > self.buffer.len() as u64 {
             large.insert(Blocks::new(padded as usize))
@@ -241,8 +215,8 @@ impl Appender {
             &mut self.buffer
         };
         let bytes = buffer.first_mut(padded as usize);
-        open.written_at = open.written_at.max(self.inner.world.clock.now_ms());
-        open.encode(frames, total as usize, bytes, &mut self.entries);
+        let now = self.inner.world.clock.now_ms();
+        open.encode(frames, size, now, bytes, &mut self.entries)?;
         open.preparation.claim(open.position + padded);
         match self.inner.device.write(&*open.file, bytes, open.position) {
             Ok(()) => {}
@@ -251,7 +225,7 @@ impl Appender {
             }
             Err(WriteError::Failed(error)) => return Err(StoreError::Failed(error.to_string())),
         }
-        open.advance(frames, &self.entries, total, padded);
+        open.advance(frames, &self.entries, size);
         if open.position / CHUNK_BYTES != (open.position - padded) / CHUNK_BYTES {
             self.inner.pool.nudge();
         }
@@ -282,107 +256,4 @@ impl Appender {
             tracing::warn!(%error, "the log was not closed in order; the next start takes longer");
         }
     }
-}
-
-impl OpenExtent {
-    fn view(&self) -> OpenView {
-        OpenView {
-            id: self.extent.id,
-            preparation: self.preparation.clone(),
-            position: self.position_seen.clone(),
-            len: self.len,
-        }
-    }
-
-    pub fn into_job(self) -> SealJob {
-        if let Knowledge::Live { phase, .. } = &mut *self.extent.knowledge.write() {
-            *phase = Phase::Sealing;
-        }
-        SealJob {
-            extent: self.extent,
-            file: self.file,
-            preparation: self.preparation,
-            data_end: self.data_end,
-            report: Report::Sealed,
-        }
-    }
-
-    pub fn fits(&self, frames: &[Frame]) -> bool {
-        let held = match &*self.extent.knowledge.read() {
-            Knowledge::Live { index, .. } => index.size(),
-            Knowledge::Sealed(_) => return false,
-        };
-        let count = frames.len() as u64;
-        let keys: u64 = frames.iter().map(|frame| frame.keys.len() as u64).sum();
-        // As if every frame brought a new stream: at most one commit too careful.
-        let footer = FooterSize {
-            streams: held.streams + count,
-            entries: held.entries + count,
-            keys: held.keys + keys,
-        };
-        self.position + round_up(commit_bytes(frames)) + footer.bytes() <= self.len
-    }
-
-    /// Fills `out` with the commit and `entries` with where each frame will lie.
-    pub fn encode(&self, frames: &[Frame], total: usize, out: &mut [u8], entries: &mut Vec<Entry>) {
-        let (extent, seal) = (self.extent.id, self.extent.seal);
-        let header = CommitHeader {
-            seal,
-            sequence: self.sequence,
-            frame_first: self.frame_next,
-            frames: frames.len() as u32,
-            total_bytes: total as u32,
-            written_at: self.written_at,
-        };
-        let mut at = commit::HEADER_BYTES;
-        if let Some(head) = out.first_chunk_mut() {
-            header.encode(head);
-        }
-        for (frame, sequence) in frames.iter().zip(self.frame_next..) {
-            let len = frame::total_bytes(frame);
-            frame::encode(frame, seal, sequence, &mut out[at..at + len]);
-            let position = (self.position + at as u64) as u32;
-            let generation = seal.generation;
-            let location = Location { extent, generation, position, len: len as u32 };
-            let (base_offset, count) = (frame.base_offset, frame.count);
-            let max_timestamp = frame.max_timestamp;
-            entries.push(Entry { base_offset, count, max_timestamp, location });
-            at += len;
-        }
-        out[total..].fill(0);
-    }
-
-    /// Takes back what a commit refused for want of space may have left: without its header, which
-    /// is in the first block, nothing of it is ever found.
-    fn retract(&self, device: &Device, commit: &mut [u8], refused: io::Error) -> StoreError {
-        let header = &mut commit[..BLOCK_BYTES];
-        header.fill(0);
-        match device.write(&*self.file, header, self.position) {
-            Ok(()) => StoreError::Full(refused.to_string()),
-            Err(error) => {
-                let error = error.into_io();
-                let text = format!("a commit refused ({refused}) was not taken back: {error}");
-                StoreError::Failed(text)
-            }
-        }
-    }
-
-    pub fn advance(&mut self, frames: &[Frame], entries: &[Entry], total: u64, padded: u64) {
-        if let Knowledge::Live { index, .. } = &mut *self.extent.knowledge.write() {
-            for (frame, entry) in frames.iter().zip(entries) {
-                index.add(frame.stream, Row::of(entry), frame.keys.iter().copied());
-            }
-        }
-        self.data_end = self.position + total;
-        self.position += padded;
-        self.position_seen.store(self.position, Ordering::Relaxed);
-        self.extent.data_end.store(self.position, Ordering::Release);
-        self.sequence += 1;
-        self.frame_next += frames.len() as u64;
-    }
-}
-
-pub fn commit_bytes(frames: &[Frame]) -> u64 {
-    let frames: u64 = frames.iter().map(|frame| frame::total_bytes(frame) as u64).sum();
-    commit::HEADER_BYTES as u64 + frames
 }

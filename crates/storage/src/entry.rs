@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use std::fmt;
-use types::{Offset, Partition, TimestampMs, TopicId};
+use types::{Offset, Partition, TenantId, TimestampMs, TopicId};
 
 /// One ordered sequence of frames: a partition of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -31,13 +31,15 @@ pub struct Location {
     pub generation: u64,
     /// Bytes from the start of the extent to the frame's header.
     pub position: u32,
-    /// Bytes of the whole frame: header, key hashes and body.
+    /// Bytes of the whole frame: header, key hashes, body and tag.
     pub len: u32,
 }
 
 /// One record batch of one stream, to be appended.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    /// Whose key seals the body; the nil tenant is the system itself.
+    pub tenant: TenantId,
     pub stream: StreamId,
     /// The offset of the first record inside. Within a stream, frames are pushed in rising order.
     pub base_offset: Offset,

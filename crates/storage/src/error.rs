@@ -1,8 +1,9 @@
 //! The closed set of what can go wrong in the store. It must not know who asked or how the error is
 //! shown; the event log maps each kind.
 
-use crate::ExtentId;
+use crate::{ExtentId, KeyError};
 use std::io;
+use types::TenantId;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -32,6 +33,11 @@ pub enum StoreError {
     /// The frame does not fit an extent. Only this frame was refused.
     #[error("a frame of {bytes} bytes is larger than the {bytes_max} allowed")]
     TooLarge { bytes: u64, bytes_max: u64 },
+    /// There is no key for the tenant's frames in that extent. Reading: the frame is whole and
+    /// cannot be opened. Appending: nothing of the group was written; the tenant's frames are
+    /// refused, the others may be pushed again.
+    #[error("extent {extent}: {error}")]
+    NoKey { tenant: Option<TenantId>, extent: ExtentId, error: KeyError },
     /// A system call failed while reading or opening.
     #[error("{operation}: {message}")]
     Io { operation: &'static str, message: String },

@@ -15,13 +15,23 @@ pub const LONE_FRAME_BYTES_MIN: usize = 256 << 10;
 pub struct Group {
     frames: Vec<Frame>,
     bytes: usize,
+    /// What sealing adds to each frame.
+    tag_bytes: usize,
 }
 
 impl Group {
+    pub(crate) fn new(tag_bytes: usize) -> Group {
+        Group { tag_bytes, ..Group::default() }
+    }
+
+    pub(crate) fn tag_bytes(&self) -> usize {
+        self.tag_bytes
+    }
+
     /// Takes the frame, or gives it back when the group is full: then it and all that follow wait
     /// for the next call of `gather`. An empty group takes any frame.
     pub fn push(&mut self, frame: Frame) -> Result<(), Frame> {
-        let bytes = frame::total_bytes(&frame);
+        let bytes = frame::total_bytes(&frame).saturating_add(self.tag_bytes);
         let is_full = match self.frames.len() {
             0 => false,
             _ => {
@@ -64,7 +74,9 @@ pub trait Source: Send + Sync + 'static {
     fn gather(&self, group: &mut Group);
     /// The frames of the last `gather` are durable (`Ok`: their entries, in push order) or not.
     /// After `Full` nothing of them was written and later groups may succeed; after `TooLarge` the
-    /// one frame of the group was refused; after `Failed` every later group fails the same way.
+    /// one frame of the group was refused; after `NoKey` nothing was written, the frames of the
+    /// tenant named are refused, and the others are to be pushed again; after `Failed` every later
+    /// group fails the same way.
     /// A panic in here or in `gather` ends the writer: `settled` is then called once more, with
     /// `Failed`, as its last call.
     fn settled(&self, outcome: Result<&[Entry], &StoreError>);

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::layout::footer::FooterSize;
+use crate::layout::key::KEY_STREAM;
 use crate::{Entry, ExtentId, Location, Span, StreamId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -149,8 +150,9 @@ impl LiveIndex {
         self.size
     }
 
+    /// Keys alone are of no use to anybody.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.heads.keys().all(|stream| *stream == KEY_STREAM)
     }
 
     pub fn get(&self, stream: &StreamId) -> Option<StreamView<'_>> {
@@ -164,6 +166,7 @@ impl LiveIndex {
         streams
     }
 
+    /// Of every stream but that of the key frames, which is the store's own.
     pub fn spans(&self, extent: ExtentId, generation: u64) -> Vec<Span> {
         let span = |(stream, held): (StreamId, StreamView<'_>)| {
             let sum = Sum::of(&held.rows());
@@ -178,7 +181,8 @@ impl LiveIndex {
                 frames: sum.frames,
             }
         };
-        self.sorted_streams().into_iter().map(span).collect()
+        let streams = self.sorted_streams().into_iter();
+        streams.filter(|(stream, _)| *stream != KEY_STREAM).map(span).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::pool::Pool;
 use crate::read::Footers;
 use crate::rewrite::Leftovers;
 use crate::seal::{self, Report, SealJob};
+use crate::vault::Vault;
 use crate::{ExtentId, Options, Span, Stats, World};
 use parking_lot::{Condvar, Mutex, RwLock};
 use port::metric;
@@ -46,6 +47,7 @@ pub struct Inner {
     pub pool: Pool,
     pub extents: RwLock<BTreeMap<ExtentId, Arc<Extent>>>,
     pub footers: Footers,
+    pub vault: Vault,
     pub counters: Counters,
     pub pins: Pins,
     pub bell: Bell,
@@ -139,6 +141,7 @@ impl Inner {
         let inner = Inner {
             footers: Footers::new(options.footer_cache_bytes),
             opened_at: world.clock.monotonic(),
+            vault: Vault::new(world.keys.clone()),
             world,
             options,
             device,

@@ -28,7 +28,8 @@ pub trait DataKeys: Send + Sync + 'static {
     fn index_secret(&self, tenant: TenantId) -> Result<[u8; 16], KeyError>;
 
     /// Rises whenever a tenant was shredded or keys changed: opened keys and plaintext kept from
-    /// before are dropped. Read on each use of a key, so it must cost no more than a load.
+    /// before are dropped. A tenant's first key is no change. Read on each use of a key, so it
+    /// must cost no more than a load.
     fn epoch(&self) -> u64;
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! extent   | header block | commit | commit | ... | footer | trailer block |
 //! commit   | commit header, 64 B | frame | frame | ... | zeros to 4 KiB |
-//! frame    | frame header, 96 B | key hashes, 8 B each | body |
+//! frame    | frame header, 96 B | key hashes, 8 B each | body | tag, 16 B, when it is sealed |
 //! footer   | directory: 64 B per stream | per stream: entries, 28 B each; keys, 16 B each; fences |
 //! ```
 //!
@@ -17,6 +17,7 @@ mod fields;
 pub mod footer;
 pub mod frame;
 pub mod header;
+pub mod key;
 pub mod lineage;
 pub mod trailer;
 

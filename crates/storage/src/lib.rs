@@ -8,6 +8,7 @@
 
 mod append;
 mod cache;
+mod cipher;
 mod device;
 mod driver;
 mod entry;
@@ -20,6 +21,7 @@ mod keys;
 mod layout;
 mod lookup;
 pub mod offline;
+mod open;
 mod options;
 mod pin;
 mod pool;
@@ -31,7 +33,10 @@ mod rewrite;
 mod rot;
 mod scan;
 mod seal;
+mod sealers;
 mod store;
+mod unseal;
+mod vault;
 mod writer;
 
 pub use driver::Driver;

@@ -7,7 +7,8 @@ use crate::extent::{Extent, Knowledge, Phase};
 use crate::index::{self, LiveIndex, Row, StreamView};
 use crate::layout::BLOCK_BYTES;
 use crate::layout::footer::{self, DIRECTORY_ROW_BYTES, DirectoryRow};
-use crate::layout::frame;
+use crate::layout::frame::{self, FrameHeader};
+use crate::layout::key::KEY_STREAM;
 use crate::layout::trailer::Trailer;
 use crate::lookup::Fences;
 use crate::scan::{self, Target};
@@ -146,7 +147,7 @@ pub fn spans(extent: &Extent, directory: &[DirectoryRow]) -> Vec<Span> {
         bytes: row.bytes,
         frames: row.frames,
     };
-    directory.iter().map(span).collect()
+    directory.iter().filter(|row| row.stream != KEY_STREAM).map(span).collect()
 }
 
 fn read_section(
@@ -259,14 +260,14 @@ impl<T> Live<T> {
     }
 }
 
-/// Checks that the bytes are the frame they should be and answers its body. `Err` says what is
-/// wrong; whether that is damage or reuse of the file the caller knows.
-pub fn body(
+/// Checks that the bytes are the frame they should be. `Err` says what is wrong; whether that is
+/// damage or reuse of the file the caller knows.
+pub fn check(
     extent: &Extent,
     stream: StreamId,
     position: u32,
     bytes: &Bytes,
-) -> Result<Bytes, StoreError> {
+) -> Result<FrameHeader, StoreError> {
     let damaged = |flaw| extent.damaged(u64::from(position), flaw);
     let header = frame::decode(bytes, extent.seal.salt).map_err(damaged)?;
     if header.generation != extent.seal.generation {
@@ -278,7 +279,7 @@ pub fn body(
     if header.total_bytes as usize != bytes.len() {
         return Err(damaged("a frame of another length"));
     }
-    Ok(bytes.slice(header.body_start() as usize..))
+    Ok(header)
 }
 
 /// How many of the leading entries one read covers, and how long it is. The first alone may be

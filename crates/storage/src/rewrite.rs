@@ -9,19 +9,20 @@
 //! Until the rename nobody sees the file, and a start removes it. Afterwards a start that finds
 //! both frees what was replaced. The writer's own extent, its file and its turn are not touched.
 
-use crate::append::{OpenExtent, commit_bytes};
 use crate::device::{Blocks, WriteError, is_full};
 use crate::extent::{Expiring, Extent, Knowledge, Origin, Phase};
 use crate::inner::Inner;
 use crate::layout::header::{Header, Use};
 use crate::layout::lineage::{Lineage, REPLACED_MAX};
 use crate::layout::{BLOCK_BYTES, round_up};
+use crate::open::{OpenExtent, commit_bytes};
+use crate::pool::Spare;
 use crate::prepare::Preparation;
 use crate::seal;
 use crate::{Entry, ExtentRef, Frame, GROUP_BYTES_MAX, Span, Store, StoreError};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Replaced extents whose files may still be there at one time. With more of them nothing is
 /// rewritten.
@@ -133,20 +134,10 @@ impl Store {
         let origin = Origin { order, created, is_rewritten: true };
         let live = Knowledge::Live { index: Default::default(), phase: Phase::Open };
         let extent = Arc::new(Extent::new(id, seal, len, origin, live));
-        let position = BLOCK_BYTES as u64;
-        let open = OpenExtent {
-            extent,
-            file,
-            preparation: Arc::new(Preparation::new(len, len)),
-            position,
-            position_seen: Arc::new(AtomicU64::new(position)),
-            data_end: position,
-            len,
-            sequence: 0,
-            frame_next: 0,
-            // Its frames were written at many times before: no moment is a place in it.
-            written_at: 0,
-        };
+        let preparation = Arc::new(Preparation::new(len, len));
+        let spare = Spare { id, file, preparation, len };
+        // Its frames were written at many times before: no moment is a place in it.
+        let open = OpenExtent::new(extent, spare, inner.vault.keys().cloned(), 0);
         let buffer = Blocks::new(GROUP_BYTES_MAX + BLOCK_BYTES);
         let rewrite = Rewrite {
             inner: inner.clone(),
@@ -251,23 +242,25 @@ impl Rewrite {
         if frames.is_empty() {
             return Ok(&[]);
         }
-        let total = commit_bytes(frames);
         if !open.fits(frames) {
-            return Err(StoreError::TooLarge { bytes: total, bytes_max: open.len - open.position });
+            let (bytes, bytes_max) = (commit_bytes(frames), open.len - open.position);
+            return Err(StoreError::TooLarge { bytes, bytes_max });
         }
-        let padded = round_up(total);
+        let size = open.plan(frames)?;
         let mut large = None;
-        let buffer = if padded > buffer.len() as u64 {
-            large.insert(Blocks::new(padded as usize))
+        let buffer = if size.padded > buffer.len() as u64 {
+            large.insert(Blocks::new(size.padded as usize))
         } else {
             buffer
         };
-        let bytes = buffer.first_mut(padded as usize);
-        open.encode(frames, total as usize, bytes, entries);
-        let written = inner.device.write(&*open.file, bytes, open.position);
-        let operation = refused("rewriting extents");
-        written.map_err(WriteError::into_io).map_err(operation)?;
-        open.advance(frames, entries, total, padded);
+        let bytes = buffer.first_mut(size.padded as usize);
+        let encoded = open.encode(frames, size, 0, bytes, entries);
+        let written = encoded.and_then(|()| {
+            let written = inner.device.write(&*open.file, bytes, open.position);
+            written.map_err(WriteError::into_io).map_err(refused("rewriting extents"))
+        });
+        written.inspect_err(|_| open.refuse())?;
+        open.advance(frames, entries, size);
         Ok(entries)
     }
 

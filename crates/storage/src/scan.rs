@@ -12,6 +12,7 @@
 use crate::index::{LiveIndex, Row};
 use crate::layout::commit::{self, CommitHeader};
 use crate::layout::frame::{self, Flaw, FrameHeader};
+use crate::layout::key::KEY_STREAM;
 use crate::layout::{BLOCK_BYTES, Seal, round_up};
 use crate::{Damage, DamagedRange, Entry, ExtentId, Location, StreamId, rot};
 use bytes::Bytes;
@@ -203,7 +204,9 @@ impl Scanner<'_, '_> {
         let max_timestamp = frame.max_timestamp;
         let entry = Entry { base_offset, count, max_timestamp, location };
         self.scan.index.add(frame.stream, Row::of(&entry), frame.keys(&bytes));
-        (self.each)(&entry, frame.stream, &bytes.slice(frame.body_start() as usize..));
+        if frame.stream != KEY_STREAM {
+            (self.each)(&entry, frame.stream, &bytes.slice(frame.body_start() as usize..));
+        }
         self.scan.data_end = position + end as u64;
         self.scan.last_commit = Some(position..round_up(self.scan.data_end));
         self.frame_next = frame.sequence + 1;
@@ -269,6 +272,9 @@ fn find_ranges(index: &LiveIndex, damage: &mut [Damage]) {
         return;
     }
     for (stream, held) in index.sorted_streams() {
+        if stream == KEY_STREAM {
+            continue;
+        }
         for pair in held.rows_sorted().windows(2) {
             let [before, after] = pair else { continue };
             let (from, to) = (before.next_offset(), after.base_offset);

@@ -7,6 +7,7 @@ use crate::layout::trailer::Trailer;
 use crate::pool::{Pool, Spare};
 use crate::prepare::Preparation;
 use crate::read::{self, Live};
+use crate::unseal::LastKey;
 use crate::writer::Writer;
 use crate::{
     Entry, ExtentId, Location, Options, Pin, Recovery, Source, Span, Stats, StoreError, StreamId,
@@ -33,7 +34,8 @@ impl fmt::Debug for Store {
 
 impl Store {
     /// Locks the directory (`Locked` when another process has it), recovers, and answers what is
-    /// there. `each` sees every whole frame of extents that had no footer, oldest extent first.
+    /// there. `each` sees every whole frame of extents that had no footer, oldest extent first, its
+    /// body as it lies there: sealed, unless the log is a plain one. No key is asked for.
     pub fn open(
         world: World,
         options: Options,
@@ -79,16 +81,20 @@ impl Store {
         self.inner.bell.ring();
     }
 
-    /// The largest frame taken, with header (96 bytes) and key hashes (8 bytes each).
+    /// The largest frame taken, with header (96 bytes), key hashes (8 bytes each) and, where frames
+    /// are sealed, the tag (16 bytes).
     pub fn frame_bytes_max(&self) -> u64 {
         self.inner.frame_bytes_max()
     }
 
-    /// The frame's body. Blocking. Verifies header, generation, stream and checksum.
+    /// The frame's plain body. Blocking. Verifies header, generation, stream, checksum and, of a
+    /// sealed frame, the tag. `NoKey` when there is no key for it (any more).
     pub fn read(&self, location: Location, stream: StreamId) -> Result<Bytes, StoreError> {
         let extent = self.find(location)?;
         let bytes = self.fetch(&extent, location.position, u64::from(location.len));
-        let body = bytes.and_then(|bytes| read::body(&extent, stream, location.position, &bytes));
+        let mut last = LastKey::default();
+        let body = bytes
+            .and_then(|bytes| self.body(&extent, stream, location.position, &bytes, &mut last));
         body.map_err(|error| self.explain(&extent, error))
     }
 
@@ -127,11 +133,12 @@ impl Store {
         let wanted: u64 = run.iter().map(|entry| u64::from(entry.location.len)).sum();
         // A slice keeps the whole run in memory: not for a few frames between many others.
         let is_sparse = wanted < len / 2;
+        let mut last = LastKey::default();
         for entry in run {
             // `run` found the entries in rising order inside of `len`.
             let from = (entry.location.position - start) as usize;
             let frame = bytes.slice(from..from + entry.location.len as usize);
-            let body = read::body(&extent, stream, entry.location.position, &frame);
+            let body = self.body(&extent, stream, entry.location.position, &frame, &mut last);
             let body = body.map_err(|error| self.explain(&extent, error))?;
             bodies.push(if is_sparse { Bytes::copy_from_slice(&body) } else { body });
         }

@@ -10,7 +10,9 @@ mod panics;
 mod pins;
 mod real_disk;
 mod rewriting;
+mod ring;
 mod rot;
+mod sealed;
 mod sealing;
 mod space;
 
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use testkit::clock::ManualClock;
 use testkit::disk::SimDisk;
 use testkit::rng::SeededRng;
-use types::TopicId;
+use types::{TenantId, TopicId};
 
 pub const DIR: &str = "/data/log";
 const EXTENT_BYTES: u32 = 1 << 20;
@@ -37,11 +39,17 @@ pub fn stream(number: u64) -> StreamId {
     StreamId { topic: TopicId(number), partition: 0 }
 }
 
+/// Stream n is of tenant n.
+pub fn tenant(number: u64) -> TenantId {
+    TenantId(uuid::Uuid::from_u128(number.into()))
+}
+
 /// A frame whose body tells which one it is.
 pub fn frame(number: u64, base_offset: u64, body_bytes: usize) -> Frame {
     let mut body = format!("{number}/{base_offset}/").into_bytes();
     body.resize(body_bytes.max(body.len()), (base_offset % 251) as u8);
     Frame {
+        tenant: tenant(number),
         stream: stream(number),
         base_offset,
         count: 1,
@@ -124,8 +132,12 @@ impl Rig {
     }
 
     pub fn open_with(disk: &Arc<SimDisk>, options: Options) -> Result<Rig, StoreError> {
+        Rig::open_in(world(disk), options)
+    }
+
+    pub fn open_in(world: World, options: Options) -> Result<Rig, StoreError> {
         let mut seen = Vec::new();
-        let (store, recovery) = Store::open(world(disk), options, &mut |entry, stream, body| {
+        let (store, recovery) = Store::open(world, options, &mut |entry, stream, body| {
             seen.push((stream, *entry, body.clone()));
         })?;
         let appender = Appender::new(store.inner.clone());

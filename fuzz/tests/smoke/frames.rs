@@ -12,7 +12,7 @@ use storage::{Entry, Frame, Group, Options, Source, Store, StoreError, StreamId,
 use testkit::clock::ManualClock;
 use testkit::disk::SimDisk;
 use testkit::rng::SeededRng;
-use types::TopicId;
+use types::{TenantId, TopicId};
 
 const DIR: &str = "/log";
 const EXTENT_BYTES: u32 = 1 << 20;
@@ -69,7 +69,9 @@ fn written() -> &'static Written {
             let body = Bytes::from(vec![n as u8; 8_000 + n as usize]);
             frames.insert((stream, n), body.clone());
             let keys = Box::new([n, n + 1]);
-            let frame = Frame { stream, base_offset: n, count: 1, max_timestamp: 0, keys, body };
+            let tenant = TenantId(Default::default());
+            let max_timestamp = 0;
+            let frame = Frame { tenant, stream, base_offset: n, count: 1, max_timestamp, keys, body };
             queue.waiting.lock().push_back(frame);
         }
         store.start(queue).stop();

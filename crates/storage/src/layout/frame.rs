@@ -1,15 +1,16 @@
-//! One frame: a header that names its place and its stream, the key hashes, and the body. The key
-//! id and the nonce are zero until bodies are encrypted, so that encryption changes no layout.
+//! One frame: a header that names its place and its stream, the key hashes, and the body. Of a
+//! sealed frame the body is ciphertext with its tag, and the checksum covers what is on disk: who
+//! scans, copies or verifies needs no key. In a plain frame key id and nonce are zero.
 
 use super::fields::{Fields, Slots};
 use super::{Seal, VERSION, checksum};
+use crate::cipher::{Cipher, NONCE_BYTES, Place, TAG_BYTES};
 use crate::{Frame, StreamId};
 use types::{Offset, TimestampMs, TopicId};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"MSFR");
 pub const HEADER_BYTES: usize = 96;
 const CHECKED_FROM: usize = 4;
-pub const NONCE_BYTES: usize = 12;
 
 /// Why bytes are not a whole frame; each is told to an operator as it stands.
 pub type Flaw = &'static str;
@@ -23,6 +24,7 @@ pub struct FrameHeader {
     pub base_offset: Offset,
     pub count: u32,
     pub max_timestamp: TimestampMs,
+    /// Number of the key within the extent; 0 in a plain frame.
     pub key_id: u64,
     pub nonce: [u8; NONCE_BYTES],
     pub keys_count: u32,
@@ -30,14 +32,31 @@ pub struct FrameHeader {
     pub total_bytes: u32,
 }
 
-/// Bytes the frame takes on disk. Saturates, so that an absurd one is seen as too large.
+/// With what a frame's body is sealed.
+#[derive(Clone, Copy)]
+pub struct Cover<'a> {
+    pub cipher: &'a Cipher,
+    pub key_id: u64,
+    /// Never the same twice with one cipher.
+    pub nonce: [u8; NONCE_BYTES],
+}
+
+/// Bytes a plain frame takes on disk. Saturates, so that an absurd one is seen as too large.
 pub fn total_bytes(frame: &Frame) -> usize {
     let keys = frame.keys.len().saturating_mul(8);
     HEADER_BYTES.saturating_add(keys).saturating_add(frame.body.len())
 }
 
-/// Writes the frame to `out`, whose length is exactly `total_bytes`.
-pub fn encode(frame: &Frame, seal: Seal, sequence: u64, out: &mut [u8]) {
+/// Writes the frame to `out`, whose length is exactly `total_bytes`, and `TAG_BYTES` more when it
+/// is sealed. False when the cipher refused: then `out` is of no use.
+#[must_use]
+pub fn encode(
+    frame: &Frame,
+    seal: Seal,
+    sequence: u64,
+    cover: Option<Cover<'_>>,
+    out: &mut [u8],
+) -> bool {
     let total_bytes = out.len() as u32;
     let mut slots = Slots(&mut out[CHECKED_FROM..]);
     slots.u32(MAGIC);
@@ -52,14 +71,32 @@ pub fn encode(frame: &Frame, seal: Seal, sequence: u64, out: &mut [u8]) {
     slots.u32(frame.count);
     slots.u64(frame.base_offset);
     slots.i64(frame.max_timestamp);
-    slots.u64(0); // Key id.
-    slots.put(&[0; NONCE_BYTES]);
+    slots.u64(cover.map_or(0, |cover| cover.key_id));
+    slots.put(&cover.map_or([0; NONCE_BYTES], |cover| cover.nonce));
     slots.u32(frame.keys.len() as u32);
     slots.u32(0); // Reserved, and aligns what follows.
     frame.keys.iter().for_each(|&key| slots.u64(key));
-    slots.put(&frame.body);
+    let is_sealed = match cover {
+        None => {
+            slots.put(&frame.body);
+            true
+        }
+        Some(cover) => {
+            let (header, body) = out.split_at_mut(HEADER_BYTES + 8 * frame.keys.len());
+            let place = Place { nonce: cover.nonce, header: &header[CHECKED_FROM..] };
+            cover.cipher.seal(&place, &frame.body, body)
+        }
+    };
     let crc = checksum(seal.salt, &[&out[CHECKED_FROM..]]);
     out[..CHECKED_FROM].copy_from_slice(&crc.to_le_bytes());
+    is_sealed
+}
+
+/// The plain body of a sealed frame that `decode` accepted; `None` when the tag does not fit.
+pub fn unseal(header: &FrameHeader, frame: &[u8], cipher: &Cipher) -> Option<Vec<u8>> {
+    let (front, sealed) = frame.split_at_checked(header.body_start() as usize)?;
+    let place = Place { nonce: header.nonce, header: front.get(CHECKED_FROM..)? };
+    cipher.open(&place, sealed)
 }
 
 /// Gives a frame that `decode` accepted another number in its extent.
@@ -120,7 +157,8 @@ fn parse(fields: &mut Fields<'_>) -> Option<Result<FrameHeader, Flaw>> {
         keys_count: fields.u32()?,
         total_bytes,
     };
-    if header.body_start() > u64::from(total_bytes) {
+    let tag_bytes = if header.key_id == 0 { 0 } else { TAG_BYTES as u64 };
+    if header.body_start() + tag_bytes > u64::from(total_bytes) {
         return Some(Err("the frame is shorter than its own header"));
     }
     Some(Ok(header))

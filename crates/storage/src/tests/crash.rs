@@ -1,7 +1,9 @@
 //! A crash at every change of the disk: what was acknowledged is there, in order, once; what was
 //! never submitted is not.
 
+use super::ring::Ring;
 use super::*;
+use crate::DataKeys;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use testkit::disk::{Failure, Fault, Operation};
@@ -121,18 +123,21 @@ fn play(
     seed: u64,
     direct: Option<usize>,
     crash_at: u64,
+    keys: Option<Arc<dyn DataKeys>>,
 ) -> Result<u64, TestCaseError> {
+    let open =
+        |disk: &Arc<SimDisk>| Rig::open_in(World { keys: keys.clone(), ..world(disk) }, options());
     let disk = SimDisk::shared(seed);
     disk.set_direct_align(direct);
     disk.crash_at(crash_at);
     let mut model = Model::default();
     let mut spans = Vec::new();
-    let mut rig = Rig::open(&disk).ok();
+    let mut rig = open(&disk).ok();
     for act in acts {
         if let (Act::Restart, false) = (act, disk.is_crashed()) {
             drop(rig.take());
             disk.kill_process();
-            rig = Rig::open(&disk).ok();
+            rig = open(&disk).ok();
             spans = rig.as_ref().map_or(Vec::new(), |rig| rig.recovery.spans.clone());
         }
         let Some(rig) = &mut rig else { break };
@@ -142,11 +147,15 @@ fn play(
     let changes = disk.changes();
     for _ in 0..2 {
         disk.restart();
-        let rig = Rig::open(&disk).expect("opens after a crash");
+        let rig = open(&disk).expect("opens after a crash");
         model.check(&rig)?;
         rig.seal();
     }
     Ok(changes)
+}
+
+fn keys(is_sealed: bool) -> Option<Arc<dyn DataKeys>> {
+    is_sealed.then(|| Ring::shared() as Arc<dyn DataKeys>)
 }
 
 proptest! {
@@ -159,11 +168,12 @@ proptest! {
         acts in prop::collection::vec(act(), 1..25),
         seed in any::<u64>(),
         is_direct in any::<bool>(),
+        is_sealed in any::<bool>(),
         at in any::<prop::sample::Index>(),
     ) {
         let direct = is_direct.then_some(4096);
-        let changes = play(&acts, seed, direct, u64::MAX)?;
-        play(&acts, seed, direct, 1 + at.index(changes as usize) as u64)?;
+        let changes = play(&acts, seed, direct, u64::MAX, keys(is_sealed))?;
+        play(&acts, seed, direct, 1 + at.index(changes as usize) as u64, keys(is_sealed))?;
     }
 }
 
@@ -183,12 +193,13 @@ fn every_single_change_is_a_safe_place_to_crash() {
         Act::Seal,
         append(40, 700),
     ];
-    for direct in [Some(4096), None] {
-        let changes = play(&acts, 1, direct, u64::MAX).expect("holds without a crash");
+    for (direct, is_sealed) in [(Some(4096), false), (Some(4096), true), (None, true)] {
+        let changes =
+            play(&acts, 1, direct, u64::MAX, keys(is_sealed)).expect("holds without a crash");
         assert!(changes > 30, "{changes}");
         for crash_at in 1..=changes {
             for seed in 0..4 {
-                let outcome = play(&acts, seed, direct, crash_at);
+                let outcome = play(&acts, seed, direct, crash_at, keys(is_sealed));
                 assert!(outcome.is_ok(), "crash at {crash_at}, seed {seed}: {outcome:?}");
             }
         }

@@ -75,10 +75,10 @@ fn commit_headers_fit_their_extent_only() {
 fn every_flipped_bit_of_a_frame_is_noticed() {
     let frame = frame(5, 42, 40);
     let mut bytes = vec![0; layout::total_bytes(&frame)];
-    layout::encode(&frame, SEAL, 9, &mut bytes);
+    assert!(layout::encode(&frame, SEAL, 9, None, &mut bytes));
     let header = layout::decode(&bytes, SEAL.salt).expect("whole");
     assert_eq!((header.stream, header.base_offset, header.sequence), (stream(5), 42, 9));
-    assert_eq!((header.key_id, header.nonce), (0, [0; layout::NONCE_BYTES]));
+    assert_eq!((header.key_id, header.nonce), (0, [0; crate::cipher::NONCE_BYTES]));
     assert_eq!(header.keys(&bytes).collect::<Vec<_>>(), frame.keys.to_vec());
     assert_eq!(&bytes[header.body_start() as usize..], &frame.body[..]);
     for bit in 0..bytes.len() * 8 {
