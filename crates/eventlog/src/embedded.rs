@@ -13,6 +13,7 @@ mod disk;
 pub(crate) mod draft;
 mod driver;
 mod extents;
+pub(crate) mod hasher;
 mod held;
 mod intake;
 mod lifecycle;
@@ -29,6 +30,7 @@ mod ticker;
 mod topic;
 mod transact;
 mod transaction;
+mod unlock;
 
 use self::checkpoint::Checkpoint;
 pub use self::collect::Collected;
@@ -93,6 +95,21 @@ impl EmbeddedLog {
         if let Err(error) = closing.await {
             tracing::error!(%error, "the log was not closed cleanly");
         }
+    }
+
+    /// For whoever has just shredded a tenant or changed keys: drops opened data keys and the
+    /// shredded records that are still in memory. Blocks briefly. They are refused from the moment
+    /// the keys' epoch rose; without this call memory follows at the next maintenance.
+    pub fn keys_changed(&self) {
+        self.core.look_at_keys();
+    }
+
+    /// Every data key of the tenant as it is wrapped in the extents, oldest extent first. Blocks.
+    pub fn wrapped_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(storage::ExtentRef, storage::WrappedKey)>, LogError> {
+        self.core.store.wrapped_keys(tenant).map_err(|error| LogError::Failed(error.to_string()))
     }
 
     /// Enforces retention and gives space back: one pass. Blocks. A thread does it now and then
@@ -264,7 +281,7 @@ impl Engine for EmbeddedLog {
     }
 
     fn bounds(&self, topic: TopicId, partition: types::Partition) -> Result<Bounds, LogError> {
-        Ok(self.core.partition(topic, partition)?.bounds())
+        Ok(self.core.known_partition(topic, partition)?.bounds())
     }
 
     fn offset_at(

@@ -42,6 +42,12 @@ pub enum LogError {
     /// What was asked for cannot be done with this topic or these records.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// The tenant's keys were destroyed on purpose, and with them its records.
+    #[error("the tenant's records were shredded")]
+    Shredded,
+    /// There is no key for the tenant's records now; those of others are not concerned.
+    #[error("there is no key for the tenant's records: {0}")]
+    NoKey(String),
     #[error("the log is closed")]
     Closed,
 }

@@ -37,6 +37,17 @@ pub fn refusal_of(error: LogError) -> Refusal {
         LogError::TransactionUnknown => Refusal::new(Code::Conflict, "the transaction is not open")
             .hint("it was ended, or it took too long; begin a new one"),
         LogError::Unsupported(why) => Refusal::new(Code::Unsupported, why),
+        LogError::Shredded => Refusal::new(
+            Code::RecordsShredded,
+            "the tenant's records were destroyed together with their keys",
+        )
+        .hint("nothing can bring them back; publish under another tenant"),
+        LogError::NoKey(cause) => {
+            tracing::error!(%cause, "records of a tenant cannot be opened or sealed");
+            Refusal::new(Code::KeyUnavailable, "the key of the tenant's records is not available")
+                .hint("the operator finds the reason with `mainstem keys-at-rest status`")
+                .retry_after(RETRY)
+        }
         LogError::Closed => Refusal::new(Code::Draining, "the server is shutting down"),
         LogError::Failed(cause) => {
             tracing::error!(%cause, "the log refuses work");

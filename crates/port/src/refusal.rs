@@ -108,6 +108,10 @@ codes! {
     StorageFailed = "STORAGE_FAILED" is Unavailable;
     /// The stored records of this range are damaged; they are refused rather than skipped.
     LogDamaged = "LOG_DAMAGED" is Unavailable;
+    /// The records were destroyed on purpose, with the keys that sealed them.
+    RecordsShredded = "RECORDS_SHREDDED" is NotFound;
+    /// The key that seals the tenant's records is not available.
+    KeyUnavailable = "KEY_UNAVAILABLE" is Unavailable;
     /// The metadata database does not answer.
     DatabaseConnectionError = "DATABASE_CONNECTION_ERROR" is Unavailable;
     /// A service on the network that the operation needs does not answer.

@@ -13,7 +13,7 @@ pub struct Cipher(LessSafeKey);
 /// Where a body lies: what is authenticated with it, and the number used once.
 pub struct Place<'a> {
     pub nonce: [u8; NONCE_BYTES],
-    /// The frame's header and key hashes as they lie on disk, without the checksum.
+    /// The frame's header from its stream on and the key hashes, as they lie on disk.
     pub header: &'a [u8],
 }
 

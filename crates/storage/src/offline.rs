@@ -6,6 +6,7 @@ use crate::index::LiveIndex;
 use crate::layout::commit::{self, CommitHeader};
 use crate::layout::frame::{self, FrameHeader};
 use crate::layout::header::{Header, Use};
+use crate::layout::key::KEY_STREAM;
 use crate::layout::trailer::{Kind, Trailer};
 use crate::layout::{BLOCK_BYTES, Seal, footer, round_up};
 use crate::scan::{self, Target};
@@ -259,7 +260,9 @@ pub fn walk(
     let mut walk = Walk { file: &*opened.file, extent, header, position: HEAD_BYTES, data_end };
     while let Some((commit, bytes)) = walk.next()? {
         for (frame, _) in frames(extent, walk.header.seal, &commit, &bytes)? {
-            each(&walk.facts(&commit, &frame));
+            if frame.stream != KEY_STREAM {
+                each(&walk.facts(&commit, &frame));
+            }
         }
     }
     Ok(())
@@ -287,7 +290,8 @@ pub fn filter(
         let mut kept = vec![0; commit::HEADER_BYTES];
         let frame_first = frame_next;
         for (frame, range) in frames(cut.extent, header.seal, &commit, &bytes)? {
-            if keep(&walk.facts(&commit, &frame)) {
+            // Without its key no frame that is kept could be read.
+            if frame.stream == KEY_STREAM || keep(&walk.facts(&commit, &frame)) {
                 let start = kept.len();
                 kept.extend_from_slice(bytes.get(range).unwrap_or_default());
                 frame::renumber(&mut kept[start..], header.seal.salt, frame_next);

@@ -103,6 +103,18 @@ impl Footers {
         Ok(section)
     }
 
+    /// Whether the extent's footer says that it holds frames of the stream.
+    pub fn holds(
+        &self,
+        device: &Device,
+        extent: &Extent,
+        trailer: &Trailer,
+        stream: StreamId,
+    ) -> bool {
+        let directory = self.directory(device, extent, trailer);
+        directory.is_ok_and(|rows| rows.binary_search_by_key(&stream, |row| row.stream).is_ok())
+    }
+
     fn directory(
         &self,
         device: &Device,

@@ -3,7 +3,7 @@
 //! is told from a key that is not there.
 
 use crate::cipher::Cipher;
-use crate::extent::Extent;
+use crate::extent::{Extent, Knowledge};
 use crate::layout::frame::{self, FrameHeader};
 use crate::layout::key::{self, KEY_STREAM};
 use crate::{
@@ -42,8 +42,9 @@ impl Store {
     }
 
     fn cipher(&self, extent: &Extent, header: &FrameHeader) -> Result<Arc<Cipher>, StoreError> {
-        let id = ExtentRef { id: extent.id, generation: extent.seal.generation };
-        self.inner.vault.cipher(id, header.key_id, || self.wrapped_key(extent, header.key_id))
+        self.inner
+            .vault
+            .cipher(extent.reference(), header.key_id, || self.wrapped_key(extent, header.key_id))
     }
 
     /// The first whole copy of the key with that number.

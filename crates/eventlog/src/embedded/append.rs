@@ -3,6 +3,7 @@
 
 use super::core::Core;
 use super::draft::{self, Acknowledge, Waiter};
+use super::hasher::KeyHasher;
 use super::partition::{Partition, State, TailBatch};
 use crate::{Appended, LogError, Pending};
 use parking_lot::MutexGuard;
@@ -19,7 +20,7 @@ use types::{Batch, Durability, Offset, Record, TimestampMs, TopicId};
 pub const UNSTORED_RECORDS_MAX: usize = 1 << 20;
 
 /// What the store adds to a batch, as `Store::frame_bytes_max` says.
-pub const FRAME_HEADER_BYTES: usize = 96;
+pub const FRAME_HEADER_BYTES: usize = 96 + 16;
 
 const _: () = assert!(RECORDS_PER_APPEND_MAX <= UNSTORED_RECORDS_MAX);
 
@@ -36,6 +37,7 @@ struct Entry<'a> {
     /// What the records take at most in a batch.
     bytes: usize,
     now: TimestampMs,
+    hasher: KeyHasher,
 }
 
 impl Core {
@@ -70,8 +72,9 @@ impl Core {
             let base_offset = partition.bounds().end;
             return Ok(Entered::Done(Appended { base_offset, timestamp: now }));
         }
+        let hasher = self.unlock(&partition.shared)?;
         let bytes = self.check_size(records)?;
-        let entry = Entry { partition: &partition, records, bytes, now };
+        let entry = Entry { partition: &partition, records, bytes, now, hasher };
         if self.is_unmarked() && partition.is_stored() {
             return Err(LogError::Full);
         }
@@ -111,6 +114,7 @@ impl Core {
 
     fn join_draft(&self, entry: &Entry<'_>, mut state: MutexGuard<'_, State>) -> Entered {
         let (reply, receiver) = oneshot::channel();
+        state.hasher = entry.hasher;
         let base_offset =
             state.write(entry.records, entry.now, Acknowledge::AfterFlush, entry.bytes);
         if let Some(draft) = state.drafts.back_mut() {
@@ -168,6 +172,7 @@ impl Core {
             return Err(LogError::Busy);
         }
         let tail = prepared.at(state.next)?;
+        state.hasher = entry.hasher;
         let base_offset = state.write(entry.records, entry.now, Acknowledge::AtAppend, entry.bytes);
         if let Some(draft) = state.drafts.back_mut() {
             draft.charged_bytes += charged_bytes;
@@ -212,7 +217,8 @@ struct Prepared {
 }
 
 fn prepare(entry: &Entry<'_>) -> Result<Prepared, LogError> {
-    let (batch, keys) = draft::encode(entry.records, entry.now).ok_or(LogError::TooLarge)?;
+    let (batch, keys) =
+        draft::encode(entry.records, entry.now, entry.hasher).ok_or(LogError::TooLarge)?;
     Ok(Prepared { batch, keys })
 }
 

@@ -46,6 +46,9 @@ impl Source for Core {
             Err(StoreError::TooLarge { .. }) => {
                 flights.into_iter().for_each(|flight| self.refuse_large(flight));
             }
+            Err(StoreError::NoKey { tenant: Some(tenant), error, .. }) => {
+                self.refuse_keyless(flights, *tenant, error);
+            }
             Err(error) => self.poison(flights, error),
         }
     }
@@ -186,7 +189,7 @@ impl Core {
         }
     }
 
-    fn roll_back(&self, partition: &Partition, why: &LogError) {
+    pub fn roll_back(&self, partition: &Partition, why: &LogError) {
         let drafts = partition.state.lock().roll_back();
         self.refuse_drafts(drafts, why);
     }

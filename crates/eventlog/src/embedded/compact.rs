@@ -11,7 +11,6 @@
 
 use super::core::Core;
 use super::disk::{Trouble, between};
-use super::draft::key_hash;
 use super::pace::{Pace, Stop};
 use super::partition::{KeyHashes, Partition, Span};
 use crate::LogError;
@@ -266,8 +265,15 @@ fn newest_batch(core: &Core, partition: &Partition) -> Result<Offset, Stop> {
 
 impl Core {
     /// The hash by which the indexes know a key of the partition.
-    pub fn key_hash(&self, _partition: &Partition, key: &[u8]) -> u64 {
-        key_hash(key)
+    pub fn key_hash(&self, partition: &Partition, key: &[u8]) -> u64 {
+        // Whoever holds a key of the partition has just opened its batch.
+        self.unlock(&partition.shared).unwrap_or_default().hash(key)
+    }
+
+    /// Every hash by which they may know it: an extent from before the log was encrypted has
+    /// others.
+    pub fn key_hashes(&self, partition: &Partition, key: &[u8]) -> [u64; 2] {
+        self.unlock(&partition.shared).unwrap_or_default().hashes(key)
     }
 
     /// Sorted key hashes of what the extent holds of the partition.

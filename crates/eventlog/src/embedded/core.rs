@@ -12,7 +12,7 @@ use super::transact::DECISIONS;
 use super::transaction::Transactions;
 use crate::{Observer, Options};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use storage::{Store, World};
 use tokio::sync::Semaphore;
@@ -45,6 +45,8 @@ pub struct Core {
     /// One rewrite at a time, and what it remembers.
     pub collecting: Mutex<Planner>,
     pub figures: Figures,
+    /// Epoch of the keys when memory was last looked through.
+    pub keys_seen: AtomicU64,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
     /// One checkpoint at a time.
@@ -58,6 +60,7 @@ pub struct Core {
 
 impl Core {
     pub fn new(world: World, options: Options, store: Arc<Store>, blocking: Blocking) -> Core {
+        let keys_seen = world.keys.as_ref().map_or(0, |keys| keys.epoch());
         Core {
             intake: Intake::new(options.pending_bytes_max),
             tail: Tail::new(options.tail_bytes_max),
@@ -75,6 +78,7 @@ impl Core {
             is_closed: AtomicBool::new(false),
             collecting: Mutex::default(),
             figures: Figures::default(),
+            keys_seen: AtomicU64::new(keys_seen),
             maintaining: Mutex::new(()),
             checkpointing: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),

@@ -93,6 +93,7 @@ impl Core {
         limit: usize,
     ) -> Pending<(Vec<Key>, bool)> {
         let found = if self.is_closed() { Err(LogError::Closed) } else { self.topics.get(topic) };
+        let found = found.and_then(|found| self.unlock(&found.shared).map(|_| found));
         let found = match found {
             Ok(found) => found,
             Err(error) => return Box::pin(ready(Err(error))),

@@ -40,6 +40,7 @@ impl From<StoreError> for Trouble {
         match error {
             StoreError::NotFound(_) | StoreError::Recycled(_) => Trouble::Moved,
             StoreError::Full(_) => Trouble::Log(LogError::Full),
+            StoreError::NoKey { error, .. } => Trouble::Log(error.into()),
             other => Trouble::Log(LogError::Failed(other.to_string())),
         }
     }
@@ -135,16 +136,24 @@ impl Core {
         &self,
         partition: &Partition,
         span: &Span,
-        hash: u64,
+        [hash, plain]: [u64; 2],
         below: Offset,
     ) -> Result<Option<Offset>, Trouble> {
         if partition.state.lock().spans.back() != Some(span) {
             let extent = ExtentRef { id: span.extent, generation: span.generation };
-            return Ok(self.store.find_key(extent, partition.stream, hash)?);
+            let newest = self.store.find_key(extent, partition.stream, hash)?;
+            // Sealed extents hold no plain hash.
+            if newest.is_some() || plain == hash || self.store.is_sealed(extent) {
+                return Ok(newest);
+            }
+            return Ok(self.store.find_key(extent, partition.stream, plain)?);
         }
         let keys = self.keys_below(partition, span, below)?;
-        let at = keys.binary_search_by_key(&hash, |(hash, _)| *hash).ok();
-        Ok(at.and_then(|at| keys.get(at)).map(|(_, newest)| *newest))
+        let newest_of = |wanted: u64| {
+            let at = keys.binary_search_by_key(&wanted, |(hash, _)| *hash).ok()?;
+            keys.get(at).map(|(_, newest)| *newest)
+        };
+        Ok(newest_of(hash).max(newest_of(plain)))
     }
 
     /// Sorted key hashes of the span's batches, each with the newest batch that has it; complete

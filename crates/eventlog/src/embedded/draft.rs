@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use types::batch::BATCH_HEADER_BYTES;
 use types::{Batch, BatchBuilder, Offset, Record, Stamp, TimestampMs};
 
+use super::hasher::KeyHasher;
 use super::partition::Partition;
 use super::transaction::Transaction;
 
@@ -37,6 +38,7 @@ pub struct Waiter {
 /// A batch that still takes records.
 pub struct Draft {
     builder: BatchBuilder,
+    hasher: KeyHasher,
     /// Hashes of the keys inside, with duplicates.
     keys: Vec<u64>,
     pub acknowledge: Acknowledge,
@@ -51,6 +53,7 @@ impl Draft {
     pub fn new(base_offset: Offset, acknowledge: Acknowledge, records_bytes: usize) -> Draft {
         Draft {
             builder: BatchBuilder::new(base_offset, records_bytes),
+            hasher: KeyHasher::default(),
             keys: Vec::new(),
             acknowledge,
             waiters: Vec::new(),
@@ -71,6 +74,11 @@ impl Draft {
         Draft { builder, transaction: Some(transaction), ..draft }
     }
 
+    /// Hashes keys that way.
+    pub fn hashing(self, hasher: KeyHasher) -> Draft {
+        Draft { hasher, ..self }
+    }
+
     /// Whether an append of that size and kind may join.
     pub fn takes(&self, acknowledge: Acknowledge, records_bytes: usize) -> bool {
         self.acknowledge == acknowledge
@@ -81,7 +89,7 @@ impl Draft {
     pub fn push(&mut self, records: &[Record], now: TimestampMs) {
         for record in records {
             if let Some(key) = &record.key {
-                let hash = key_hash(key.bytes());
+                let hash = self.hasher.hash(key.bytes());
                 if self.keys.last() != Some(&hash) {
                     self.keys.push(hash);
                 }
@@ -128,6 +136,7 @@ pub struct Flight {
 impl Flight {
     pub fn frame(&self, stream: StreamId) -> Frame {
         Frame {
+            tenant: self.partition.shared.tenant_id,
             stream,
             base_offset: self.batch.base_offset(),
             count: self.batch.span(),
@@ -139,9 +148,13 @@ impl Flight {
 }
 
 /// Records as a batch of their own at offset 0, for topics that show them at once.
-pub fn encode(records: &[Record], now: TimestampMs) -> Option<(Batch, Arc<[u64]>)> {
+pub fn encode(
+    records: &[Record],
+    now: TimestampMs,
+    hasher: KeyHasher,
+) -> Option<(Batch, Arc<[u64]>)> {
     let bytes = records.iter().map(BatchBuilder::record_bytes_max).sum();
-    let mut draft = Draft::new(0, Acknowledge::AtAppend, bytes);
+    let mut draft = Draft::new(0, Acknowledge::AtAppend, bytes).hashing(hasher);
     draft.push(records, now);
     Some((draft.builder.finish()?, distinct(draft.keys)))
 }

@@ -13,6 +13,7 @@
 
 use super::draft::{Acknowledge, Draft};
 use super::extents::Extents;
+use super::hasher::KeyHasher;
 use super::held::{Held, Hidden};
 use super::topic::Shared;
 use crate::{Bounds, LogError};
@@ -83,6 +84,8 @@ pub struct State {
     /// The offset after the last record that stays, shown or not.
     pub settled: Offset,
     pub next: Offset,
+    /// Of the tenant's keys, as of the last append.
+    pub hasher: KeyHasher,
     /// No new record gets an offset below: there were records a crash may have lost.
     pub floor: Offset,
     /// The last one takes records, those before it are full.
@@ -148,7 +151,8 @@ impl State {
         let base_offset = self.next;
         let joins = self.drafts.back().is_some_and(|draft| draft.takes(acknowledge, records_bytes));
         if !joins {
-            self.drafts.push_back(Draft::new(base_offset, acknowledge, records_bytes));
+            let draft = Draft::new(base_offset, acknowledge, records_bytes);
+            self.drafts.push_back(draft.hashing(self.hasher));
             self.waiting_batches += usize::from(acknowledge == Acknowledge::AfterFlush);
         }
         if let Some(draft) = self.drafts.back_mut() {

@@ -46,7 +46,18 @@ impl Core {
         }
     }
 
+    /// The partition, if its tenant's records may be read.
     pub fn partition(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+    ) -> Result<Arc<Partition>, LogError> {
+        let partition = self.known_partition(topic, partition)?;
+        self.unlock(&partition.shared)?;
+        Ok(partition)
+    }
+
+    pub fn known_partition(
         &self,
         topic: TopicId,
         partition: types::Partition,

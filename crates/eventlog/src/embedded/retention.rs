@@ -93,6 +93,7 @@ impl Core {
         if self.is_closed() {
             return;
         }
+        self.look_at_keys();
         // The partitions know this already, each its own part; the store keeps it until asked.
         drop(self.store.take_sealed());
         let topics = self.topics.all();

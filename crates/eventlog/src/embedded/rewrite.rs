@@ -166,6 +166,7 @@ impl Core {
         keys.sort_unstable();
         keys.dedup();
         Frame {
+            tenant: partition.shared.tenant_id,
             stream: partition.stream,
             base_offset: batch.base_offset(),
             count: batch.span(),

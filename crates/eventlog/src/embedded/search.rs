@@ -4,7 +4,6 @@
 
 use super::core::Core;
 use super::disk::{Reading, Trouble, between};
-use super::draft::key_hash;
 use super::held::shown;
 use super::partition::{Partition, Span};
 use crate::{Found, LogError, Pending};
@@ -28,7 +27,8 @@ const WALK_BYTES_MAX: u64 = 1 << 20;
 /// A search under way.
 struct Search {
     key: Key,
-    hash: u64,
+    /// Those the key may have.
+    hashes: [u64; 2],
     /// Newest first.
     found: Vec<Found>,
     found_bytes: usize,
@@ -52,12 +52,15 @@ impl Core {
             Ok(partition) => partition,
             Err(error) => return Box::pin(ready(Err(error))),
         };
-        let hash = key_hash(key.bytes());
+        let hashes = match self.unlock(&partition.shared) {
+            Ok(hasher) => hasher.hashes(key.bytes()),
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
         let bounds = partition.bounds();
         let count = count.min(READ_RECORDS_MAX);
         let mut search = Search {
             key,
-            hash,
+            hashes,
             found: Vec::new(),
             found_bytes: 0,
             count,
@@ -113,7 +116,7 @@ impl Core {
         span: &Span,
         search: &mut Search,
     ) -> Result<(), Trouble> {
-        let newest = self.newest_of_key(partition, span, search.hash, search.below)?;
+        let newest = self.newest_of_key(partition, span, search.hashes, search.below)?;
         let Some(newest) = newest else { return Ok(()) };
         if newest < search.below {
             // Most often it holds all that is wanted.
@@ -221,7 +224,7 @@ impl Search {
             for tail in state.tail.range(..left).rev().take(TAIL_LOOKS_MAX) {
                 below = tail.batch.base_offset();
                 left -= 1;
-                if tail.may_hold(self.hash) {
+                if self.hashes.iter().any(|&hash| tail.may_hold(hash)) {
                     matching.push(Arc::clone(&tail.batch));
                 }
                 if matching.len() >= TAIL_BATCHES_MAX {

@@ -40,6 +40,17 @@ impl Tail {
         }
     }
 
+    /// The partition's tail is given up as a whole.
+    pub fn forget(&self, partition: &Arc<Partition>) {
+        let mut queue = self.queue.lock();
+        let Queue { batches, bytes } = &mut *queue;
+        batches.retain(|(of, size)| {
+            let stays = !Arc::ptr_eq(of, partition);
+            *bytes -= if stays { 0 } else { *size };
+            stays
+        });
+    }
+
     pub fn bytes(&self) -> usize {
         self.queue.lock().bytes
     }

@@ -2,6 +2,7 @@
 //! Cheap to look up, since every call begins here.
 
 use super::partition::Partition;
+use super::unlock::TenantLock;
 use crate::{LogError, TopicSpec};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,9 @@ impl Policy {
 /// What all partitions of a topic share.
 pub struct Shared {
     pub id: TopicId,
+    pub tenant_id: TenantId,
+    /// Whether the tenant's records may be opened.
+    pub lock: TenantLock,
     pub tenant: Arc<Account>,
     pub project: Arc<Account>,
     durability: AtomicU8,
@@ -225,6 +229,8 @@ fn account<Id: Ord + Copy>(accounts: &RwLock<BTreeMap<Id, Arc<Account>>>, id: Id
 fn new_shared(spec: &TopicSpec, (tenant, project): (Arc<Account>, Arc<Account>)) -> Shared {
     Shared {
         id: spec.id,
+        tenant_id: spec.tenant,
+        lock: TenantLock::default(),
         tenant,
         project,
         durability: AtomicU8::new(0),

@@ -114,6 +114,7 @@ impl Core {
         if records.is_empty() {
             return Ok(Appended { base_offset: partition.bounds().end, timestamp: now });
         }
+        let hasher = self.unlock(&partition.shared)?;
         let bytes = self.check_size(records)?;
         if partition.shared.durability() == Durability::Ephemeral {
             let text = "the topic stores nothing, so nothing of it can be part of a transaction";
@@ -128,7 +129,8 @@ impl Core {
         self.intake.admit(bytes)?;
         let stamp = Stamp::in_transaction(transaction.producer);
         let fill = |base_offset| {
-            let mut draft = Draft::stamped(base_offset, stamp, Arc::clone(transaction), bytes);
+            let mut draft =
+                Draft::stamped(base_offset, stamp, Arc::clone(transaction), bytes).hashing(hasher);
             draft.push(records, now);
             draft.charged_bytes = bytes;
             draft

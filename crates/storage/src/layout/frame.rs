@@ -11,6 +11,9 @@ use types::{Offset, TimestampMs, TopicId};
 const MAGIC: u32 = u32::from_le_bytes(*b"MSFR");
 pub const HEADER_BYTES: usize = 96;
 const CHECKED_FROM: usize = 4;
+/// From here on the header is authenticated with a sealed body: the stream and all that follows.
+/// Not what comes before, which names the frame's place among others and may be numbered anew.
+const SEALED_FROM: usize = 36;
 
 /// Why bytes are not a whole frame; each is told to an operator as it stands.
 pub type Flaw = &'static str;
@@ -83,7 +86,7 @@ pub fn encode(
         }
         Some(cover) => {
             let (header, body) = out.split_at_mut(HEADER_BYTES + 8 * frame.keys.len());
-            let place = Place { nonce: cover.nonce, header: &header[CHECKED_FROM..] };
+            let place = Place { nonce: cover.nonce, header: &header[SEALED_FROM..] };
             cover.cipher.seal(&place, &frame.body, body)
         }
     };
@@ -95,7 +98,7 @@ pub fn encode(
 /// The plain body of a sealed frame that `decode` accepted; `None` when the tag does not fit.
 pub fn unseal(header: &FrameHeader, frame: &[u8], cipher: &Cipher) -> Option<Vec<u8>> {
     let (front, sealed) = frame.split_at_checked(header.body_start() as usize)?;
-    let place = Place { nonce: header.nonce, header: front.get(CHECKED_FROM..)? };
+    let place = Place { nonce: header.nonce, header: front.get(SEALED_FROM..)? };
     cipher.open(&place, sealed)
 }
 

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use types::{TenantId, TopicId};
 use uuid::Uuid;
 
-/// The stream of key frames; topics are numbered from the other end.
-pub const KEY_STREAM: StreamId =
-    StreamId { topic: TopicId(u64::MAX), partition: types::Partition::MAX };
+/// The stream of key frames. Topics' numbers are positive as signed numbers, so none is this.
+pub const KEY_STREAM: StreamId = StreamId { topic: TopicId(1 << 63), partition: 0 };
 
 const BODY_BYTES: usize = 16 + 4 + 12 + WRAPPED_BYTES;
 /// Bytes a key frame takes on disk.
