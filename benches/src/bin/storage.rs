@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stdx::disk::Open;
 use stdx::{Disk, SystemClock, SystemDisk, SystemRng};
-use storage::{Entry, Frame, Group, Options, Source, Store, StoreError, StreamId, World};
+use storage::{
+    DataKey, DataKeys, Entry, ExtentRef, Frame, Group, KeyError, Options, Source, Store,
+    StoreError, StreamId, WRAPPED_BYTES, World, WrappedKey,
+};
 use types::{TenantId, TopicId};
 
 #[global_allocator]
@@ -71,7 +74,7 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
     let opening = opening(arguments)?;
     let mut rows = Vec::new();
     println!(
-        "{:<34} {:>12} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9}",
+        "{:<40} {:>12} {:>10} {:>8} {:>8} {:>8} {:>9} {:>9}",
         "row", "records/s", "commits/s", "p50 ms", "p99 ms", "max ms", "cpu us/r", "written/B"
     );
     for &bytes in &arguments.bytes {
@@ -88,11 +91,13 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
             }
         }
         for &streams in &arguments.streams {
-            let mut bench = Bench::open(arguments, streams)?;
-            let figures = medians(arguments, || bench.run(arguments, bytes).map(Some))?;
-            bench.close()?;
-            let name = format!("store, {streams} streams, {bytes} B");
-            rows.extend(figures.map(|figures| show(&name, figures, bare.first().copied())));
+            for (how, keys) in [("plain", None), ("sealed", Some(FixedKeys::shared()))] {
+                let mut bench = Bench::open(arguments, streams, keys)?;
+                let figures = medians(arguments, || bench.run(arguments, bytes).map(Some))?;
+                bench.close()?;
+                let name = format!("store, {streams} streams, {bytes} B, {how}");
+                rows.extend(figures.map(|figures| show(&name, figures, bare.first().copied())));
+            }
         }
     }
     let outstanding = arguments.outstanding;
@@ -109,7 +114,7 @@ fn opening(arguments: &Arguments) -> Result<Value, Fault> {
     let dir = arguments.dir.join("opening");
     let first_commit = |seconds: f64, bytes: usize| -> Result<f64, Fault> {
         let started = Instant::now();
-        let mut bench = Bench::start(dir.clone(), 1, 1)?;
+        let mut bench = Bench::start(dir.clone(), 1, 1, None)?;
         while bench.source.acknowledged.lock().times.is_empty() {
             bench.drive(Duration::from_micros(100), 512)?;
         }
@@ -138,7 +143,7 @@ fn opening(arguments: &Arguments) -> Result<Value, Fault> {
 
 fn show(name: &str, figures: Figures, baseline: Option<f64>) -> Value {
     println!(
-        "{:<34} {:>12.0} {:>10.0} {:>8.3} {:>8.3} {:>8.3} {:>9.2} {:>9.2}",
+        "{:<40} {:>12.0} {:>10.0} {:>8.3} {:>8.3} {:>8.3} {:>9.2} {:>9.2}",
         name,
         figures.records_per_second,
         figures.commits_per_second,
@@ -261,6 +266,34 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
+/// The same data key for all: making one is not what is measured.
+struct FixedKeys;
+
+impl FixedKeys {
+    fn shared() -> Arc<dyn DataKeys> {
+        Arc::new(FixedKeys)
+    }
+}
+
+impl DataKeys for FixedKeys {
+    fn make(&self, tenant: TenantId, _: ExtentRef) -> Result<(DataKey, WrappedKey), KeyError> {
+        let wrapped = WrappedKey { tenant, version: 1, nonce: [0; 12], bytes: [0; WRAPPED_BYTES] };
+        Ok((DataKey::new([7; 32]), wrapped))
+    }
+
+    fn open(&self, _: ExtentRef, _: &WrappedKey) -> Result<DataKey, KeyError> {
+        Ok(DataKey::new([7; 32]))
+    }
+
+    fn index_secret(&self, _: TenantId) -> Result<[u8; 16], KeyError> {
+        Ok([7; 16])
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
 /// A closed loop: the producer refills what was acknowledged, the writer gathers what is there.
 #[derive(Default)]
 struct Loop {
@@ -318,19 +351,28 @@ struct Bench {
 }
 
 impl Bench {
-    fn open(arguments: &Arguments, streams: u64) -> Result<Bench, Fault> {
+    fn open(
+        arguments: &Arguments,
+        streams: u64,
+        keys: Option<Arc<dyn DataKeys>>,
+    ) -> Result<Bench, Fault> {
         let dir = arguments.dir.join(format!("store-{streams}"));
-        let mut bench = Bench::start(dir, streams, arguments.outstanding)?;
+        let mut bench = Bench::start(dir, streams, arguments.outstanding, keys)?;
         bench.warm()?;
         Ok(bench)
     }
 
-    fn start(dir: PathBuf, streams: u64, outstanding: usize) -> Result<Bench, Fault> {
+    fn start(
+        dir: PathBuf,
+        streams: u64,
+        outstanding: usize,
+        keys: Option<Arc<dyn DataKeys>>,
+    ) -> Result<Bench, Fault> {
         let world = World {
             disk: SystemDisk::shared(),
             clock: SystemClock::shared(),
             rng: SystemRng::shared(),
-            keys: None,
+            keys,
         };
         let options = Options { pool_extents: 3, ..Options::new(&dir) };
         let (store, _) = Store::open(world, options, &mut |_, _, _| {})?;

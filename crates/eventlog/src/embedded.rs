@@ -104,12 +104,10 @@ impl EmbeddedLog {
         self.core.look_at_keys();
     }
 
-    /// Every data key of the tenant as it is wrapped in the extents, oldest extent first. Blocks.
-    pub fn wrapped_keys(
-        &self,
-        tenant: TenantId,
-    ) -> Result<Vec<(storage::ExtentRef, storage::WrappedKey)>, LogError> {
-        self.core.store.wrapped_keys(tenant).map_err(|error| LogError::Failed(error.to_string()))
+    /// The store below, for the tools that look at extents and their keys. It takes no appends but
+    /// through this log.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.core.store
     }
 
     /// Enforces retention and gives space back: one pass. Blocks. A thread does it now and then

@@ -11,6 +11,7 @@ mod reading;
 mod real_disk;
 mod recovery;
 mod retention;
+mod sealed;
 mod transactions;
 
 use self::hands::Hands;
@@ -35,6 +36,8 @@ pub struct Bed {
     pub clock: Arc<ManualClock>,
     pub options: Options,
     pub topics: Vec<TopicSpec>,
+    /// None: a plain log.
+    pub keys: Option<Arc<dyn storage::DataKeys>>,
 }
 
 impl Bed {
@@ -54,6 +57,7 @@ impl Bed {
             clock: ManualClock::shared(NOW_MS),
             options,
             topics: vec![spec(TOPIC, 1, Durability::Durable)],
+            keys: None,
         }
     }
 
@@ -73,7 +77,7 @@ impl Bed {
             disk: self.disk.clone(),
             clock: self.clock.clone(),
             rng: SeededRng::shared(5),
-            keys: None,
+            keys: self.keys.clone(),
         }
     }
 

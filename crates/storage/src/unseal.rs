@@ -10,6 +10,7 @@ use crate::{
     Entry, ExtentId, ExtentRef, KeyError, Location, Store, StoreError, StreamId, WrappedKey, read,
 };
 use bytes::Bytes;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use types::TenantId;
 
@@ -75,39 +76,70 @@ impl Store {
         }
     }
 
-    /// The tenant's data keys in all extents, oldest extent first, as they are wrapped there.
-    /// Blocking: reads every extent's key frames. An extent released meanwhile is left out, and so
-    /// is a key of which no copy is whole, since no frame can be read with it.
-    pub fn wrapped_keys(
-        &self,
-        tenant: TenantId,
-    ) -> Result<Vec<(ExtentRef, WrappedKey)>, StoreError> {
+    /// Every use of an extent there is, oldest first. From memory.
+    pub fn extents(&self) -> Vec<ExtentRef> {
         let id =
             |found: &Arc<Extent>| ExtentRef { id: found.id, generation: found.seal.generation };
         let mut extents: Vec<_> = self.inner.extents.read().values().map(id).collect();
         extents.sort_unstable_by_key(|extent| extent.generation);
-        let mut found = Vec::new();
-        for extent in extents {
-            let mut number_last = 0;
-            for entry in self.key_entries(extent.id)?.iter() {
-                if entry.base_offset == number_last
-                    || entry.location.generation != extent.generation
-                {
-                    continue;
-                }
-                match self.read_key(entry.location) {
-                    Ok(wrapped) => {
-                        number_last = entry.base_offset;
-                        found.extend((wrapped.tenant == tenant).then_some((extent, wrapped)));
-                    }
-                    Err(StoreError::Recycled(_)) => break,
-                    Err(StoreError::Damaged { position, reason, .. }) => {
-                        tracing::error!(extent = %extent.id, position, reason, "a key is damaged");
-                    }
-                    Err(error) => return Err(error),
-                }
+        extents
+    }
+
+    /// Shows every data key as it is wrapped in its extent, newest extent first, until `visit`
+    /// breaks off. Blocking: reads each extent's key frames. An extent released meanwhile is left
+    /// out, and so is a key of which no copy is whole, since no frame can be read with it.
+    pub fn each_key(
+        &self,
+        visit: &mut dyn FnMut(ExtentRef, &WrappedKey) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        for extent in self.extents().into_iter().rev() {
+            if self.visit_keys(extent, visit)?.is_break() {
+                break;
             }
         }
+        Ok(())
+    }
+
+    fn visit_keys(
+        &self,
+        extent: ExtentRef,
+        visit: &mut dyn FnMut(ExtentRef, &WrappedKey) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut number_last = 0;
+        for entry in self.key_entries(extent.id)?.iter() {
+            let is_of_extent = entry.location.generation == extent.generation;
+            if entry.base_offset == number_last || !is_of_extent {
+                continue;
+            }
+            match self.read_key(entry.location) {
+                Ok(wrapped) => {
+                    number_last = entry.base_offset;
+                    if visit(extent, &wrapped).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Err(StoreError::Recycled(_)) => break,
+                Err(StoreError::Damaged { position, reason, .. }) => {
+                    tracing::error!(extent = %extent.id, position, reason, "a key is damaged");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The tenant's data keys in all extents, oldest extent first; see `each_key`.
+    pub fn wrapped_keys(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<(ExtentRef, WrappedKey)>, StoreError> {
+        let mut found = Vec::new();
+        self.each_key(&mut |extent, wrapped| {
+            found.extend((wrapped.tenant == tenant).then_some((extent, *wrapped)));
+            ControlFlow::Continue(())
+        })?;
+        // Stable, so that the keys of one extent stay in their order.
+        found.sort_by_key(|(extent, _)| extent.generation);
         Ok(found)
     }
 

@@ -177,6 +177,7 @@ async fn a_dropped_topics_extents_go_back_also_after_a_restart() {
             log.close().await;
             drop(log);
             log = Bed {
+                keys: None,
                 topics: Vec::new(),
                 options: bed.options.clone(),
                 disk: bed.disk.clone(),
