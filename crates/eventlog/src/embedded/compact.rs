@@ -47,7 +47,7 @@ pub struct Compaction {
     /// The newest record of each key that the part holds.
     newest: HashMap<Fingerprint, Offset>,
     /// Tombstones of the part whose time is over, with the hash of their key.
-    tombstones: Vec<(Fingerprint, Offset, u64)>,
+    tombstones: Vec<(Fingerprint, Offset, [u64; 2])>,
     /// Hashes of tombstones whose time is over and which are the newest of their key.
     due: HashSet<u64>,
     /// What follows stays as it is: the partition's newest batch, which shows what offsets were
@@ -148,9 +148,12 @@ impl Compaction {
         around: &Around,
         pace: &Pace<'_>,
     ) -> Result<(), Stop> {
-        for (fingerprint, offset, hash) in std::mem::take(&mut self.tombstones) {
+        // By every hash that an older extent may know a key by, the one it is due under.
+        let mut known = HashMap::new();
+        for (fingerprint, offset, hashes) in std::mem::take(&mut self.tombstones) {
             if self.newest.get(&fingerprint) == Some(&offset) {
-                self.due.insert(hash);
+                self.due.insert(hashes[0]);
+                known.extend(hashes.map(|hash| (hash, hashes[0])));
             }
         }
         for span in &around.before {
@@ -159,7 +162,9 @@ impl Compaction {
             }
             let keys = core.keys_of(partition, span)?;
             for (hash, _) in keys.iter().filter(|(_, place)| *place >= around.start) {
-                self.due.remove(hash);
+                if let Some(due) = known.get(hash) {
+                    self.due.remove(due);
+                }
             }
             pace.check()?;
         }
@@ -179,7 +184,7 @@ impl Compaction {
         self.newest.insert(fingerprint, view.offset);
         let is_old = view.value.is_none() && view.timestamp < self.tombstones_from;
         if is_old && self.tombstones.len() < KEYS_MAX {
-            self.tombstones.push((fingerprint, view.offset, core.key_hash(partition, key)));
+            self.tombstones.push((fingerprint, view.offset, core.key_hashes(partition, key)));
         }
     }
 
