@@ -237,6 +237,7 @@ fn store_alone(arguments: &Arguments, frame_bytes: usize) -> Result<f64, Fault> 
     let dir = arguments.dir.join("store");
     let (store, _) = Store::open(world(), storage::Options::new(&dir), &mut |_, _, _| {})?;
     let frame = |publisher: u32| Frame {
+        tenant: TenantId(uuid_of(1)),
         stream: StreamId { topic: TOPIC, partition: publisher },
         base_offset: 0,
         count: 1,
