@@ -76,6 +76,18 @@ impl Store {
         }
     }
 
+    /// Whether the extent's frames are sealed: an extent holds either sealed ones or plain ones.
+    /// False also when that cannot be told. Blocking when the footer is not cached.
+    pub fn is_sealed(&self, extent: ExtentRef) -> bool {
+        let found = self.inner.current(extent.id).filter(|found| found.reference() == extent);
+        let Some(found) = found else { return false };
+        let trailer = match &*found.knowledge.read() {
+            Knowledge::Live { index, .. } => return index.get(&KEY_STREAM).is_some(),
+            Knowledge::Sealed(trailer) => *trailer,
+        };
+        self.inner.footers.holds(&self.inner.device, &found, &trailer, KEY_STREAM)
+    }
+
     /// Every use of an extent there is, oldest first. From memory.
     pub fn extents(&self) -> Vec<ExtentRef> {
         let id =
