@@ -4,6 +4,7 @@
 mod smoke {
     //! One file per codec or format.
 
+    mod backups;
     mod batches;
     mod cursors;
     mod frames;

@@ -16,6 +16,7 @@ pub mod restore;
 pub mod seal;
 mod service;
 pub mod target;
+pub mod transfer;
 
 pub use contents::{Content, contents};
 pub use create::{CHAIN_MAX, LEASE, Source, Wanted, create};

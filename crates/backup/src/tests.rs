@@ -125,10 +125,7 @@ impl Bed {
     pub async fn backup(&self, wanted: Wanted) -> Result<Manifest, BackupError> {
         self.clock.advance(std::time::Duration::from_secs(1));
         let (source, place) = (self.source(), self.place.clone());
-        blocking(move || {
-            create(&source, &open(&place, &key()), wanted, &Progress::new(None))
-        })
-        .await
+        blocking(move || create(&source, &open(&place, &key()), wanted, &Progress::new(None))).await
     }
 
     /// Restores to a directory of that name and opens what came out.
@@ -162,7 +159,7 @@ impl Bed {
             let topics: Vec<_> = specs.into_iter().zip(names).collect();
             let report = restore::log(&repository, &manifest, &order, &into, &topics)?;
             restore::mark_finished(&*disk, &order.data_dir)?;
-            Ok(report)
+            Ok::<_, BackupError>(report)
         })
         .await?;
         let tenancy = open_records(&data, &self.clock).await;

@@ -113,6 +113,8 @@ pub enum Topics {
         project: String,
         topic: String,
     },
+    #[command(flatten)]
+    Transfer(crate::transfer::Transfer),
     /// Deletes a topic and its records.
     Delete {
         tenant: String,
@@ -136,6 +138,7 @@ impl Admin {
             Admin::Tenants(command) => command.request(),
             Admin::Projects(command) => command.request(),
             Admin::Keys(command) => command.request(),
+            Admin::Topics(Topics::Transfer(transfer)) => return transfer.run(target).await,
             Admin::Topics(command) => command.request(),
         };
         let answer = call(&api, method, &path, body).await?;
@@ -233,6 +236,8 @@ impl Topics {
             Topics::Put { tenant, project, topic, config } => {
                 (Method::PUT, one(tenant, project, topic), Some(config.clone()))
             }
+            // Carried out by itself, since it is many requests.
+            Topics::Transfer(transfer) => (Method::GET, transfer.path(), None),
             Topics::Show { tenant, project, topic } => {
                 (Method::GET, one(tenant, project, topic), None)
             }

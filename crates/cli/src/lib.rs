@@ -12,6 +12,7 @@ pub mod schemas;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod webhooks;
 
 /// What a command answers; the text is for people.

@@ -57,6 +57,8 @@ pub struct Control {
     pub configuration: Option<Arc<dyn Configuration>>,
     /// `None`: the node makes no backups of itself.
     pub backups: Option<Arc<backup::Backups>>,
+    /// `None`: the log is not this node's own to export from and import into.
+    pub transfers: Option<backup::transfer::Transfers>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
 }

@@ -9,6 +9,7 @@ mod projects;
 mod signing;
 mod tenants;
 mod topics;
+mod transfers;
 pub(crate) mod usage;
 mod webhooks;
 
@@ -27,4 +28,5 @@ pub(crate) fn all() -> Routes {
         .merge(audit::routes())
         .merge(configuration::routes())
         .merge(backups::routes())
+        .merge(transfers::routes())
 }

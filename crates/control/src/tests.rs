@@ -196,6 +196,7 @@ impl Rig {
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
             backups: None,
+            transfers: None,
             clock: time,
             rng,
         };

@@ -126,6 +126,7 @@ impl App {
             webhooks: Arc::clone(&webhooks),
             configuration: Some(Arc::clone(&running) as _),
             backups: Some(Arc::clone(&backups)),
+            transfers: Some(backup::transfer::Transfers::new(Arc::clone(&log))),
             clock: Arc::clone(&world.clock),
             rng: Arc::clone(&world.rng),
         };

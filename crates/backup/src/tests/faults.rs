@@ -41,7 +41,8 @@ async fn broken_files_are_refused_by_name_and_nothing_is_written() {
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 4;
         let longer = [&whole[..], b"x"].concat();
-        for (how, bytes) in [("cut", &whole[..whole.len() - 1]), ("flipped", &flipped), ("longer", &longer)]
+        for (how, bytes) in
+            [("cut", &whole[..whole.len() - 1]), ("flipped", &flipped), ("longer", &longer)]
         {
             std::fs::write(&path, bytes).expect("written");
             let name = format!("{number}-{how}");
@@ -132,7 +133,7 @@ async fn simulated() -> Simulated {
     let world = world(&clock, disk.clone(), 3);
     let (log, _) = EmbeddedLog::open(world, options(data), bed.specs.clone()).expect("opens");
     for number in 0..6 {
-        let large = record(&format!("{number} {}", "y".repeat(300_000)));
+        let large = record(&format!("{number} {}", "y".repeat(200_000)));
         log.append(bed.topic(1), 0, vec![large]).await.expect("stored");
     }
     let source = Source { log, disk, extents_dir: options(data).store.dir, ..bed.source() };
@@ -149,7 +150,7 @@ fn place(disk: &Arc<SimDisk>) -> Repository {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_place_fails_the_backup_and_the_log_goes_on() {
     let rig = simulated().await;
-    rig.place.set_capacity(1 << 20);
+    rig.place.set_capacity(500 << 10);
     let Simulated { place: disk, source, bed, .. } = rig;
     let (source, failed, left) = blocking(move || {
         let made = create(&source, &place(&disk), Wanted::Full, &Progress::new(None));

@@ -101,7 +101,12 @@ fn sealed(plain: &[u8], pieces: usize) -> Vec<u8> {
     out
 }
 
-fn opened(sealed: &[u8], pieces: usize, key: &BackupKey, name: &str) -> Result<Vec<u8>, BackupError> {
+fn opened(
+    sealed: &[u8],
+    pieces: usize,
+    key: &BackupKey,
+    name: &str,
+) -> Result<Vec<u8>, BackupError> {
     let mut opening = Opening::new(key, "backup", name);
     let mut out = Vec::new();
     for piece in sealed.chunks(pieces.max(1)) {

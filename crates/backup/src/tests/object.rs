@@ -33,8 +33,12 @@ async fn bucket(
 ) -> Response {
     if query.contains_key("delete") {
         let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-        keys.for_each(|key| drop(bucket.lock().objects.remove(key)));
-        return "<DeleteResult></DeleteResult>".into_response();
+        let delete = |key: &str| {
+            bucket.lock().objects.remove(key);
+            format!("<Deleted><Key>{key}</Key></Deleted>")
+        };
+        let deleted: String = keys.map(delete).collect();
+        return format!("<DeleteResult>{deleted}</DeleteResult>").into_response();
     }
     let prefix = query.get("prefix").cloned().unwrap_or_default();
     let entry = |(key, bytes): (&String, &Vec<u8>)| {
@@ -185,7 +189,10 @@ async fn large_files_go_in_parts_and_unfinished_ones_never_were() {
         let mut whole = target.begin("whole").expect("begun");
         bytes.chunks(300_000).for_each(|piece| whole.write(piece).expect("written"));
         whole.finish().expect("finished");
-        assert_eq!(target.read("whole", 9_000_001, 777).expect("read"), bytes[9_000_001..9_000_778]);
+        assert_eq!(
+            target.read("whole", 9_000_001, 777).expect("read"),
+            bytes[9_000_001..9_000_778]
+        );
         assert_eq!(target.read("whole", bytes.len() as u64, 5).expect("read"), Vec::<u8>::new());
         let mut half = target.begin("half").expect("begun");
         half.write(&bytes).expect("written");

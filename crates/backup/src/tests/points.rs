@@ -7,7 +7,12 @@ use eventlog::Engine;
 use proptest::prelude::*;
 use std::time::Duration;
 
-async fn texts(log: &eventlog::EmbeddedLog, bed: &Bed, topic: usize, partition: u32) -> Vec<String> {
+async fn texts(
+    log: &eventlog::EmbeddedLog,
+    bed: &Bed,
+    topic: usize,
+    partition: u32,
+) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = 0;
     loop {
@@ -64,14 +69,10 @@ async fn an_offset_cuts_its_partition_also_within_a_batch() {
     bed.append(0, 0, &["p", "q", "r", "s"]).await;
     let end = bed.append(0, 0, &["after"]).await;
     bed.backup(Wanted::Full).await.expect("made");
-    let point = |end| {
-        Point::Places(vec![Place { topic: "orders".into(), partition: 0, end }])
-    };
+    let point = |end| Point::Places(vec![Place { topic: "orders".into(), partition: 0, end }]);
     for (name, wanted) in [("within", end - 2), ("between", end), ("start", 0), ("early", 5)] {
         let restored = bed.restore(name, point(wanted)).await.expect("restored");
-        let ends = |topic, partition| {
-            ((topic, partition) == (bed.topic(0), 0)).then_some(wanted)
-        };
+        let ends = |topic, partition| ((topic, partition) == (bed.topic(0), 0)).then_some(wanted);
         let source = contents(&bed.log, &bed.specs, &ends).await.expect("read");
         assert_eq!(restored.contents(&bed).await, source, "{name}");
         let next = restored.log.append(bed.topic(0), 0, vec![record("new")]).await;

@@ -10,10 +10,11 @@ use crate::LogError;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stdx::Disk;
 use storage::{ExtentCut, Pin, StreamId};
-use types::{Offset, TimestampMs};
+use types::{Offset, TimestampMs, TopicId};
 
 /// How long a cut waits for records that are acknowledged before they are stored.
 const STORED_TIME_MAX: Duration = Duration::from_secs(10);
@@ -69,6 +70,32 @@ impl EmbeddedLog {
         marks.sort_unstable_by_key(|mark| mark.stream);
         let extents = pin.cut();
         Ok(LogCut { at, marks, extents, pin })
+    }
+}
+
+impl EmbeddedLog {
+    /// The partition's next record gets this offset: for records that come back with the offsets
+    /// they had. `Busy` while appends are under way, or when records lie there already.
+    pub fn go_on_at(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        let partition = self.core.topics.partition(topic, partition)?;
+        let mut state = partition.state.lock();
+        if let Some(gone) = &state.gone {
+            return Err(gone.clone());
+        }
+        let is_still = state.drafts.is_empty() && state.waiting_batches == 0;
+        if !is_still || state.unstored_records > 0 || offset < state.next {
+            return Err(LogError::Busy);
+        }
+        state.floor = offset;
+        state.next = offset;
+        drop(state);
+        self.core.must_checkpoint.store(true, Ordering::Release);
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::key;
 use crate::app::World;
+use crate::config::{self, Config};
 use backup::manifest::{File, Kind, Manifest};
 use backup::restore::{self, GAP, LogTarget, Order, Point};
 use backup::target::{self, Address, S3};
@@ -12,7 +13,7 @@ use cli::target::Target;
 use eventlog::TopicSpec;
 use identity::Secrets;
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stdx::Disk;
@@ -65,6 +66,13 @@ pub struct Restore {
     /// Where to: a directory that is empty or not there yet.
     #[arg(long)]
     data_dir: PathBuf,
+    /// The `keys` directory of the installation, or one that `keys-at-rest import` made: without it
+    /// sealed records cannot be read. Copied into the data directory.
+    #[arg(long)]
+    keys: Option<PathBuf>,
+    /// The configuration that the server will run with, for where its root key comes from.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// The backup's id; the newest one when absent, or the one that the time asks for.
     #[arg(long)]
     backup: Option<String>,
@@ -185,6 +193,15 @@ fn verify(at: &At, backup: Option<String>, runtime: &Runtime) -> Result<(), Back
 }
 
 impl Restore {
+    fn settings(&self) -> Result<Config, BackupError> {
+        let source = config::Source::with_environment(self.config.clone());
+        let mut settings = config::load(&source).map_err(|error| {
+            BackupError::refused(error.to_string(), "name the server's configuration with --config")
+        })?;
+        settings.data_dir = self.data_dir.clone();
+        Ok(settings)
+    }
+
     fn point(&self) -> Result<Point, BackupError> {
         if let Some(text) = &self.to_time {
             let parsed: Result<jiff::Timestamp, _> = text.parse();
@@ -211,6 +228,9 @@ impl Restore {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         restore::mark_unfinished(&*disk, &order.data_dir)?;
         copy_secret(&self.at.secret_key, &order.data_dir.join("secret.key"))?;
+        if let Some(keys) = &self.keys {
+            copy_keys(keys, &order.data_dir.join("keys"))?;
+        }
         eprintln!("writing metadata");
         let database = match &self.database_url {
             Some(url) => tenancy::Options::new(url),
@@ -219,7 +239,7 @@ impl Restore {
         restore::metadata(&repository, &manifest, &database, runtime.handle())?;
         eprintln!("writing the log");
         let topics = runtime.block_on(topics(&database))?;
-        let into = log_target(&order.data_dir, runtime);
+        let into = log_target(&self.settings()?, runtime)?;
         let restored = restore::log(&repository, &manifest, &order, &into, &topics)?;
         restore::mark_finished(&*disk, &order.data_dir)?;
         println!(
@@ -248,6 +268,23 @@ fn copy_secret(from: &Path, to: &Path) -> Result<(), BackupError> {
     file.sync_all().map_err(failed)
 }
 
+/// Every file of the directory, for the owner only.
+fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |place: &Path| {
+        let place = place.display().to_string();
+        move |error: std::io::Error| BackupError::Io { place, message: error.to_string() }
+    };
+    let mut made = fs::DirBuilder::new();
+    made.mode(0o700).create(to).map_err(failed(to))?;
+    for entry in fs::read_dir(from).map_err(failed(from))? {
+        let entry = entry.map_err(failed(from))?;
+        if entry.path().is_file() {
+            copy_secret(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    fs::File::open(to).and_then(|dir| dir.sync_all()).map_err(failed(to))
+}
+
 /// All topics of a metadata database, with their names.
 pub async fn topics(database: &tenancy::Options) -> Result<Vec<(TopicSpec, String)>, BackupError> {
     let World { clock, rng } = World::system();
@@ -262,11 +299,12 @@ pub async fn topics(database: &tenancy::Options) -> Result<Vec<(TopicSpec, Strin
     Ok(topics.into_iter().map(spec).collect())
 }
 
-pub fn log_target(data_dir: &Path, runtime: &Runtime) -> LogTarget {
+/// The log of a data directory, to be written by a restore or read by a command.
+pub fn log_target(settings: &Config, runtime: &Runtime) -> Result<LogTarget, BackupError> {
     let World { clock, rng } = World::system();
-    let mut options = eventlog::Options::new(data_dir.join("log"));
+    let mut options = eventlog::Options::new(settings.data_dir.join("log"));
     // Only what is appended here goes to extents of this size.
     options.store.extent_bytes = 16 << 20;
     let world = storage::World { disk: Arc::new(SystemDisk), clock, rng, keys: None };
-    LogTarget { world, options, runtime: runtime.handle().clone() }
+    Ok(LogTarget { world, options, runtime: runtime.handle().clone() })
 }

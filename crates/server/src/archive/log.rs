@@ -202,7 +202,7 @@ fn print_hashes(at: &Where, to_offset: &[String]) -> Result<(), String> {
     };
     let named = runtime.block_on(topics(&database)).map_err(text)?;
     let specs: Vec<_> = named.iter().map(|(spec, _)| spec.clone()).collect();
-    let into = log_target(&config.data_dir, &runtime);
+    let into = log_target(&config, &runtime).map_err(text)?;
     let mut options = into.options;
     options.maintain_interval = None;
     let opened = eventlog::EmbeddedLog::open(into.world, options, specs.clone());

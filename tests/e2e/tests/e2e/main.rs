@@ -2,6 +2,7 @@
 //! and see it as its users do. They must not reach into the engine: what cannot be seen from
 //! outside is tested where it lies.
 
+mod backups;
 mod contract;
 mod data_folder;
 mod development;
