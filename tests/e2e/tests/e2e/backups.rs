@@ -209,6 +209,45 @@ async fn a_server_killed_during_a_backup_goes_on_and_so_do_its_backups() {
     assert_eq!(place.hashes("whole", &[]), source);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_topic_comes_back_equal_in_both_formats() {
+    let place = Place::new(&json!({}));
+    let mut server = place.home.start();
+    let admin = server.admin();
+    let (room, key) = admin.furnished().await;
+    admin.topic(&room, TOPIC, 2).await;
+    publish(&server.url, &key.secret, 0, 300).await;
+    let transfer = |direction: &str, topic: &str, file: &str, more: &[&str]| {
+        let way = if direction == "export" { "--to" } else { "--from" };
+        let file = place.text(file);
+        let mut arguments = vec!["topics", direction, &room.tenant, &room.project, topic, way, &file];
+        arguments.extend(more);
+        place.run(Some(&server), &arguments)
+    };
+    for format in ["ndjson", "batches"] {
+        let (copy, file) = (format!("{TOPIC}-{format}"), format!("file.{format}"));
+        admin.topic(&room, &copy, 2).await;
+        let kind = ["--format", format];
+        assert!(good(&transfer("export", TOPIC, &file, &kind)).contains("300 records"));
+        let keep = [&kind[..], &["--keep-offsets"]].concat();
+        good(&transfer("import", &copy, &file, &keep));
+        let again = refused(&transfer("import", &copy, &file, &keep));
+        assert!(again.contains("holds records"), "{again}");
+        std::fs::write(place.path("broken"), "{}\n").expect("written");
+        refused(&transfer("import", &copy, "broken", &kind));
+    }
+    server.stop();
+    let mut hashes: Vec<String> = place
+        .hashes("data", &[])
+        .iter()
+        .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect();
+    assert_eq!(hashes.len(), 6);
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 2, "three topics, two partitions, equal records");
+}
+
 fn count(dir: &Path) -> usize {
     std::fs::read_dir(dir).map_or(0, Iterator::count)
 }
