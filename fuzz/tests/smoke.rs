@@ -6,6 +6,8 @@ mod smoke {
 
     mod backups;
     mod batches;
+    mod canary;
+    mod checkpoints;
     mod cursors;
     mod frames;
     mod http_json;

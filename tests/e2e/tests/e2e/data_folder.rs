@@ -4,44 +4,18 @@
 use crate::stand::admin::Key;
 use crate::stand::got::{Got, Sent};
 use crate::stand::server::{Home, Server, ended};
+use crate::stand::small_disk::{Kind, SmallDisk};
 use crate::stand::sse::Stream;
 use crate::stand::ws::Client;
 use crate::stand::{LOOK_EVERY, within};
 use reqwest::{Client as Http, StatusCode};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 /// What the small disk holds.
 const DISK_MIB: u64 = 64;
 const FREE_MIB_MIN: u64 = 8;
-
-/// A small file system of its own, taken away when dropped.
-struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    /// `None` where mounting is not allowed.
-    fn mount(under: &Path) -> Option<SmallDisk> {
-        let folder = under.join("disk");
-        std::fs::create_dir(&folder).expect("a folder to mount on");
-        let size = format!("size={DISK_MIB}m");
-        let outcome = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "mainstem-e2e"])
-            .arg(&folder)
-            .status();
-        outcome.is_ok_and(|status| status.success()).then_some(SmallDisk { folder })
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, because a failed test may still have files open on it.
-        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
-    }
-}
 
 /// A disk that can be filled: a small one of its own, else a shared one in memory with a bound
 /// near what is free now.
@@ -63,7 +37,7 @@ fn free_mib(path: &Path) -> u64 {
 impl Disk {
     fn new() -> Disk {
         let folder = TempDir::with_prefix("mainstem-e2e-disk-").expect("a temporary directory");
-        if let Some(mounted) = SmallDisk::mount(folder.path()) {
+        if let Some(mounted) = SmallDisk::mount(folder.path(), Kind::Tmpfs, DISK_MIB) {
             return Disk {
                 data: mounted.folder.join("data"),
                 ballast: mounted.folder.join("ballast"),

@@ -7,6 +7,7 @@ mod contract;
 mod data_folder;
 mod development;
 mod figures;
+mod full_disk;
 mod hostile_http;
 mod hostile_ws;
 mod kill9;

@@ -6,7 +6,10 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
-pub const TOPIC: &str = "ledger";
+/// Acknowledged after the flush.
+pub const DURABLE: &str = "ledger";
+/// Acknowledged at once: a kill may lose the newest.
+pub const RELAXED: &str = "relaxed";
 /// Keys of a publisher of its own, and keys that all share.
 const KEYS: u64 = 7;
 const RECORDS_PER_CALL_MAX: u64 = 12;
@@ -34,14 +37,15 @@ pub struct Acked {
 /// Counts its records without a break over all rounds.
 pub struct Publisher {
     id: u64,
+    pub topic: &'static str,
     transport: Transport,
     next: u64,
     pub acked: Vec<Acked>,
 }
 
 impl Publisher {
-    pub fn new(id: u64, transport: Transport) -> Publisher {
-        Publisher { id, transport, next: 0, acked: Vec::new() }
+    pub fn new(id: u64, topic: &'static str, transport: Transport) -> Publisher {
+        Publisher { id, topic, transport, next: 0, acked: Vec::new() }
     }
 
     /// Publishes until the connection breaks.
@@ -62,7 +66,7 @@ impl Publisher {
                 _ => format!("own/{}/{}", self.id, sequence % KEYS),
             };
             let data = json!({ "publisher": self.id, "sequence": sequence });
-            json!({ "topic": TOPIC, "key": key, "data": data })
+            json!({ "topic": self.topic, "key": key, "data": data })
         };
         let records = (first..first + count).map(record).collect();
         self.next += count;

@@ -9,6 +9,7 @@ pub mod got;
 pub mod raw;
 pub mod server;
 pub mod shared;
+pub mod small_disk;
 pub mod sse;
 pub mod token;
 pub mod ws;
