@@ -45,7 +45,7 @@ pub struct Core {
     /// One rewrite at a time, and what it remembers.
     pub collecting: Mutex<Planner>,
     pub figures: Figures,
-    /// Epoch of the keys when memory was last looked through.
+    /// Epoch of the keys when the topics were last looked through; at first none.
     pub keys_seen: AtomicU64,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
@@ -60,7 +60,6 @@ pub struct Core {
 
 impl Core {
     pub fn new(world: World, options: Options, store: Arc<Store>, blocking: Blocking) -> Core {
-        let keys_seen = world.keys.as_ref().map_or(0, |keys| keys.epoch());
         Core {
             intake: Intake::new(options.pending_bytes_max),
             tail: Tail::new(options.tail_bytes_max),
@@ -78,7 +77,7 @@ impl Core {
             is_closed: AtomicBool::new(false),
             collecting: Mutex::default(),
             figures: Figures::default(),
-            keys_seen: AtomicU64::new(keys_seen),
+            keys_seen: AtomicU64::new(u64::MAX),
             maintaining: Mutex::new(()),
             checkpointing: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),

@@ -5,7 +5,7 @@
 use super::draft::key_hash;
 
 /// How a tenant's keys are hashed.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyHasher {
     #[default]
     Plain,

@@ -98,6 +98,13 @@ impl Core {
         drop(self.store.take_sealed());
         let topics = self.topics.all();
         for topic in &topics {
+            if topic.shared.lock.is_shredded() {
+                // Nobody can read it again: it is only in the way.
+                for partition in &topic.partitions {
+                    self.trim(partition, Bound::All);
+                }
+                continue;
+            }
             self.enforce_age(topic);
             self.enforce_amounts(&topic.partitions, topic.shared.retention());
         }

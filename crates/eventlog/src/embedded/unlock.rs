@@ -9,7 +9,7 @@ use super::topic::{Shared, Topic};
 use crate::LogError;
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering;
-use storage::{DataKeys, KeyError};
+use storage::{DataKeys, ExtentRef, KeyError};
 use types::TenantId;
 
 /// What was learned of a tenant's keys, and in which epoch of theirs.
@@ -31,6 +31,18 @@ impl TenantLock {
         let answer = answer.map(KeyHasher::Keyed).map_err(LogError::from);
         *self.0.lock() = is_lasting.then(|| (epoch, answer.clone()));
         answer
+    }
+}
+
+impl TenantLock {
+    /// Somebody has asked before, so that asking again makes no key.
+    fn is_known(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    /// The last answer was that the tenant was shredded, which is final.
+    pub fn is_shredded(&self) -> bool {
+        matches!(&*self.0.lock(), Some((_, Err(LogError::Shredded))))
     }
 }
 
@@ -61,13 +73,26 @@ impl Core {
         }
         self.store.forget_keys();
         for topic in self.topics.all() {
-            if let Err(LogError::Shredded) = self.unlock(&topic.shared) {
+            let is_asked = topic.shared.lock.is_known() || self.holds_sealed(&topic);
+            if is_asked && self.unlock(&topic.shared) == Err(LogError::Shredded) {
                 self.forget_records(&topic);
             }
         }
     }
 
-    /// Drops recent batches and listings of a topic that nobody may read any more.
+    /// Whether anything the topic has stored is under its tenant's keys: then there are some.
+    fn holds_sealed(&self, topic: &Topic) -> bool {
+        topic.partitions.iter().any(|partition| {
+            let newest = partition.state.lock().spans.back().copied();
+            newest.is_some_and(|span| {
+                let (id, generation) = (span.extent, span.generation);
+                self.store.is_sealed(ExtentRef { id, generation })
+            })
+        })
+    }
+
+    /// Drops recent batches and listings of a topic that nobody may read any more. Its space on the
+    /// device is given back by the next maintenance.
     fn forget_records(&self, topic: &Topic) {
         self.directory.forget(topic.shared.id);
         for partition in &topic.partitions {

@@ -147,6 +147,9 @@ async fn a_shredded_tenant_is_refused_at_once_also_from_memory() {
     assert!(log.health().tail_bytes < before, "its recent batches are not kept");
     let log = bed.crash(log);
     assert_eq!(read_all(&log, TOPIC, 0, 0).await, Err(LogError::Shredded));
+    assert!(log.stored_bytes(TOPIC) > 0);
+    log.maintain();
+    assert_eq!(log.stored_bytes(TOPIC), 0, "its space is not kept either");
     let others = read_all(&log, OTHER, 0, 0).await.expect("reads");
     assert_eq!(others.len(), 2);
 }
