@@ -123,6 +123,7 @@ pub enum Topics {
     },
 }
 
+/// An argument that is a JSON object.
 pub(crate) fn object(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => Ok(Value::Object(fields)),

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod backup;
 pub mod bench;
+pub mod consumers;
 mod events;
 pub mod follow;
 pub mod publish;

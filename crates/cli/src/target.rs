@@ -89,8 +89,12 @@ impl Api {
 
     /// Sends and reads the JSON answer; a refusal becomes its message.
     pub async fn call(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        self.call_waiting(request.timeout(REQUEST_TIME_MAX)).await
+    }
+
+    /// For requests that say themselves how long they may take.
+    pub async fn call_waiting(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
         let answer = request
-            .timeout(REQUEST_TIME_MAX)
             .send()
             .await
             .map_err(|error| format!("{} does not answer: {error}", self.url))?;

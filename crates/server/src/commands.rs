@@ -53,6 +53,12 @@ enum Command {
     /// Looks at, checks and mends a log that no server has open.
     #[command(subcommand)]
     Log(archive::LogCommand),
+    /// Durable consumers of a topic.
+    #[command(subcommand)]
+    Consumers(cli::consumers::Consumers),
+    /// Records that a durable consumer gave up.
+    #[command(subcommand)]
+    DeadLetters(cli::consumers::DeadLetters),
     /// Prints reference pages.
     #[command(subcommand)]
     Reference(Reference),
@@ -99,6 +105,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
+        Command::Consumers(command) => client(command.run(&target)),
+        Command::DeadLetters(command) => client(command.run(&target)),
         Command::Reference(reference) => reference.print(),
         Command::Version => {
             println!("mainstem {}", env!("CARGO_PKG_VERSION"));

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 
 /// A revocation made by another node ends its connections within a second.
 const REVIEW_EVERY: Duration = Duration::from_millis(400);
+/// Leases of durable consumers end also while nobody fetches.
+const CONSUMERS_EVERY: Duration = Duration::from_millis(250);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 /// How soon a changed limit of a project is in force in the log.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
@@ -33,11 +35,13 @@ impl Rounds {
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
+        let consumers = tokio::spawn(sweep_consumers(Arc::clone(&node), stopped.clone()));
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
         let webhooks = tokio::spawn(webhooks.run(stopped));
-        Rounds { stop, tasks: vec![review, usage, retention, fold, outbox, webhooks] }
+        let tasks = vec![review, usage, retention, consumers, fold, outbox, webhooks];
+        Rounds { stop, tasks }
     }
 
     /// Lets the round under way finish.
@@ -62,6 +66,12 @@ async fn next(every: Duration, stopped: &mut watch::Receiver<()>) -> bool {
 async fn review(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
     while next(REVIEW_EVERY, &mut stopped).await {
         node.review().await;
+    }
+}
+
+async fn sweep_consumers(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while next(CONSUMERS_EVERY, &mut stopped).await {
+        node.sweep_consumers().await;
     }
 }
 

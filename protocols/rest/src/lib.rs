@@ -38,6 +38,16 @@ const CLAIMS: &[(Method, &str)] = &[
     (Method::Post, "/v1/topics/{topic}/schemas"),
     (Method::Get, "/v1/topics/{topic}/schemas/{version}"),
     (Method::Post, "/v1/topics/{topic}/schemas/check"),
+    (Method::Get, "/v1/topics/{topic}/consumers"),
+    (Method::Put, "/v1/topics/{topic}/consumers/{consumer}"),
+    (Method::Get, "/v1/topics/{topic}/consumers/{consumer}"),
+    (Method::Delete, "/v1/topics/{topic}/consumers/{consumer}"),
+    (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/fetch"),
+    (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/settle"),
+    (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/reset"),
+    (Method::Get, "/v1/topics/{topic}/consumers/{consumer}/dead-letters"),
+    (Method::Delete, "/v1/topics/{topic}/consumers/{consumer}/dead-letters"),
+    (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/dead-letters/replay"),
 ];
 
 /// What the routes share beside the hub.
@@ -73,7 +83,8 @@ fn mount_with(config: Config, clock: Arc<dyn Clock>, at: &mut Mounts) -> Result<
         .routes(routes!(verbs::keys::list_keys))
         .routes(routes!(verbs::schemas::list_schemas, verbs::schemas::post_schema))
         .routes(routes!(verbs::schemas::get_schema))
-        .routes(routes!(verbs::schemas::check_schema));
+        .routes(routes!(verbs::schemas::check_schema))
+        .merge(verbs::consumers::routes());
     let (routes, openapi) = router.split_for_parts();
     let openapi = serde_json::to_value(openapi).map_err(|error| Refusal::internal(&error))?;
     at.http(Rest::NAME, CLAIMS, routes.layer(Extension(shared)), openapi)

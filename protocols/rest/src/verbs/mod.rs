@@ -1,5 +1,6 @@
 //! One file per group of routes: read the request, call the hub once, write the answer.
 
+pub mod consumers;
 pub mod keys;
 pub mod publish;
 pub mod raw;

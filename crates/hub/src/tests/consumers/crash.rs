@@ -189,7 +189,7 @@ proptest! {
 
     #[test]
     fn no_power_failure_loses_repeats_or_reorders(
-        steps in prop::collection::vec(step(), 1..25),
+        steps in prop::collection::vec(step(), 1..16),
         is_ordered in any::<bool>(),
     ) {
         let mut scene = Scene::new(is_ordered);
