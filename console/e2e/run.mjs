@@ -243,6 +243,47 @@ await check('a lost connection heals without gap or repetition', async () => {
   await tab.close();
 });
 
+await check('consumers: dead letters are inspected, replayed and purged by keyboard', async () => {
+  await makeDeadLetters();
+  await page.goto(`${base}/topics/${topic}/consumers`);
+  const opener = page.getByRole('button', { name: /^Dead letters of mail: 3/ });
+  await opener.waitFor();
+  await opener.focus();
+  await press('Enter');
+  await page.getByRole('heading', { level: 2, name: 'Dead letters of mail' }).waitFor();
+  await page.getByText('the mail server is down').first().waitFor();
+  await audit('consumers');
+  await page.getByRole('button', { name: /^Inspect/ }).first().focus();
+  await press('Enter');
+  await page.getByRole('heading', { name: /^Dead letter 0:/ }).waitFor();
+  await audit('dead-letter');
+  await page.getByRole('button', { name: 'Replay to the topic' }).focus();
+  await press('Enter');
+  await page.getByRole('button', { name: /^Dead letters of mail: 2/ }).waitFor();
+  await page.getByRole('button', { name: 'Purge 2 letters' }).focus();
+  await press('Enter');
+  await page.getByRole('button', { name: 'Purge', exact: true }).focus();
+  await press('Enter');
+  await page.getByText('Nothing failed for good.').waitFor();
+  await page.getByRole('button', { name: /^Dead letters of mail: 0/ }).waitFor();
+});
+
+/** Three records that a consumer gives up; the mock server has them by itself. */
+async function makeDeadLetters() {
+  if (mock) return;
+  const ask = async (method, path, body) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+    const answer = await fetch(`${base}/v1/topics/${topic}/consumers/mail${path}`, { method, headers, body: JSON.stringify(body) });
+    must(answer.ok, `${method} ${path} answered ${answer.status}`);
+    return answer.json();
+  };
+  await ask('PUT', '', { start: 'latest' });
+  await publish(3, 50_000);
+  const { deliveries } = await ask('POST', '/fetch', { records_max: 3, wait_ms: 5_000 });
+  const reject = ({ token }) => ({ token, action: 'reject', reason: 'the mail server is down' });
+  await ask('POST', '/settle', { settlements: deliveries.map(reject) });
+}
+
 if (mock) {
   await check('traffic is shown as it flows', async () => {
     await page.goto(`${base}/topics/orders`);
@@ -397,7 +438,7 @@ await check('a topic list, moved through by arrows, and a deletion with its name
 
 await check('a narrow screen scrolls in one direction only', async () => {
   await page.setViewportSize({ width: 390, height: 844 });
-  for (const path of ['/', '/topics', '/topics/flights', '/connections', '/demo', '/docs/api']) {
+  for (const path of ['/', '/topics', '/topics/flights', '/topics/flights/consumers', '/connections', '/demo', '/docs/api']) {
     await page.goto(base + path);
     await page.locator('main h1').waitFor();
     await page.waitForTimeout(250);

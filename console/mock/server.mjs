@@ -10,6 +10,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { startTraffic } from './traffic.mjs';
+import { Consumers } from './consumers.mjs';
 import { Log, Refused } from './log.mjs';
 import { openapi } from './openapi.mjs';
 import { Webhooks } from './webhooks.mjs';
@@ -33,8 +34,9 @@ export function start({ port = 8099, traffic = true } = {}) {
   const log = new Log();
   const connections = new Map();
   const webhooks = new Webhooks();
+  const consumers = new Consumers(log);
   const server = createServer((request, response) => {
-    answer(log, connections, webhooks, request, response).catch((error) => sendError(response, error));
+    answer({ log, connections, webhooks, consumers }, request, response).catch((error) => sendError(response, error));
   });
   const sockets = new WebSocketServer({
     server,
@@ -56,17 +58,20 @@ export function start({ port = 8099, traffic = true } = {}) {
   });
 }
 
-async function answer(log, connections, webhooks, request, response) {
+async function answer({ log, connections, webhooks, consumers }, request, response) {
   const url = new URL(request.url, 'http://mock');
   if (url.pathname === '/openapi.json') return sendJson(response, 200, openapi);
   if (!url.pathname.startsWith('/v1/')) return sendFile(url.pathname, response);
   if (request.headers.authorization !== `Bearer ${KEY}`) {
     throw new Refused(401, 'INVALID_API_KEY', 'The API key is malformed or unknown.');
   }
-  const [, , resource, name, part, sub] = url.pathname.split('/').map(decodeURIComponent);
+  const [, , resource, name, part, ...rest] = url.pathname.split('/').map(decodeURIComponent);
   const body = await readBody(request);
+  if (resource === 'topics' && part === 'consumers') {
+    return sendJson(response, 200, consumers.answer(request.method, name, rest, JSON.parse(body || '{}')));
+  }
   if (resource === 'webhooks') {
-    const [status, answer] = webhooks.answer(request.method, name, part, sub, JSON.parse(body || '{}'));
+    const [status, answer] = webhooks.answer(request.method, name, part, rest[0], JSON.parse(body || '{}'));
     return sendJson(response, status, answer);
   }
   const route = `${request.method} ${resource}${name ? '/:' : ''}${part ? `/${part}` : ''}`;

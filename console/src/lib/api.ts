@@ -1,6 +1,7 @@
 // The tenant's HTTP API as the console needs it: one function per call, one error type. The key
 // travels in the Authorization header only, never in an address.
 
+import type { ConsumerView, DeadLetterPage, LetterPlace, ReplayTarget } from './consumers';
 import type {
   Cleanup,
   Compatibility,
@@ -127,6 +128,29 @@ export class Api {
     return (await this.call('POST', '/v1/events', record)) as PublishedView;
   }
 
+  /** As many as one topic can have. */
+  async consumers(topic: string): Promise<ConsumerView[]> {
+    const path = `/v1/topics/${encodeURIComponent(topic)}/consumers?limit=${PAGE_ITEMS}`;
+    return (await this.call('GET', path)).consumers as ConsumerView[];
+  }
+
+  /** The oldest. */
+  async deadLetters(topic: string, consumer: string): Promise<DeadLetterPage> {
+    return (await this.call('GET', `${lettersPath(topic, consumer)}?limit=100`)) as DeadLetterPage;
+  }
+
+  /** Answers how many. */
+  async replay(topic: string, consumer: string, letters: LetterPlace[], to: ReplayTarget): Promise<number> {
+    const body = { to, letters: letters.map(placeOf) };
+    return Number((await this.call('POST', `${lettersPath(topic, consumer)}/replay`, body)).replayed);
+  }
+
+  /** Answers how many. */
+  async purge(topic: string, consumer: string, letters: LetterPlace[]): Promise<number> {
+    const body = { letters: letters.map(placeOf) };
+    return Number((await this.call('DELETE', lettersPath(topic, consumer), body)).purged);
+  }
+
   /** `undefined` when this server lists no connections. */
   async connections(): Promise<ConnectionView[] | undefined> {
     const answer = await this.optional('/v1/connections');
@@ -226,6 +250,12 @@ export class Api {
 function webhookPath(id: string): string {
   return `/v1/webhooks/${encodeURIComponent(id)}`;
 }
+
+function lettersPath(topic: string, consumer: string): string {
+  return `/v1/topics/${encodeURIComponent(topic)}/consumers/${encodeURIComponent(consumer)}/dead-letters`;
+}
+
+const placeOf = ({ partition, offset }: LetterPlace): LetterPlace => ({ partition, offset });
 
 function parse(text: string): any {
   try {

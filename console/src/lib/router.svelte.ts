@@ -6,6 +6,7 @@ export type Page =
   | { name: 'overview' }
   | { name: 'topics' }
   | { name: 'topic'; topic: string }
+  | { name: 'consumers'; topic: string }
   | { name: 'connections' }
   | { name: 'webhooks' }
   | { name: 'webhook'; webhook: string }
@@ -15,11 +16,14 @@ export type Page =
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');
-  const [first, second] = parts;
+  const [first, second, third] = parts;
   if (first === undefined) return { name: 'overview' };
   if (first === 'topics' && parts.length === 1) return { name: 'topics' };
   if (first === 'topics' && second !== undefined && parts.length === 2) {
     return { name: 'topic', topic: safeDecode(second) };
+  }
+  if (first === 'topics' && second !== undefined && third === 'consumers' && parts.length === 3) {
+    return { name: 'consumers', topic: safeDecode(second) };
   }
   if (first === 'connections' && parts.length === 1) return { name: 'connections' };
   if (first === 'webhooks' && parts.length === 1) return { name: 'webhooks' };

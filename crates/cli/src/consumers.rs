@@ -232,19 +232,27 @@ impl Work<'_> {
         if letters.is_empty() {
             body["limit"] = json!(LETTERS_PER_CALL);
         } else {
-            let place = |&(partition, offset): &(u32, u64)| json!({"partition": partition, "offset": offset});
-            body["letters"] = letters.iter().map(place).collect();
+            let place = |(partition, offset)| json!({"partition": partition, "offset": offset});
+            body["letters"] = letters.iter().copied().map(place).collect();
         }
+        let mut outcome = Ok(());
         for _ in 0..CALLS_MAX {
-            let answer =
-                call(self.api, self.method.clone(), &self.path, Some(body.clone())).await?;
-            let count = answer[self.count].as_u64().unwrap_or_default();
-            total += count;
-            if count < LETTERS_PER_CALL || !letters.is_empty() {
-                break;
+            let asked = call(self.api, self.method.clone(), &self.path, Some(body.clone())).await;
+            match asked.map(|answer| answer[self.count].as_u64().unwrap_or_default()) {
+                Ok(count) => {
+                    total += count;
+                    if count == 0 || !letters.is_empty() {
+                        break;
+                    }
+                }
+                // What went well before is told all the same.
+                Err(refusal) => {
+                    outcome = Err(refusal);
+                    break;
+                }
             }
         }
         println!("{} {total}", self.count);
-        Ok(())
+        outcome
     }
 }

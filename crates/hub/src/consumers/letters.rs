@@ -20,6 +20,10 @@ use types::{Access, Partition, Position, Positions, Record, Scope};
 
 /// Records of the dead-letter topic that one listing looks through at most; its cursor goes on.
 const SEARCH_RECORDS_MAX: usize = 20_000;
+/// Bytes of the letters that one call lists, replays or purges at most, give or take an answer.
+const LETTER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Letters named one by one that are read at once.
+const READ_LETTERS: usize = 16;
 
 /// A letter found, and where.
 struct Opened {
@@ -96,18 +100,21 @@ impl Node {
             positions.advance(Position { topic: dead.id, partition, next });
         }
         let mut letters = Vec::new();
-        let mut searched = 0;
+        let (mut searched, mut bytes) = (0, 0);
         loop {
             let wanted = limit - letters.len();
             let answer = self.collect(dead, None, &mut positions, wanted).await?;
             searched += answer.records.len();
+            bytes += answer.records.iter().map(|one| one.record.size()).sum::<usize>();
             letters.extend(
                 answer
                     .records
                     .into_iter()
                     .filter_map(|delivery| open_letter(runtime, &handled, delivery)),
             );
-            let is_over = letters.len() >= limit || searched >= SEARCH_RECORDS_MAX;
+            let is_over = letters.len() >= limit
+                || searched >= SEARCH_RECORDS_MAX
+                || bytes >= LETTER_BYTES_MAX;
             if answer.is_end || is_over {
                 return Ok((letters, answer.next_cursor, answer.is_end));
             }
@@ -169,9 +176,15 @@ impl Node {
         which: Which,
         to: ReplayTo,
     ) -> Result<u64, Refusal> {
-        let Some(work) = self.select_letters(who, at, which).await? else {
+        let is_any = matches!(which, Which::Oldest(_));
+        let Some(mut work) = self.select_letters(who, at, which).await? else {
             return Ok(0);
         };
+        if is_any && to == ReplayTo::Consumer {
+            // As many as the consumer takes now; with no room at all that is said.
+            let room = work.runtime.book.lock().room();
+            work.letters.truncate(room.max(1));
+        }
         let count = work.letters.len() as u64;
         let target = match to {
             ReplayTo::Topic => "topic",
@@ -261,9 +274,20 @@ impl Node {
         };
         let given: Vec<Place> = places.iter().map(place).collect();
         let mut letters = Vec::with_capacity(given.len());
-        for (index, (_, found)) in self.read_places(dead, &given).await.into_iter().enumerate() {
-            let opened = found?.and_then(|delivery| open_letter(runtime, &handled, delivery));
-            letters.push(opened.ok_or_else(|| no_letter(index))?);
+        let mut bytes = 0;
+        for places in given.chunks(READ_LETTERS) {
+            for (_, found) in self.read_places(dead, places).await {
+                let opened = found?.and_then(|delivery| open_letter(runtime, &handled, delivery));
+                let opened = opened.ok_or_else(|| no_letter(letters.len()))?;
+                bytes += opened.delivery.record.size();
+                letters.push(opened);
+            }
+            if bytes > LETTER_BYTES_MAX {
+                let message = "the dead letters are too large for one call";
+                return Err(Refusal::new(Code::PayloadTooLarge, message)
+                    .field("letters")
+                    .hint("name fewer of them"));
+            }
         }
         letters.sort_by_key(|opened| opened.place);
         letters.dedup_by_key(|opened| opened.place);

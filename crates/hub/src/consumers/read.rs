@@ -182,6 +182,7 @@ impl Node {
             let mut book = runtime.book.lock();
             book.ledger(partition).map_or(0, |ledger| ledger.next())
         };
+        let end = self.engine.bounds(topic.id, partition).map_err(refusal_of)?.end;
         let batches = match self.engine.read(topic.id, partition, from, chunk_bytes).await {
             Ok(batches) => batches,
             Err(LogError::OffsetGone { start }) if start > from => {
@@ -197,6 +198,13 @@ impl Node {
             }
             Err(error) => return Err(refusal_of(error)),
         };
+        if batches.is_empty() && from < end {
+            // What lies before the end is no record that anybody may see.
+            if let Some(ledger) = runtime.book.lock().ledger(partition) {
+                ledger.pass(end);
+            }
+            return Ok(1);
+        }
         let mut bytes = 0;
         for batch in &batches {
             bytes += batch.bytes().len();

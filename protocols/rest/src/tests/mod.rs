@@ -1,6 +1,7 @@
 //! Tests of REST against a hub in memory, through its router and without a socket.
 
 mod conformance;
+mod consumers;
 mod events;
 mod faults;
 mod once;
