@@ -1,5 +1,5 @@
-//! What a client settles a delivery with: opaque, bound to project, consumer and delivery, not to be
-//! forged. Layout before base64url: version, the consumer's identifier, four LEB128 numbers
+//! What a client settles a delivery with: opaque, bound to project, consumer and delivery, not to
+//! be forged. Layout before base64url: version, the consumer's identifier, four LEB128 numbers
 //! (generation, partition, offset, deliveries), then the tag, as in cursors.
 
 use crate::cursor::CursorSigner;

@@ -1,5 +1,5 @@
-//! Durable consumers over the real sockets: SIGKILL while several work, and the way of a record that
-//! fails, by HTTP and from the terminal.
+//! Durable consumers over the real sockets: SIGKILL while several work, and the way of a record
+//! that fails, by HTTP and from the terminal.
 
 use crate::stand::admin::Key;
 use crate::stand::server::{Home, Server};
