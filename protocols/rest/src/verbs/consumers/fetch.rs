@@ -25,6 +25,7 @@ const RECORDS_DEFAULT: usize = 100;
 /// How much, and how long to wait for a first record. All of it is optional, and so is the body.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = ConsumerFetch)]
 pub struct FetchRequest {
     /// 1 to 1000; 100 when absent.
     records_max: Option<usize>,
@@ -36,6 +37,7 @@ pub struct FetchRequest {
 
 /// A record in the caller's hands until it is settled or the lease ends.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerDelivery)]
 pub struct DeliveryView {
     /// What it is settled with.
     pub token: String,
@@ -46,6 +48,7 @@ pub struct DeliveryView {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerFetched)]
 pub struct FetchAnswer {
     pub deliveries: Vec<DeliveryView>,
 }

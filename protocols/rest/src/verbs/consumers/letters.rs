@@ -29,6 +29,7 @@ pub struct LettersQuery {
 /// Which dead letters. All of it is optional, and so is the body.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = ConsumerPurge)]
 pub struct PurgeRequest {
     /// The oldest so many, 1 to 1000; 1000 when absent.
     limit: Option<u32>,
@@ -39,6 +40,7 @@ pub struct PurgeRequest {
 /// Which dead letters, and where to.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = ConsumerReplay)]
 pub struct ReplayRequest {
     /// `topic` (default): published anew under the original's key, for every reader of the topic.
     /// `consumer`: the original is delivered again, to this consumer only.
@@ -51,6 +53,7 @@ pub struct ReplayRequest {
 
 #[derive(Debug, Default, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConsumerReplayTarget)]
 pub enum Target {
     #[default]
     Topic,
@@ -60,6 +63,7 @@ pub enum Target {
 /// A place in the dead-letter topic, as listed.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ConsumerLetterPlace)]
 pub struct LetterPlace {
     partition: Partition,
     offset: Offset,
@@ -67,6 +71,7 @@ pub struct LetterPlace {
 
 /// A record that failed for good.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerDeadLetter)]
 pub struct DeadLetterView {
     /// Its place in the dead-letter topic.
     pub partition: Partition,
@@ -80,6 +85,7 @@ pub struct DeadLetterView {
 
 /// Where the record was published.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerOriginal)]
 pub struct OriginalView {
     pub topic: String,
     pub partition: Partition,
@@ -88,6 +94,7 @@ pub struct OriginalView {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerDeadLetterPage)]
 pub struct DeadLetterPage {
     pub dead_letters: Vec<DeadLetterView>,
     /// For the next page; `null` on the last.
@@ -95,11 +102,13 @@ pub struct DeadLetterPage {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerPurged)]
 pub struct Purged {
     pub purged: u64,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerReplayed)]
 pub struct Replayed {
     pub replayed: u64,
 }

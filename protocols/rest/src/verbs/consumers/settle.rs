@@ -19,6 +19,7 @@ use wire_http::{Caller, StrictJson, StrictQuery, write_error};
 /// Deliveries and what became of each.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ConsumerSettle)]
 pub struct SettleRequest {
     /// 1 to 1000.
     settlements: Vec<SettlementBody>,
@@ -26,6 +27,7 @@ pub struct SettleRequest {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ConsumerSettlement)]
 pub struct SettlementBody {
     /// Of the fetched delivery.
     token: String,
@@ -38,6 +40,7 @@ pub struct SettlementBody {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConsumerAction)]
 pub enum Action {
     /// Done with.
     Acknowledge,
@@ -51,6 +54,7 @@ pub enum Action {
 
 /// What became of a delivery, or why nothing did.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerOutcome)]
 pub struct OutcomeView {
     /// `acknowledged`, `retries`, `extended` or `dead`.
     pub outcome: Option<String>,
@@ -62,6 +66,7 @@ pub struct OutcomeView {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ConsumerSettled)]
 pub struct SettleAnswer {
     /// In the order of the request.
     pub outcomes: Vec<OutcomeView>,
