@@ -127,7 +127,14 @@ fn look(device: &Device, id: ExtentId) -> Result<Option<Candidate>, StoreError> 
 fn headless(extent: ExtentId) -> Damage {
     let reason = "the extent's header is not whole";
     tracing::error!(%extent, reason, "an extent is damaged and was left as it is");
-    Damage { extent, from_position: 0, to_position: u64::MAX, reason, ranges: Vec::new() }
+    Damage {
+        extent,
+        generation: 0,
+        from_position: 0,
+        to_position: u64::MAX,
+        reason,
+        ranges: Vec::new(),
+    }
 }
 
 fn reuse(device: &Device, pool: &Pool, found: &Candidate) -> Result<(), StoreError> {

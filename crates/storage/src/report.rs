@@ -22,6 +22,8 @@ pub struct Recovery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     pub extent: ExtentId,
+    /// 0 when the extent's header cannot be read.
+    pub generation: u64,
     pub from_position: u64,
     /// Whole frames inside the part were saved all the same.
     pub to_position: u64,

@@ -237,6 +237,7 @@ impl Scanner<'_, '_> {
     fn damage(&mut self, bad: &Bad, to_position: u64) {
         self.scan.damage.push(Damage {
             extent: self.target.extent,
+            generation: self.target.seal.generation,
             from_position: bad.at,
             to_position,
             reason: bad.flaw,

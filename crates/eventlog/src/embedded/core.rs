@@ -1,5 +1,6 @@
 //! What all parts of the embedded engine share.
 
+use super::checkpoint::KnownDamage;
 use super::collect::Figures;
 use super::directory::Directory;
 use super::extents::Extents;
@@ -14,7 +15,7 @@ use crate::{Observer, Options};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use storage::{Store, World};
+use storage::{ExtentRef, Store, World};
 use tokio::sync::Semaphore;
 use types::{Batch, Durability};
 
@@ -49,6 +50,10 @@ pub struct Core {
     pub keys_seen: AtomicU64,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
+    /// Damage that the last start found: what it did to partitions is in their state.
+    pub known_damage: Mutex<Vec<KnownDamage>>,
+    /// Extents of which the last start could read nothing.
+    pub unreadable: Mutex<Vec<ExtentRef>>,
     /// One checkpoint at a time.
     pub checkpointing: Mutex<()>,
     /// Something changed that only a checkpoint remembers.
@@ -79,6 +84,8 @@ impl Core {
             figures: Figures::default(),
             keys_seen: AtomicU64::new(u64::MAX),
             maintaining: Mutex::new(()),
+            known_damage: Mutex::default(),
+            unreadable: Mutex::default(),
             checkpointing: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),
             is_unmarked: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 //! retention removed stays removed.
 
 use super::append::UNSTORED_RECORDS_MAX;
-use super::checkpoint::{Checkpoint, Mark};
+use super::checkpoint::{Checkpoint, KnownDamage, Mark};
 use super::core::Core;
 use super::partition::{Partition, Span, State};
 use super::topic::Shared;
@@ -13,7 +13,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use storage::{ExtentId, Recovery, StreamId};
+use storage::{Damage, ExtentId, ExtentRef, Recovery, StreamId};
 use types::{Durability, Offset};
 
 /// Offsets left out behind what is stored when a crash may have lost records that somebody saw.
@@ -56,8 +56,13 @@ impl Found {
         for range in recovery.damaged.iter().flat_map(|damage| &damage.ranges) {
             damaged.entry(range.stream).or_default().push(range.from..range.to);
         }
-        let damaged_ages =
-            recovery.damaged.iter().map(|damage| ages.get(&damage.extent).copied()).collect();
+        for (stream, range) in &checkpoint.damaged {
+            damaged.entry(*stream).or_default().push(range.clone());
+        }
+        // What an earlier start saw of damage is in the checkpoint: a gap since then is another's.
+        let is_new = |damage: &&Damage| !checkpoint.known_damage.contains(&KnownDamage::of(damage));
+        let new = recovery.damaged.iter().filter(is_new);
+        let damaged_ages = new.map(|damage| ages.get(&damage.extent).copied()).collect();
         Found { spans, ages, damaged_ages, damaged, checkpoint }
     }
 
@@ -179,6 +184,15 @@ impl Core {
         for span in &recovery.spans {
             self.extents.know(span.extent, span.generation);
         }
+        let mut unreadable = Vec::new();
+        for damage in recovery.damaged.iter().filter(|damage| damage.generation > 0) {
+            self.extents.know(damage.extent, damage.generation);
+            if !recovery.spans.iter().any(|span| span.extent == damage.extent) {
+                unreadable.push(ExtentRef { id: damage.extent, generation: damage.generation });
+            }
+        }
+        *self.unreadable.lock() = unreadable;
+        *self.known_damage.lock() = recovery.damaged.iter().map(KnownDamage::of).collect();
         for spec in topics {
             self.topics.put(spec, |shared, stream| {
                 let mut state = found.state(self, &shared, stream);
@@ -227,6 +241,8 @@ impl Core {
             for partition in &topic.partitions {
                 let mut state = partition.state.lock();
                 let floor = state.floor.max(state.settled);
+                let ranges = state.damaged.iter().cloned();
+                checkpoint.damaged.extend(ranges.map(|range| (partition.stream, range)));
                 let has_unstored = state.unstored_records > 0;
                 let is_relaxed = has_unstored || topic.shared.durability() == Durability::Relaxed;
                 checkpoint.is_clean &= !has_unstored;
@@ -243,6 +259,7 @@ impl Core {
                 }
             }
         }
+        checkpoint.known_damage.clone_from(&*self.known_damage.lock());
         checkpoint.write(&*self.world.disk, &self.options.dir)?;
         for partition in relaxed {
             partition.state.lock().is_marked_relaxed = true;

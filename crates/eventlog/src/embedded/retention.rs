@@ -10,8 +10,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use storage::{Entry, StoreError};
+use storage::{Entry, ExtentRef, StoreError};
 use types::{Offset, Retention, TimestampMs};
+
+/// How long an extent stays of which nothing can be read: a week.
+const EVIDENCE_MS: i64 = 7 * 86_400_000;
 
 /// Why batches go. They go from the oldest on, while it says so.
 #[derive(Clone, Copy, Debug)]
@@ -345,13 +348,30 @@ impl Core {
         true
     }
 
+    /// Damaged extents of which nothing could be read, while they are young: until then somebody
+    /// may still repair what partitions miss.
+    fn evidence(&self) -> Vec<ExtentRef> {
+        let unreadable = self.unreadable.lock().clone();
+        if unreadable.is_empty() {
+            return unreadable;
+        }
+        let since = self.world.clock.now_ms().saturating_sub(EVIDENCE_MS);
+        let young = self.store.sealed().into_iter().filter(|it| it.created >= since);
+        let young = young.map(|it| it.extent).filter(|extent| unreadable.contains(extent));
+        young.collect()
+    }
+
     /// Gives back the extents nobody needs, after what they showed is written down.
     fn release(&self) {
         let unused = self.extents.unused();
         if !self.write_changed_checkpoint() {
             return;
         }
+        let evidence = self.evidence();
         for (extent, generation) in unused {
+            if evidence.contains(&ExtentRef { id: extent, generation }) {
+                continue;
+            }
             match self.store.release(extent, generation) {
                 Ok(()) | Err(StoreError::Recycled(_) | StoreError::NotFound(_)) => {
                     self.extents.forget(extent, generation);

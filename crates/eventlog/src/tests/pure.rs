@@ -1,6 +1,6 @@
 //! What needs no engine: the partitioner, the key hash on disk, the checkpoint's bytes.
 
-use crate::embedded::checkpoint::{Checkpoint, Mark};
+use crate::embedded::checkpoint::{Checkpoint, KnownDamage, Mark};
 use crate::embedded::draft::key_hash;
 use crate::{murmur2, partition_of};
 use proptest::prelude::*;
@@ -65,7 +65,15 @@ proptest! {
             let mark = Mark { start, stored, floor, is_relaxed };
             (StreamId { topic: TopicId(topic), partition }, mark)
         });
-        let checkpoint = Checkpoint { is_clean, marks: marks.collect() };
+        let marks = marks.collect::<std::collections::BTreeMap<_, _>>();
+        let damaged = marks.iter().map(|(stream, mark)| (*stream, mark.start..mark.stored)).collect();
+        let known_damage = vec![KnownDamage {
+            extent: storage::ExtentId(9),
+            generation: 1 << 40,
+            from_position: 4096,
+            to_position: u64::MAX,
+        }];
+        let checkpoint = Checkpoint { is_clean, marks, damaged, known_damage };
         let mut bytes = checkpoint.encode();
         prop_assert_eq!(Checkpoint::decode(&bytes), Some(checkpoint));
         let at = flip.index(bytes.len());

@@ -260,3 +260,35 @@ async fn many_partitions_open_again() {
         assert_eq!(log.bounds(TOPIC, partition), Ok(Bounds { start: 0, end }));
     }
 }
+
+#[tokio::test]
+async fn a_damaged_extent_goes_back_once_nothing_is_missed_any_more() {
+    let topics = vec![kept(spec(TOPIC, 1, Durability::Durable), None, Some(400_000))];
+    let mut hands = Hands::open(Bed::new().without_tail().with(topics));
+    for _ in 0..8 {
+        hands.append(TOPIC, large(40_000)).await;
+    }
+    let Hands { bed, log, driver } = hands;
+    bed.disk.crash();
+    drop((log, driver));
+    bed.disk.restart();
+    // Somewhere in the third record.
+    assert!(bed.disk.flip_bits(Path::new("/data/extents/00000001.extent"), 110_000, 1));
+    let mut hands = Hands::open(bed);
+    hands.run();
+    let is_damaged = |hands: &Hands| hands.log.core.store.sealed().iter().any(|it| !it.is_whole);
+    for _ in 0..2 {
+        assert!(is_damaged(&hands));
+        assert_eq!(hands.log.read(TOPIC, 0, 2, 1).await, Err(LogError::Damaged { from: 2, to: 3 }));
+        hands.log.maintain();
+        hands = hands.reopen();
+    }
+    for _ in 0..30 {
+        hands.append(TOPIC, large(40_000)).await;
+    }
+    hands.log.maintain();
+    hands.log.maintain();
+    assert!(!is_damaged(&hands), "its records are past their time");
+    let hands = hands.reopen();
+    assert!(hands.log.bounds(TOPIC, 0).expect("known").start > 8);
+}
