@@ -259,6 +259,9 @@ fn is_shown(partition: &Partition, batch: &Batch) -> bool {
     batch.next_offset() <= state.visible && !state.hidden.holds(batch.base_offset())
 }
 
+/// Is shown a stored batch, and where it lies.
+pub type Each<'a> = dyn FnMut(&Entry, Arc<Batch>) -> Result<(), Stop> + 'a;
+
 /// Where the partition's newest stored batch begins.
 fn newest_batch(core: &Core, partition: &Partition) -> Result<Offset, Stop> {
     let newest = partition.state.lock().spans.back().copied();
@@ -295,7 +298,7 @@ impl Core {
         partition: &Partition,
         mut entries: &[Entry],
         pace: &Pace<'_>,
-        each: &mut dyn FnMut(&Entry, Arc<Batch>) -> Result<(), Stop>,
+        each: &mut Each<'_>,
     ) -> Result<(), Stop> {
         while !entries.is_empty() {
             let chunk = super::disk::take_bytes(entries, READ_BYTES_MAX);

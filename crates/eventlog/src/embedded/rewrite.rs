@@ -6,6 +6,7 @@ use super::core::Core;
 use super::disk::between;
 use super::pace::{Pace, Stop};
 use super::partition::{Partition, Span};
+use crate::LogError;
 use std::collections::HashMap;
 use std::sync::Arc;
 use storage::{Entry, Expiring, Frame, Rewrite, Rewritten, StreamId};
@@ -65,6 +66,11 @@ impl<'a> Carrier<'a> {
     pub fn carry(&mut self, part: &mut Part) -> Result<(), Stop> {
         let core = self.core;
         let partition = Arc::clone(&part.partition);
+        match core.unlock(&partition.shared) {
+            // Nobody can read it ever again: it goes.
+            Err(LogError::Shredded) => return Ok(()),
+            other => drop(other?),
+        }
         let mut compaction = match partition.shared.cleanup().compacts() {
             true => Some(Compaction::learn(core, &partition, &part.around, self.pace)?),
             false => None,

@@ -16,7 +16,7 @@ impl Hands {
             disk: bed.disk.clone(),
             clock: bed.clock.clone(),
             rng: SeededRng::shared(5),
-            keys: None,
+            keys: bed.keys.clone(),
         };
         let (log, driver, _) =
             EmbeddedLog::open_driven(world, bed.options.clone(), bed.topics.clone())

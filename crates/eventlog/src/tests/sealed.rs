@@ -189,3 +189,40 @@ fn keyed_hashes_are_siphash() {
     assert_eq!(hasher.hash(&input), 0xa129_ca61_49be_45e5);
     assert_ne!(KeyHasher::Keyed([1; 16]).hash(b"k"), hasher.hash(b"k"));
 }
+
+#[tokio::test]
+async fn the_collector_seals_anew_and_leaves_out_what_is_shredded() {
+    let ring = Arc::new(Ring::default());
+    let mut bed = bed(&ring).without_tail();
+    bed.topics[0].config.cleanup = types::Cleanup::Compact;
+    bed.options.store.pool_extents = 0;
+    let mut hands = Hands::open(bed);
+    let canary = "CANARY-4711";
+    for turn in 0..60 {
+        hands
+            .append(TOPIC, keyed(canary, &format!("{canary}-{turn}-{}", "x".repeat(40_000))))
+            .await;
+        hands.append(OTHER, keyed("k", &format!("{turn}-{}", "x".repeat(20_000)))).await;
+    }
+    let kept = hands.rows(OTHER, 0).await;
+    let before = ring.made.load(Ordering::SeqCst);
+    assert!(hands.collect() > 0);
+    assert!(ring.made.load(Ordering::SeqCst) > before, "a new extent has keys of its own");
+    hands = hands.reopen();
+    assert_eq!(hands.rows(OTHER, 0).await, kept);
+    let found = hands.log.latest(TOPIC, 0, key(canary)).await.expect("reads");
+    assert_eq!(found.map(|found| found.offset), Some(59));
+    for name in hands.bed.disk.list(Path::new("/data/extents")).expect("lists") {
+        let bytes =
+            hands.bed.disk.bytes(&Path::new("/data/extents").join(&name)).expect("is there");
+        assert!(!holds(&bytes, canary.as_bytes()), "{name:?}");
+    }
+    ring.set(tenant(2), Some(KeyError::Shredded(tenant(2))));
+    let stored = hands.log.stored_bytes(OTHER);
+    hands.collect();
+    // What is left of it is what the collector did not come to.
+    assert!(hands.log.stored_bytes(OTHER) <= stored);
+    let found = hands.log.latest(TOPIC, 0, key(canary)).await.expect("reads");
+    assert_eq!(found.map(|found| found.offset), Some(59));
+    assert_eq!(hands.log.read(OTHER, 0, 0, 1).await, Err(LogError::Shredded));
+}
