@@ -4,7 +4,7 @@
 //! extent   | header block | commit | commit | ... | footer | trailer block |
 //! commit   | commit header, 64 B | frame | frame | ... | zeros to 4 KiB |
 //! frame    | frame header, 96 B | key hashes, 8 B each | body | tag, 16 B, when it is sealed |
-//! footer   | directory: 64 B per stream | per stream: entries, 28 B each; keys, 16 B each; fences |
+//! footer   | directory: 64 B a stream | per stream: entries, 28 B each; keys, 16 B each; fences |
 //! ```
 //!
 //! All numbers are little endian. Every checksum is CRC-32C and begins with the extent's salt, a

@@ -1,9 +1,9 @@
 //! The durable log on one device: frames of every stream appended to shared, recycled extents by
 //! one writer, one flush for everybody who waits, footers off the acknowledged path, recovery by
 //! scan.
-//! This crate must not know what a record, a topic name or a protocol is: a stream is two numbers, a
-//! tenant is whose key seals a frame, a frame's body is opaque bytes, and the disk, the clock, the
-//! keys and randomness are injected.
+//! This crate must not know what a record, a topic name or a protocol is: a stream is two numbers,
+//! a tenant is whose key seals a frame, a frame's body is opaque bytes, and the disk, the clock,
+//! the keys and randomness are injected.
 #![forbid(unsafe_code)]
 
 mod append;

@@ -1,5 +1,5 @@
-//! An extent that takes frames, the writer's or the collector's: what still fits, a commit's bytes, and what a commit that was
-//! written or refused changes. Its owner decides when; nothing here waits.
+//! An extent that takes frames, the writer's or the collector's: what still fits, a commit's bytes,
+//! and what a commit that was written or refused changes. Its owner decides when; nothing waits.
 
 use crate::device::Device;
 use crate::extent::{Extent, Knowledge, Phase};

@@ -24,8 +24,8 @@ use stdx::File;
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// How far behind a bad place a whole commit is looked for: twice the largest commit and more,
-/// which would have begun right behind the bad one. Looking through whole extents would double the time
-/// a start takes after a crash.
+/// which would have begun right behind the bad one. Looking through whole extents would double the
+/// time a start takes after a crash.
 const SEARCH_BYTES_MAX: u64 = 64 << 20;
 /// The search reads pieces of this size into one buffer.
 const SEARCH_STEP_BYTES: usize = 256 << 10;
@@ -128,7 +128,8 @@ impl Scanner<'_, '_> {
         let whole = self.header_in(&bytes, position);
         Ok(whole.or_else(|| {
             let repaired = rot::repaired_header(&bytes, self.target.seal)?;
-            tracing::warn!(extent = %self.target.extent, position, "a flipped bit in a commit's header");
+            let extent = self.target.extent;
+            tracing::warn!(%extent, position, "a flipped bit in a commit's header");
             self.fitting(repaired, position)
         }))
     }

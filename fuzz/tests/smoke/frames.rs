@@ -70,8 +70,8 @@ fn written() -> &'static Written {
             frames.insert((stream, n), body.clone());
             let keys = Box::new([n, n + 1]);
             let tenant = TenantId(Default::default());
-            let max_timestamp = 0;
-            let frame = Frame { tenant, stream, base_offset: n, count: 1, max_timestamp, keys, body };
+            let (base_offset, count, max_timestamp) = (n, 1, 0);
+            let frame = Frame { tenant, stream, base_offset, count, max_timestamp, keys, body };
             queue.waiting.lock().push_back(frame);
         }
         store.start(queue).stop();
