@@ -55,7 +55,8 @@ const WAITING_MAX: usize = 256;
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_time().build()?;
     let outcome = runtime.block_on(measure(&arguments));
     std::fs::remove_dir_all(&arguments.dir)?;
     outcome

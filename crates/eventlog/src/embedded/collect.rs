@@ -3,7 +3,8 @@
 //! in the middle leaves everything as it was.
 //!
 //! ```text
-//! plan -> starts written down -> one new extent -> commit (storage) -> spans change over -> release
+//! plan -> starts written down -> one new extent -> commit (storage) -> spans change over
+//!      -> release
 //! ```
 
 use super::compact::Around;

@@ -24,6 +24,8 @@ const HASHES_MAX: usize = 4_000_000;
 /// What a commit of the new extent adds, padding included, for so many bytes of frames.
 const COMMIT_BYTES: u64 = 4_096 + 64;
 const FRAMES_PER_COMMIT_BYTES: u64 = 256 << 10;
+/// What the two copies of a tenant's wrapped key take at most.
+const WRAPPED_KEYS_BYTES: u64 = 1 << 10;
 
 /// Neighbouring extents that become one.
 #[derive(Debug)]
@@ -243,7 +245,9 @@ fn needed_bytes(
 fn output_bytes_max(extent: &SealedExtent, uses: &Uses) -> u64 {
     let kept_bytes = uses.get(&extent.extent).map_or(0, |used| used.kept_bytes);
     let commits = kept_bytes / FRAMES_PER_COMMIT_BYTES + 1;
-    kept_bytes + commits * COMMIT_BYTES + 2 * extent.footer_bytes + COMMIT_BYTES
+    // Each stream may be of a tenant whose data key is new in the extent, and is kept twice.
+    let keys = extent.streams * WRAPPED_KEYS_BYTES;
+    kept_bytes + commits * COMMIT_BYTES + 2 * extent.footer_bytes + keys + COMMIT_BYTES
 }
 
 /// Restarts and earlier rewrites leave small files; a few in a row become one.

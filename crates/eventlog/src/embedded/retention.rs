@@ -1,6 +1,6 @@
 //! Removing the oldest records: by age, bytes and count per topic, project and tenant, and what a
-//! topic that stores nothing stored before. Records go batch by batch, an extent goes back to the store
-//! when no partition needs it, and never before a checkpoint remembers what it showed.
+//! topic that stores nothing stored before. Records go batch by batch, an extent goes back to the
+//! store when no partition needs it, and never before a checkpoint remembers what it showed.
 
 use super::core::Core;
 use super::disk::{Trouble, between};
