@@ -12,6 +12,7 @@ mod smoke {
     mod frames;
     mod http_json;
     mod tokens;
+    mod webhooks;
     mod websocket_frames;
     mod websocket_protocol;
 }

@@ -3,6 +3,7 @@
 use crate::bench::progress::{self, Audience};
 use crate::events::{Event, Reader};
 use crate::target::{refusal, segment};
+use crate::webhooks::Webhooks;
 use proptest::prelude::*;
 
 fn event(id: Option<&str>, name: &str, data: &str) -> Event {
@@ -57,4 +58,101 @@ fn machines_see_no_progress() {
         bar.inc(3);
         assert_eq!(bar.position(), 3, "it counts all the same");
     }
+}
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(subcommand)]
+    webhooks: Webhooks,
+}
+
+fn line(words: &[&str]) -> Result<Webhooks, clap::Error> {
+    use clap::Parser;
+    let words = std::iter::once("webhooks").chain(words.iter().copied());
+    Line::try_parse_from(words).map(|line| line.webhooks)
+}
+
+#[test]
+fn webhook_commands_become_requests() {
+    let table: &[(&[&str], &str, &str, &str)] = &[
+        (&["list"], "GET", "/v1/webhooks", ""),
+        (&["show", "whk_1"], "GET", "/v1/webhooks/whk_1", ""),
+        (&["disable", "whk_1"], "PATCH", "/v1/webhooks/whk_1", r#"{"enabled":false}"#),
+        (&["test", "whk_1"], "POST", "/v1/webhooks/whk_1/test", ""),
+        (
+            &["rotate-secret", "whk_1", "--overlap-ms", "5"],
+            "POST",
+            "/v1/webhooks/whk_1/rotate-secret",
+            r#"{"overlap_ms":5}"#,
+        ),
+        (
+            &["replay", "whk_1", "--all"],
+            "POST",
+            "/v1/webhooks/whk_1/dead-letters/replay",
+            r#"{"all":true}"#,
+        ),
+        (
+            &["purge", "whk_1", "--at", "7", "--at", "2:9"],
+            "POST",
+            "/v1/webhooks/whk_1/dead-letters/purge",
+            r#"{"at":[{"partition":0,"offset":7},{"partition":2,"offset":9}]}"#,
+        ),
+        (
+            &["replay", "whk_1", "--range", "7..9"],
+            "POST",
+            "/v1/webhooks/whk_1/dead-letters/replay",
+            r#"{"from":7,"to":9}"#,
+        ),
+        (
+            &["dead-letters", "whk/1", "--cursor", "a b"],
+            "GET",
+            "/v1/webhooks/whk%2F1/dead-letters?limit=20&cursor=a%20b",
+            "",
+        ),
+    ];
+    for (words, method, path, body) in table {
+        let (found, at, sent) = line(words).expect("a command").request().expect("a request");
+        assert_eq!((found.as_str(), at.as_str()), (*method, *path));
+        assert_eq!(sent.map(|body| body.to_string()).unwrap_or_default(), *body);
+    }
+    for words in [&["replay", "whk_1"][..], &["replay", "whk_1", "--all", "--at", "1"]] {
+        assert!(line(words).is_err(), "say which, and once: {words:?}");
+    }
+    let words = [
+        "create",
+        "https://h/",
+        "orders",
+        "--header",
+        "X-A: 1",
+        "--settings",
+        "{\"timeout_ms\":5}",
+    ];
+    let (_, _, body) = line(&words).expect("a command").request().expect("a request");
+    let body = body.expect("a definition");
+    assert_eq!(body["headers"], serde_json::json!([{"name": "X-A", "value": "1"}]));
+    assert_eq!((&body["timeout_ms"], &body["start"]), (&5.into(), &"latest".into()));
+}
+
+#[test]
+fn a_signature_is_checked_without_a_server() {
+    let words = [
+        "verify",
+        "--secret",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "--id",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "--timestamp",
+        "1614265330",
+        "--signature",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    ];
+    let Webhooks::Verify(mut verify) = line(&words).expect("a command") else {
+        panic!("another command");
+    };
+    let (body, now_s) = (br#"{"test": 2432232314}"#, 1_900_000_000);
+    assert_eq!(verify.check(body, now_s), Ok(()));
+    assert!(verify.check(b"{}", now_s).expect_err("another body").contains("no signature fits"));
+    verify.tolerance_s = Some(300);
+    assert!(verify.check(body, now_s).expect_err("too old").contains("older"));
+    assert_eq!(verify.check(body, 1_614_265_330), Ok(()));
 }

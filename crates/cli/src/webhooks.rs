@@ -128,7 +128,7 @@ pub struct Verify {
     body: PathBuf,
     /// Seconds that the message may be away from now; left out, its age does not matter.
     #[arg(long)]
-    tolerance_s: Option<i64>,
+    pub(crate) tolerance_s: Option<i64>,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -10,9 +10,11 @@ mod outbox;
 mod own;
 mod records;
 mod repeat;
+mod rig_consumers;
 mod rig_hub;
 mod signing;
 mod topics;
+mod webhooks;
 
 use crate::{Configuration, Control};
 use axum::Router;
@@ -36,7 +38,6 @@ use testkit::clock::ManualClock;
 use testkit::rng::SeededRng;
 use tower::ServiceExt;
 use types::{ProjectId, TenantId};
-use webhooks::Webhooks;
 
 const TOKEN: &str = "operator-token-of-this-very-test";
 /// 2026-11-21T00:00:00Z.
@@ -172,17 +173,17 @@ impl Rig {
         let sealer = Arc::new(secrets.sealer(Arc::clone(&rng)));
         let hub: Arc<dyn Hub> =
             Arc::new(RigHub::new(Arc::clone(&tenancy), Arc::clone(&authenticator)));
-        let webhooks = Webhooks::new(webhooks::Parts {
+        let webhooks = ::webhooks::Webhooks::new(::webhooks::Parts {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             sealer: Arc::clone(&sealer),
             hub: Arc::clone(&hub),
             clock: Arc::clone(&time),
             rng: Arc::clone(&rng),
-            config: webhooks::Config {
+            config: ::webhooks::Config {
                 allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
                 plain_http_allowed: true,
-                ..webhooks::Config::default()
+                ..::webhooks::Config::default()
             },
         });
         let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));

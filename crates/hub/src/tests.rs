@@ -1,5 +1,6 @@
 //! Tests of the hub on the real engine (over a simulated disk) and the real control plane (SQLite).
 
+mod changes;
 mod cleanup;
 mod consumers;
 mod cursors;

@@ -9,6 +9,7 @@ mod pace;
 mod receiver;
 mod sealed;
 mod sender;
+mod service;
 mod target;
 
 use crate::config::Config;

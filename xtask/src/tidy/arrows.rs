@@ -35,11 +35,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("identity", 6),
     ("backup", 6),
     ("hub", 7),
-    ("webhooks", 7),
-    ("control", 8),
+    ("webhooks", 8),
     ("edge", 8),
     ("cli", 8),
-    ("server", 9),
+    ("control", 9),
+    ("server", 10),
 ];
 
 /// What stands at the seam: all that protocols, wire crates and the edge may see.

@@ -1,5 +1,6 @@
 //! A hub that keeps topics in `tenancy` and knows who callers are: the admin API asks no more.
 
+use super::rig_consumers::RigConsumers;
 use identity::Authenticator;
 use port::hub::PartitionInfo;
 use port::{
@@ -14,11 +15,12 @@ use types::{Key, Record, TopicConfig, TopicName};
 pub(super) struct RigHub {
     tenancy: Arc<Tenancy>,
     authenticator: Arc<Authenticator>,
+    consumers: RigConsumers,
 }
 
 impl RigHub {
     pub(super) fn new(tenancy: Arc<Tenancy>, authenticator: Arc<Authenticator>) -> RigHub {
-        RigHub { tenancy, authenticator }
+        RigHub { tenancy, authenticator, consumers: RigConsumers::default() }
     }
 }
 
@@ -153,6 +155,10 @@ impl Hub for RigHub {
         _: PresenceCall,
     ) -> Answer<'a, Vec<PresenceMember>> {
         Box::pin(async { not_here() })
+    }
+
+    fn consumers(&self) -> Option<&dyn port::Consumers> {
+        Some(&self.consumers)
     }
 
     fn shard(&self, _: ShardId) -> Box<dyn Shard> {
