@@ -161,7 +161,7 @@ impl Letters {
             _ if self.all => json!({"all": true}),
             Some((from, to)) => json!({"from": from, "to": to}),
             None => {
-                let place = |(partition, offset): &(u32, u64)| json!({"partition": partition, "offset": offset});
+                let place = |at: &(u32, u64)| json!({"partition": at.0, "offset": at.1});
                 json!({"at": self.at.iter().map(place).collect::<Vec<Value>>()})
             }
         }

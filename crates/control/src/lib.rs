@@ -23,7 +23,7 @@ mod view;
 mod tests;
 
 pub use admin::Configuration;
-pub use outbox::{OutboxWorker, SYSTEM, Turn};
+pub use outbox::{OutboxWorker, Turn};
 
 use admin::Shared;
 use axum::routing::get;

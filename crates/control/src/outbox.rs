@@ -1,5 +1,5 @@
-//! Brings what the control plane changed to the log: takes entries from the outbox in order, appends
-//! them to the topic of changes of the project they are about, marks them. An entry that was
+//! Brings what the control plane changed to the log: takes entries from the outbox in order,
+//! appends them to the topic of changes of the project they are about, marks them. An entry that was
 //! appended and not marked, because the process died in between, is appended again under the same
 //! record id, which the log knows. It must not know what a change means.
 
@@ -11,14 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::backoff::Backoff;
 use stdx::{Clock, Rng};
-use tenancy::{Actor, EVENT_VERSION, EventId, OutboxEntry, Tenancy, TenancyError};
+use tenancy::{Actor, EVENT_VERSION, EventId, OutboxEntry, SYSTEM, Tenancy, TenancyError};
 use tokio::sync::watch;
 use types::record::header;
 use types::{Header, Key, ProjectId, Record, Retention, TenantId, TopicConfig, TopicName};
 
-/// The tenant and project whose topic of changes has what belongs to no project: changes to
-/// tenants and to the node, and the end of projects.
-pub const SYSTEM: &str = "system";
 /// Entries of one turn.
 const TURN_ENTRIES_MAX: usize = 256;
 /// Entries of one append; with their details they stay far below the limit of one call.
@@ -157,8 +154,8 @@ impl OutboxWorker {
         Ok(())
     }
 
-    /// The platform in the project that a change is about; what is about a project that is gone
-    /// goes where operators look.
+    /// The platform in the project that a change is about; what is about a project that is gone, or
+    /// about none, goes where operators look.
     async fn writer(
         &mut self,
         tenant: Option<TenantId>,

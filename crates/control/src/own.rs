@@ -1,6 +1,7 @@
 //! What a project's own principals see and change of it on the public port: its connections, with
 //! the scopes `admin:read` and `admin:write`, its webhooks, with the same, and its usage, with
-//! `billing:read`. Never another project's: the tenant and the project are those of the proven identity.
+//! `billing:read`. Never another project's: the tenant and the project are those of the proven
+//! identity.
 
 mod webhooks;
 

@@ -85,24 +85,14 @@ impl App {
         let tenancy = Arc::new(open_database(&config, &world).await?);
         let log = open_log(&config, &world, &tenancy).await?;
         let engine: Arc<dyn Engine> = Arc::clone(&log) as _;
-        let authenticator = Arc::new(Authenticator::new(
-            Arc::clone(&tenancy) as _,
-            &secrets,
-            config.identity.clone(),
-            Arc::clone(&world.clock),
-            Arc::clone(&world.rng),
-        )?);
+        let authenticator = open_authenticator(&config, &world, &tenancy, &secrets)?;
         let node = Node::start(hub::Parts {
             engine: Arc::clone(&engine),
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             cursor_key: secrets.cursor_key(),
             world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
-            options: hub::Options {
-                shards: usize::from(config.edge.shard_count()),
-                auto_create_topics: config.topics.auto_create,
-                reconnect_ms_max: config.edge.drain.reconnect_ms_max,
-            },
+            options: node_options(&config),
         })
         .await?;
         let is_draining = Arc::new(AtomicBool::new(false));
@@ -139,7 +129,6 @@ impl App {
             edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
         let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
         let outbox = control::OutboxWorker::new(&control);
-        let metrics = instruments.metrics.clone();
         Ok(App {
             tenancy,
             authenticator,
@@ -150,7 +139,7 @@ impl App {
             log,
             node,
             edge,
-            metrics,
+            metrics: instruments.metrics.clone(),
             is_draining,
             started,
         })
@@ -216,6 +205,29 @@ async fn open_database(config: &Config, world: &World) -> Result<Tenancy, StartE
     };
     let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
     Ok(Tenancy::connect(&options, clock, rng).await?)
+}
+
+fn open_authenticator(
+    config: &Config,
+    world: &World,
+    tenancy: &Arc<Tenancy>,
+    secrets: &Secrets,
+) -> Result<Arc<Authenticator>, StartError> {
+    Ok(Arc::new(Authenticator::new(
+        Arc::clone(tenancy) as _,
+        secrets,
+        config.identity.clone(),
+        Arc::clone(&world.clock),
+        Arc::clone(&world.rng),
+    )?))
+}
+
+fn node_options(config: &Config) -> hub::Options {
+    hub::Options {
+        shards: usize::from(config.edge.shard_count()),
+        auto_create_topics: config.topics.auto_create,
+        reconnect_ms_max: config.edge.drain.reconnect_ms_max,
+    }
 }
 
 /// They read the log through the node, as a client would.

@@ -139,7 +139,12 @@ proptest! {
         let checking = [checking];
         prop_assert_eq!(check(&checking, &made, &body), Ok(()));
         let mut other = body.clone();
-        if other.is_empty() { other.push(0) } else { let at = flip.index(other.len()); other[at] ^= 1 }
+        if other.is_empty() {
+            other.push(0);
+        } else {
+            let at = flip.index(other.len());
+            other[at] ^= 1;
+        }
         prop_assert_eq!(check(&checking, &made, &other), Err(BadSignature::Mismatch));
     }
 

@@ -1,12 +1,16 @@
 //! The first tenant and project of a fresh installation, made once however often it is asked for.
 
-use crate::audit::Entry;
+use crate::audit::{Change, Entry};
 use crate::entity::bootstrap as table;
 use crate::{Actor, NewProject, NewTenant, Project, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 use serde_json::json;
 use types::{ProjectId, TenantId};
+
+/// The name under which the platform makes a tenant and project for itself: what belongs to no
+/// project is told there. It cannot be deleted.
+pub const SYSTEM: &str = "system";
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bootstrapped {
@@ -27,6 +31,16 @@ async fn find(
 ) -> Result<Option<(TenantId, ProjectId)>> {
     let row = table::Entity::find_by_id(name.to_owned()).one(transaction).await?;
     Ok(row.map(|row| (TenantId(row.tenant_id), ProjectId(row.project_id))))
+}
+
+/// Refuses to delete what the platform made for itself.
+pub(crate) async fn check_not_system(change: &Change<'_>, tenant: TenantId) -> Result<()> {
+    match find(SYSTEM, &change.transaction).await? {
+        Some((system, _)) if system == tenant => {
+            Err(TenancyError::state("the platform's own tenant and project cannot be deleted"))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Tenancy {

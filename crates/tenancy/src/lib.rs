@@ -32,7 +32,7 @@ mod users;
 mod webhooks;
 
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
-pub use bootstrap::Bootstrapped;
+pub use bootstrap::{Bootstrapped, SYSTEM};
 pub use connect::{Options, Tenancy};
 pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};

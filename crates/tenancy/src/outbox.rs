@@ -1,5 +1,5 @@
-//! What changed, on its way to the log: an entry is written in the transaction of the change itself,
-//! so there is neither a change untold nor one told that never was. A worker outside publishes the
+//! What changed, on its way to the log: an entry is written in the transaction of the change
+//! itself, so there is neither a change untold nor one told that never was. A worker outside publishes the
 //! entries in order and marks them. This file must not know the log.
 
 use crate::audit::Entry;
@@ -77,7 +77,8 @@ fn details(of: &Value) -> Value {
     if of.to_string().len() <= EVENT_DETAILS_BYTES_MAX {
         return of.clone();
     }
-    json!({"omitted": format!("more than {EVENT_DETAILS_BYTES_MAX} bytes; the audit trail has them")})
+    let why = format!("more than {EVENT_DETAILS_BYTES_MAX} bytes; the audit trail has them");
+    json!({"omitted": why})
 }
 
 /// Writes what `entry` says into the outbox, under the number of its audit record.

@@ -1,6 +1,7 @@
 //! Projects: namespaces of topics inside a tenant, with their limits.
 
 use crate::audit::{Change, Entry};
+use crate::bootstrap::check_not_system;
 use crate::entity::{
     api_key, consumer, project as table, signing_key, tenant, topic, topic_schema,
 };
@@ -225,6 +226,7 @@ impl Tenancy {
     ) -> Result<()> {
         let change = self.change(by).await?;
         let row = locked(&change, tenant, project).await?;
+        check_not_system(&change, tenant).await?;
         let topics = topic::Entity::find()
             .filter(topic::Column::ProjectId.eq(project.0))
             .filter(topic::Column::TenantId.eq(tenant.0))

@@ -1,6 +1,7 @@
 //! Tenants: the unit of isolation, plan and standing.
 
 use crate::audit::{Change, Entry};
+use crate::bootstrap::check_not_system;
 use crate::entity::{project, tenant as table};
 use crate::page::fetch_count;
 use crate::projects::check_name;
@@ -289,6 +290,7 @@ impl Tenancy {
     pub async fn delete_tenant(&self, tenant: TenantId, by: &Actor) -> Result<()> {
         let change = self.change(by).await?;
         let row = locked(&change, tenant).await?;
+        check_not_system(&change, tenant).await?;
         let projects = project::Entity::find()
             .filter(project::Column::TenantId.eq(tenant.0))
             .count(&change.transaction)

@@ -1,5 +1,5 @@
-//! A webhook's secrets and custom headers: made or brought, sealed for storage, opened for use. What
-//! leaves this file is sealed or is about to sign a request.
+//! A webhook's secrets and custom headers: made or brought, sealed for storage, opened for use.
+//! What leaves this file is sealed or is about to sign a request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

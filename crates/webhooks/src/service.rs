@@ -32,6 +32,8 @@ use types::{Access, Filter, Scope};
 
 /// Definitions changed by other nodes are seen by looking again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long after a change of this node's own.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// Webhooks whose backlog is added up; more would be a load of its own.
 const MEASURED_MAX: usize = 500;
@@ -143,7 +145,8 @@ impl Webhooks {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                _ = changes.changed() => {}
+                // Changes come in bursts: one look for all of them.
+                _ = changes.changed() => tokio::time::sleep(LOOK_AFTER).await,
                 _ = stopped.changed() => break,
             }
         }
@@ -212,7 +215,7 @@ impl Webhooks {
         };
         let by = Actor::from(who);
         let webhook = self.tenancy.create_webhook(tenant, project, record, &by).await?;
-        // From here on nothing that is published is missed, and nothing before is sent unless asked.
+        // From here on nothing that is published is missed.
         let made =
             source::put(&*self.hub, &platform, &webhook, new.start, &self.tools.config).await;
         if let Err(refusal) = made {

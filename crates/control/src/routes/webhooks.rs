@@ -37,7 +37,8 @@ pub(crate) fn routes() -> Routes {
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
     responses(
-        (status = 200, description = "Webhooks in the order of their identifiers", body = WebhookList),
+        (status = 200, description = "Webhooks in the order of their identifiers",
+            body = WebhookList),
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]

@@ -221,7 +221,7 @@ async fn changes_reach_the_topic_of_their_project_in_order() {
             .any(|it| it.2.to_string().contains(key["secret"].as_str().unwrap()))
     );
 
-    let system = rig.tenancy.bootstrap(crate::SYSTEM, &tenancy::Actor::system()).await.unwrap();
+    let system = rig.tenancy.bootstrap(tenancy::SYSTEM, &tenancy::Actor::system()).await.unwrap();
     let told = log.told(system.project.id);
     let wanted = ["tenant.created", "tenant.suspended", "tenant.created", "project.created"];
     assert_eq!(told, wanted, "what belongs to no project is the operator's to read");
@@ -307,7 +307,7 @@ async fn the_end_of_a_project_is_told_to_the_operator() {
     rig.call("DELETE", &path, Value::Null).await.ok(204);
     drain(&mut OutboxWorker::new(&rig.control)).await;
     assert!(log.told(project).is_empty());
-    let system = rig.tenancy.bootstrap(crate::SYSTEM, &tenancy::Actor::system()).await.unwrap();
+    let system = rig.tenancy.bootstrap(tenancy::SYSTEM, &tenancy::Actor::system()).await.unwrap();
     let told = log.told(system.project.id);
     assert!(told.contains(&"project.deleted".to_owned()), "{told:?}");
 }

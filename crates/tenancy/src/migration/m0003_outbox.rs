@@ -1,5 +1,5 @@
-//! What the control plane has to tell the log, and where webhooks deliver. The outbox has no foreign
-//! keys: what was deleted still has to be told.
+//! What the control plane has to tell the log, and where webhooks deliver. The outbox has no
+//! foreign keys: what was deleted still has to be told.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;

@@ -89,6 +89,19 @@ async fn a_bootstrap_tells_of_two_things() {
 }
 
 #[tokio::test]
+async fn what_the_platform_made_for_itself_stays() {
+    on_each(async |store| {
+        let by = operator();
+        let made = store.bootstrap(crate::SYSTEM, &by).await.unwrap();
+        let (tenant, project) = (made.tenant.id, made.project.id);
+        assert!(store.delete_project(tenant, project, &by).await.is_err());
+        assert!(store.delete_tenant(tenant, &by).await.is_err());
+        assert!(!store.bootstrap(crate::SYSTEM, &by).await.unwrap().is_new);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn published_entries_are_marked_skipped_and_swept() {
     on_each(async |store| {
         let (tenant, project) = store.scope("a").await;

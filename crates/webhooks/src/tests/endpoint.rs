@@ -48,6 +48,24 @@ impl Hand {
         self.moved.notify_waiters();
     }
 
+    fn take(&self, records_max: usize) -> Option<Result<Vec<Leased>, Refusal>> {
+        let mut fails = self.fetch_fails.lock();
+        if *fails > 0 {
+            *fails -= 1;
+            return Some(Err(Refusal::new(Code::StorageFailed, "no log")));
+        }
+        let mut ready = self.ready.lock();
+        let count = ready.len().min(records_max);
+        if count == 0 {
+            return None;
+        }
+        let mut largest = self.largest_fetch.lock();
+        *largest = (*largest).max(count);
+        let leased: Vec<Leased> = ready.drain(..count).collect();
+        self.under_way.lock().extend(leased.iter().cloned());
+        Some(Ok(leased))
+    }
+
     /// Waits until so many verdicts were given.
     async fn wait_for(&self, count: usize) -> Vec<(String, Verdict)> {
         let coming = async {
@@ -74,20 +92,9 @@ impl Source for Hand {
         Box::pin(async move {
             loop {
                 let moved = self.moved.notified();
-                if *self.fetch_fails.lock() > 0 {
-                    *self.fetch_fails.lock() -= 1;
-                    return Err(Refusal::new(Code::StorageFailed, "no log"));
+                if let Some(fetched) = self.take(records_max) {
+                    return fetched;
                 }
-                let mut ready = self.ready.lock();
-                let count = ready.len().min(records_max);
-                if count > 0 {
-                    let mut largest = self.largest_fetch.lock();
-                    *largest = (*largest).max(count);
-                    let leased: Vec<Leased> = ready.drain(..count).collect();
-                    self.under_way.lock().extend(leased.iter().cloned());
-                    return Ok(leased);
-                }
-                drop(ready);
                 moved.await;
             }
         })

@@ -72,7 +72,10 @@ fn times() {
 
 proptest! {
     #[test]
-    fn any_bytes_and_keys(value in proptest::collection::vec(any::<u8>(), 0..64), key in ".{0,16}") {
+    fn any_bytes_and_keys(
+        value in proptest::collection::vec(any::<u8>(), 0..64),
+        key in ".{0,16}",
+    ) {
         let found = parsed(&delivery("orders", 1, Some(&key), &value));
         prop_assert_eq!(&found["data"]["key"], &json!(key));
         let bytes = match &found["data"]["data_base64"] {

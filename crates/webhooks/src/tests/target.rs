@@ -114,8 +114,13 @@ fn networks_in_text() {
 
 proptest! {
     #[test]
-    fn a_network_holds_what_shares_its_bits(base in any::<u32>(), other in any::<u32>(), bits in 0u8..=32) {
-        let network: Network = format!("{}/{bits}", std::net::Ipv4Addr::from(base)).parse().unwrap();
+    fn a_network_holds_what_shares_its_bits(
+        base in any::<u32>(),
+        other in any::<u32>(),
+        bits in 0u8..=32,
+    ) {
+        let text = format!("{}/{bits}", std::net::Ipv4Addr::from(base));
+        let network: Network = text.parse().unwrap();
         let mask = if bits == 0 { 0 } else { u32::MAX << (32 - bits) };
         let address = IpAddr::from(std::net::Ipv4Addr::from(other));
         prop_assert_eq!(network.contains(address), base & mask == other & mask);
