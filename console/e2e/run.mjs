@@ -352,7 +352,7 @@ await check('webhooks: defined, tested, dead letters replayed', async () => {
     await page.getByText('None: nothing was given up.').waitFor();
   }
   await page.getByRole('button', { name: 'Disable' }).click();
-  await page.getByText('Disabled', { exact: true }).waitFor();
+  await page.locator('#main').getByText('Disabled', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByRole('button', { name: 'Delete it' }).click();
   await page.getByText('Nothing is sent anywhere yet').waitFor();
