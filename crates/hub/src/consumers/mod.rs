@@ -20,7 +20,7 @@ use port::consumers::{
     ConsumerAddress, ConsumerInfo, DeadLetters, Fetch, Leased, ReplayTo, ResetTo, Settled,
     Settlement, Which,
 };
-use port::{Answer, Code, Consumers, Identity, Placed, Refusal};
+use port::{Answer, Code, Consumers, Identity, Refusal};
 use rules::grants;
 use runtime::Runtime;
 use std::collections::HashMap;
@@ -32,8 +32,7 @@ use tenancy::{Actor, ConsumerPlace, TenancyError};
 use types::consumer::BadConsumer;
 use types::topic::Cleanup;
 use types::{
-    Access, ConsumerConfig, ConsumerName, Key, ProjectId, Record, TenantId, TopicConfig, TopicId,
-    TopicName,
+    Access, ConsumerConfig, ConsumerName, Key, ProjectId, TenantId, TopicConfig, TopicId, TopicName,
 };
 
 /// The consumers in memory: all that were used since the node started.
@@ -215,17 +214,6 @@ impl Consumers for Node {
         settlements: Vec<Settlement>,
     ) -> Answer<'a, Vec<Result<Settled, Refusal>>> {
         Box::pin(self.settle_deliveries(who, at, settlements))
-    }
-
-    fn settle_with<'a>(
-        &'a self,
-        who: &'a Identity,
-        at: &'a ConsumerAddress,
-        tokens: Vec<String>,
-        publishes: Vec<(TopicName, Vec<Record>)>,
-    ) -> Answer<'a, Vec<Vec<Placed>>> {
-        let _ = (who, at, tokens, publishes);
-        Box::pin(std::future::ready(Err(Refusal::new(Code::Unsupported, "not yet"))))
     }
 
     fn reset<'a>(
