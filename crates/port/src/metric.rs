@@ -89,7 +89,7 @@ metrics! {
     CONSUMER_LAG = "mainstem_consumer_lag_records", Gauge,
         "Records a durable consumer has not acknowledged, by tenant, topic and consumer.";
     CONSUMER_PENDING = "mainstem_consumer_pending_records", Gauge,
-        "Records a durable consumer was given and has not acknowledged, by tenant, topic and consumer.";
+        "Records given to a durable consumer and not acknowledged, by tenant, topic, consumer.";
     DEAD_LETTERS = "mainstem_dead_letters_total", Counter,
         "Records moved to dead-letter topics.";
     LOG_COLLECTED = "mainstem_log_collector_runs_total", Counter,
