@@ -9,6 +9,7 @@ mod excuses;
 mod offsets;
 mod once;
 mod order;
+mod plaintext;
 mod poison;
 mod refused;
 mod retention;
@@ -95,6 +96,11 @@ pub enum Event<'a> {
         gone: Range<Offset>,
         allowed: Allowed,
     },
+    /// What a file of a sealed log holds.
+    File {
+        path: &'a std::path::Path,
+        bytes: &'a [u8],
+    },
     TopicDropped {
         topic: TopicId,
     },
@@ -139,6 +145,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(answers::Answers::default()),
         Box::new(retention::Retention::default()),
         Box::new(space::Space),
+        Box::new(plaintext::Plaintext),
         Box::new(excuses::Excuses),
     ]
 }

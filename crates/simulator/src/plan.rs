@@ -29,6 +29,8 @@ pub struct Site {
     pub pool_extents: u32,
     pub footer_cache_bytes: u64,
     pub pending_bytes_max: usize,
+    /// Records are sealed at rest, as they are unless an operator says otherwise.
+    pub is_sealed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -155,6 +157,8 @@ impl Plan {
             pool_extents: draw.pick(&[0, 1, 2]),
             footer_cache_bytes: draw.pick(&[0, 1 << 20]),
             pending_bytes_max: draw.pick(&[300_000, 4 << 20]),
+            // Not drawn, so that the seeds of before are the runs they were.
+            is_sealed: !seed.is_multiple_of(4),
         };
         // One flip a run: two in one commit that was never followed could pass for a torn one.
         let mood = Mood {

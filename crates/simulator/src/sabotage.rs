@@ -32,6 +32,8 @@ pub enum Sabotage {
     OldValue,
     /// Once full, always full.
     StaysFull,
+    /// Records are not sealed although they should be.
+    Unsealed,
 }
 
 impl Sabotage {

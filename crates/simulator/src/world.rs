@@ -3,6 +3,7 @@
 
 use crate::draw::Draw;
 use crate::plan::{SLOTS, Site};
+use crate::ring::Ring;
 use crate::trace::Trace;
 use eventlog::{Options, TopicSpec};
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Machine {
     pub clock: Arc<ManualClock>,
     pub options: Options,
     rng: Arc<SeededRng>,
+    keys: Option<Arc<Ring>>,
+    is_sealed: bool,
     /// By slot.
     pub topics: BTreeMap<u64, TopicSpec>,
     topic_next: u64,
@@ -50,6 +53,8 @@ impl Machine {
             clock: ManualClock::shared(START_MS),
             options,
             rng: SeededRng::shared(draw.seed()),
+            keys: site.is_sealed.then(Arc::default),
+            is_sealed: site.is_sealed,
             topics: BTreeMap::new(),
             topic_next: 1,
             tenant_bytes_max: BTreeMap::new(),
@@ -65,8 +70,17 @@ impl Machine {
             disk: self.disk.clone(),
             clock: self.clock.clone(),
             rng: self.rng.clone(),
-            keys: None,
+            keys: self.keys.clone().map(|keys| keys as _),
         }
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    /// The log is given no keys, and nobody is told.
+    pub fn lose_keys(&mut self) {
+        self.keys = None;
     }
 
     pub fn specs(&self) -> Vec<TopicSpec> {

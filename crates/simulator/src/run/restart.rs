@@ -6,6 +6,7 @@ use crate::checks::{Event, Moment};
 use crate::draw::Draw;
 use crate::live::Live;
 use crate::plan::{End, Trouble};
+use crate::sabotage::Sabotage;
 use crate::world::tenant;
 use eventlog::{EmbeddedLog, Engine, LogError};
 use testkit::disk::Fault;
@@ -19,6 +20,9 @@ const ATTEMPTS_MAX: usize = 3;
 impl Run {
     pub(super) fn prepare_sabotage(&mut self) {
         self.sabotage.prepare(&self.machine.disk);
+        if self.sabotage == Sabotage::Unsealed {
+            self.machine.lose_keys();
+        }
     }
 
     pub(super) fn restart(&mut self, how: End, trouble: Trouble) -> Outcome {
@@ -168,6 +172,19 @@ impl Run {
         self.commit(COMMITS_MAX)?;
         self.survey_all()?;
         self.restart(End::Crash, Trouble::None)?;
-        self.restart(End::Stop, Trouble::None)
+        self.restart(End::Stop, Trouble::None)?;
+        self.search_files()
+    }
+
+    /// Nothing readable is in any file.
+    fn search_files(&mut self) -> Outcome {
+        if !self.machine.is_sealed() {
+            return Ok(());
+        }
+        for (path, _) in self.machine.disk.files() {
+            let bytes = self.machine.disk.bytes(&path).unwrap_or_default();
+            self.tell(&Event::File { path: &path, bytes: &bytes })?;
+        }
+        Ok(())
     }
 }

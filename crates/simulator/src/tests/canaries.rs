@@ -82,3 +82,8 @@ fn an_old_value_is_found() {
 fn a_log_that_stays_full_is_found() {
     check(Sabotage::StaysFull, &["a full log takes appends again once it has space"]);
 }
+
+#[test]
+fn a_log_that_does_not_seal_is_found() {
+    check(Sabotage::Unsealed, &["no plaintext is on the disk"]);
+}
