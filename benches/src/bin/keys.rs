@@ -72,8 +72,8 @@ async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     fill(&log, LONG, arguments.records, |_| plain(100)).await?;
     log.close().await;
     drop(log);
-    let log = open(arguments, None)?;
     let before = used_bytes(&arguments.dir)?;
+    let log = open(arguments, None)?;
     rows.push(latest(&log, arguments, "latest of key, not compacted, just opened").await?);
     rows.push(latest(&log, arguments, "latest of key, not compacted, again").await?);
     rows.push(seek(&log, arguments, "seek, just opened").await?);
@@ -84,10 +84,10 @@ async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     let log = open(arguments, Some(arguments.budget))?;
     let done = collecting(&log);
     rows.push(publish(&log, arguments, "durable publish, collector at work", &done).await?);
-    let after = used_bytes(&arguments.dir)?;
     let collected = log.collected();
     log.close().await;
     drop(log);
+    let after = used_bytes(&arguments.dir)?;
     let log = open(arguments, None)?;
     rows.push(latest(&log, arguments, "latest of key, compacted, just opened").await?);
     rows.push(latest(&log, arguments, "latest of key, compacted, again").await?);
@@ -114,6 +114,8 @@ fn open(arguments: &Arguments, budget: Option<u64>) -> Result<Arc<EmbeddedLog>, 
     let mut options = eventlog::Options::new(&arguments.dir);
     // Everything asked for comes from the device.
     options.tail_bytes_max = 1 << 20;
+    // What is on disk is what is stored, and one open extent.
+    options.store.pool_extents = 0;
     options.collect.interval = budget.map(|_| Duration::from_millis(100));
     options.collect.bytes_per_second = budget.unwrap_or(0);
     options.collect.cold_ms = 0;
