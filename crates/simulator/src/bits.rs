@@ -1,5 +1,5 @@
-//! Every bit of a small log flipped, one at a time: before it is opened after a clean end, before it
-//! is opened after a crash, and while it is open. What is read afterwards is right or said to be
+//! Every bit of a small log flipped, one at a time: before it is opened after a clean end, before
+//! it is opened after a crash, and while it is open. What is read afterwards is right or said to be
 //! damaged, for every record and key.
 
 use crate::book::{self, Book, Place, Seen};
