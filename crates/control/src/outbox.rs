@@ -1,7 +1,7 @@
 //! Brings what the control plane changed to the log: takes entries from the outbox in order,
-//! appends them to the topic of changes of the project they are about, marks them. An entry that was
-//! appended and not marked, because the process died in between, is appended again under the same
-//! record id, which the log knows. It must not know what a change means.
+//! appends them to the topic of changes of the project they are about, marks them. An entry that
+//! was appended and not marked, because the process died in between, is appended again under the
+//! same record id, which the log knows. It must not know what a change means.
 
 use identity::Authenticator;
 use port::{Code, Hub, Identity, Refusal, metric};

@@ -54,6 +54,10 @@ impl World {
     pub fn system() -> World {
         World { clock: SystemClock::shared(), rng: SystemRng::shared() }
     }
+
+    fn for_edge(&self) -> edge::World {
+        edge::World { clock: Arc::clone(&self.clock), rng: Arc::clone(&self.rng) }
+    }
 }
 
 pub struct App {
@@ -125,9 +129,8 @@ impl App {
             admin: control.routes().merge(health.routes(MetricsRoute::Served)),
             mounts,
         };
-        let edge_world =
-            edge::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) };
-        let edge = Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, edge_world)?;
+        let hub: Arc<dyn port::Hub> = Arc::clone(&node) as _;
+        let edge = Edge::bind(config.edge.clone(), faces, hub, world.for_edge())?;
         let outbox = control::OutboxWorker::new(&control);
         Ok(App {
             tenancy,

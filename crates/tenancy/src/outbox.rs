@@ -1,6 +1,6 @@
 //! What changed, on its way to the log: an entry is written in the transaction of the change
-//! itself, so there is neither a change untold nor one told that never was. A worker outside publishes the
-//! entries in order and marks them. This file must not know the log.
+//! itself, so there is neither a change untold nor one told that never was. A worker outside
+//! publishes the entries in order and marks them. This file must not know the log.
 
 use crate::audit::Entry;
 use crate::entity::outbox as table;

@@ -1,5 +1,5 @@
-//! Webhooks of the caller's own project on the public port: with `admin:read` and `admin:write`, and
-//! only for records that he may follow himself.
+//! Webhooks of the caller's own project on the public port: with `admin:read` and `admin:write`,
+//! and only for records that he may follow himself.
 
 use super::Own;
 use crate::hooks::body::{ChooseLetters, CreateWebhook, RotateSecret, UpdateWebhook};

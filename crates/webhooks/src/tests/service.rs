@@ -130,7 +130,7 @@ impl Rig {
     async fn until(&self, webhook: &Webhook, test: impl Fn(&crate::EndpointStatus) -> bool) {
         let looking = async {
             while !test(&self.webhooks.status(webhook).await) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(60), looking).await.expect("in time");
