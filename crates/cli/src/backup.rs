@@ -48,7 +48,8 @@ impl Create {
             Some("made") => {
                 let (id, bytes) = (ended["id"].as_str().unwrap_or_default(), &ended["bytes"]);
                 let kind = if ended["is_full"] == true { "full" } else { "incremental" };
-                println!("{id} · {kind} · {bytes} bytes · {}", ended["to"].as_str().unwrap_or(""));
+                let to = ended["to"].as_str().unwrap_or_default();
+                println!("{id} · {kind} · {bytes} bytes · {to}");
                 Ok(())
             }
             _ => Err(ended["error"].as_str().unwrap_or("no backup was made").to_owned()),

@@ -1,5 +1,7 @@
 //! The pure parts: event parsing, paths, refusals.
 
+mod transfer;
+
 use crate::bench::progress::{self, Audience};
 use crate::events::{Event, Reader};
 use crate::target::{refusal, segment};

@@ -1,8 +1,8 @@
-//! `mainstem topics export` and `import`: a topic's records in a file, and back. One piece at a time
-//! is in memory, and what was done is written beside the file, so that a command that was
+//! `mainstem topics export` and `import`: a topic's records in a file, and back. One piece at a
+//! time is in memory, and what was done is written beside the file, so that a command that was
 //! interrupted goes on where it was.
 
-mod file;
+pub(crate) mod file;
 mod lines;
 
 use crate::Outcome;
@@ -227,7 +227,7 @@ impl Import {
 }
 
 /// Batches one behind the other, as an answer brings them.
-fn split(mut bytes: Bytes) -> Result<Vec<Batch>, String> {
+pub(crate) fn split(mut bytes: Bytes) -> Result<Vec<Batch>, String> {
     /// Bytes up to the end of the field that says how long the rest is.
     const LENGTH_END: usize = 12;
     let mut batches = Vec::new();

@@ -1,6 +1,6 @@
-//! Mending what can be mended without inventing anything: indexes and checkpoints are made anew from
-//! frames, what nobody was told of is cut, what nobody can read is set aside. Damaged records are
-//! left where they are: reading them answers an error, and only a backup has them.
+//! Mending what can be mended without inventing anything: indexes and checkpoints are made anew
+//! from frames, what nobody was told of is cut, what nobody can read is set aside. Damaged records
+//! are left where they are: reading them answers an error, and only a backup has them.
 
 use super::{Finding, LogDir, Survey};
 use crate::BackupError;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  extent as backed up   | a 0..4 | b 0..9 | a 4..8 | b 9..12 | a 8..9 |
-//!  a is to end at 6      | a 0..4 | b 0..9 | b 9..12 |      and 4, 5 are appended anew: half a batch
+//!  a is to end at 6      | a 0..4 | b 0..9 | b 9..12 |   and 4, 5 are appended: half a batch
 //! ```
 
 use crate::BackupError;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! NDJSON  | a line per record
-//! batches | "MSBATCH1" | partition u32, record batch | partition u32, record batch | ...   big endian
+//! batches | "MSBATCH1" | partition u32, record batch | ...          big endian
 //! ```
 
 use super::lines::Line;

@@ -8,7 +8,6 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use std::path::PathBuf;
 use std::sync::Arc;
-use stdx::Clock;
 use stdx::disk::SystemDisk;
 use storage::offline::{Content, End, ExtentFile, Scanned, Used};
 

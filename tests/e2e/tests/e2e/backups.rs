@@ -220,7 +220,8 @@ async fn an_exported_topic_comes_back_equal_in_both_formats() {
     let transfer = |direction: &str, topic: &str, file: &str, more: &[&str]| {
         let way = if direction == "export" { "--to" } else { "--from" };
         let file = place.text(file);
-        let mut arguments = vec!["topics", direction, &room.tenant, &room.project, topic, way, &file];
+        let (tenant, project) = (&room.tenant, &room.project);
+        let mut arguments = vec!["topics", direction, tenant, project, topic, way, &file];
         arguments.extend(more);
         place.run(Some(&server), &arguments)
     };
