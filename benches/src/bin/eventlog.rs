@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use clap::Parser;
-use eventlog::{EmbeddedLog, Engine, TopicSpec};
+use eventlog::{EmbeddedLog, Engine, Together, TopicSpec};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stdx::{SystemClock, SystemDisk, SystemRng};
 use storage::{Entry, Frame, Group, Source, Store, StoreError, StreamId, World};
-use types::{Durability, ProjectId, Record, TenantId, TopicConfig, TopicId};
+use types::{Durability, Header, ProjectId, Record, TenantId, TopicConfig, TopicId};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -71,6 +71,18 @@ async fn measure(arguments: &Arguments) -> Result<(), Fault> {
         rows.push(show(&format!("store alone, {frame_bytes} B frames"), alone, None));
         let name = format!("event log, durable, {count} per append");
         rows.push(show(&name, whole, Some(whole / alone)));
+    }
+    for count in [1, 100] {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        // Taking turns, so that what disturbs the machine disturbs both.
+        for _ in 0..arguments.runs.max(1) {
+            without.push(publishes(arguments, count, "x-id").await?);
+            with.push(publishes(arguments, count, types::record::header::ID).await?);
+        }
+        let (without, with) = (median(without), median(with));
+        rows.push(show(&format!("published, no ids, {count} per call"), without, None));
+        let name = format!("published with ids, {count} per call (of without)");
+        rows.push(show(&name, with, Some(with / without)));
     }
     for per_append in [100, 1] {
         let (name, rate) = replay(arguments, per_append).await?;
@@ -139,6 +151,52 @@ async fn appends(arguments: &Arguments, count: usize) -> Result<f64, Fault> {
             tokio::spawn(async move {
                 while Instant::now() < until {
                     log.append(TOPIC, partition, vec![record.clone(); count]).await?;
+                    acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                Ok::<(), eventlog::LogError>(())
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.await??;
+    }
+    let rate = acknowledged.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    log.close().await;
+    drop(log);
+    std::fs::remove_dir_all(&dir)?;
+    Ok(rate)
+}
+
+/// As `appends`, through the call that looks at ids. The same bytes are sent in each case: only
+/// the header's name says whether it is an id.
+async fn publishes(
+    arguments: &Arguments,
+    count: usize,
+    header: &'static str,
+) -> Result<f64, Fault> {
+    let dir = arguments.dir.join("log");
+    let log = open(&dir, arguments.partitions, 32 << 20)?;
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let value = Bytes::from(vec![b'x'; arguments.bytes]);
+    let started = Instant::now();
+    let until = started + Duration::from_secs_f64(arguments.seconds);
+    let publishers: Vec<_> = (0..arguments.publishers)
+        .map(|publisher| {
+            let (log, acknowledged) = (Arc::clone(&log), Arc::clone(&acknowledged));
+            let value = value.clone();
+            let partition = publisher % arguments.partitions;
+            tokio::spawn(async move {
+                let mut number = 0u64;
+                while Instant::now() < until {
+                    let records = (0..count).map(|_| {
+                        number += 1;
+                        let id = Bytes::from(format!("publisher-{publisher:04}-{number:012}"));
+                        let name = Bytes::from_static(header.as_bytes());
+                        let headers = std::iter::once(Header { name, value: id }).collect();
+                        let value = Some(value.clone());
+                        (TOPIC, partition, Record { value, headers, ..Record::default() })
+                    });
+                    log.publish(records.collect(), Together::IfStored).await?;
                     acknowledged.fetch_add(count as u64, Ordering::Relaxed);
                 }
                 Ok::<(), eventlog::LogError>(())

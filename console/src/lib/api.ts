@@ -281,6 +281,7 @@ function readTopic(answer: any): Topic {
       retention: answer.retention ?? {},
       cleanup: (answer.cleanup ?? 'delete') as Cleanup,
       tombstone_ms: Number(answer.tombstone_ms ?? 86_400_000),
+      idempotency_window_ms: Number(answer.idempotency_window_ms ?? 0),
       ...(schema === undefined ? {} : { schema }),
       schema_kind: (answer.schema_kind ?? 'json_schema') as SchemaKind,
       schema_compatibility: (answer.schema_compatibility ?? 'backward') as Compatibility,

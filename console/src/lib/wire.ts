@@ -61,6 +61,7 @@ export interface TopicConfig {
   retention: { age_ms_max?: number | null; bytes_max?: number | null; records_max?: number | null };
   cleanup: Cleanup;
   tombstone_ms?: number | undefined;
+  idempotency_window_ms?: number;
   schema?: unknown;
   schema_kind?: SchemaKind;
   schema_compatibility?: Compatibility;

@@ -194,6 +194,8 @@ pub(crate) struct TopicView {
     pub(crate) cleanup: types::Cleanup,
     /// How long a record without a value stays at least in a compacted topic.
     pub(crate) tombstone_ms: u64,
+    /// How long the ids of records are remembered against duplicates; 0 for not at all.
+    pub(crate) idempotency_window_ms: u64,
     /// The schema that values must satisfy.
     pub(crate) schema: Option<Value>,
     /// `json_schema` or `avro`.
@@ -239,6 +241,9 @@ pub(crate) struct TopicConfigSchema {
     pub(crate) cleanup: Option<String>,
     /// How long a record without a value stays at least in a compacted topic; a day when absent.
     pub(crate) tombstone_ms: Option<u64>,
+    /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
+    /// not at all, at most 30 days.
+    pub(crate) idempotency_window_ms: Option<u64>,
     pub(crate) schema: Option<Value>,
     /// `json_schema` when absent, or `avro`.
     pub(crate) schema_kind: Option<String>,
@@ -264,6 +269,7 @@ impl From<TopicInfo> for TopicView {
             },
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
+            idempotency_window_ms: info.config.idempotency_window_ms,
             schema: info.config.schema,
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,

@@ -2,6 +2,7 @@
 //! outside: opening, closing, and the calls of the trait; each part has a file of its own.
 
 mod append;
+mod batches;
 pub(crate) mod checkpoint;
 mod collect;
 mod commit;
@@ -15,16 +16,23 @@ mod driver;
 mod extents;
 pub(crate) mod hasher;
 mod held;
+pub(crate) mod ids;
 mod intake;
 mod lifecycle;
+mod nudge;
 mod pace;
 mod partition;
 mod plan;
+pub(crate) mod producers;
+mod publish;
 mod read;
 mod recovery;
+mod registry;
 mod retention;
 mod rewrite;
 mod search;
+pub(crate) mod snapshot;
+mod state;
 mod tail;
 mod ticker;
 mod topic;
@@ -38,16 +46,20 @@ use self::core::{Blocking, Core};
 pub use self::driver::Driver;
 use self::pace::Pace;
 use self::partition::{Partition, State};
+use self::snapshot::Snapshot;
 use self::ticker::Ticker;
 use crate::{
-    Appended, Bounds, Engine, Found, Health, LogError, Observer, Options, Pending, TopicSpec,
+    Appended, Bounds, End, Engine, Found, Health, LogError, Observer, Options, Pending, Placement,
+    Together, TopicSpec,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::{Store, World, Writer};
-use types::{Batch, Key, Offset, ProjectId, Record, Retention, TenantId, TimestampMs, TopicId};
+use types::{
+    Batch, Key, Offset, Producer, ProjectId, Record, Retention, TenantId, TimestampMs, TopicId,
+};
 
 /// What opening found, for the operator's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,7 +146,8 @@ fn tickers(core: &Arc<Core>) -> std::io::Result<Vec<Ticker>> {
     let mut tickers = Vec::new();
     if let Some(interval) = core.options.maintain_interval {
         let core = Arc::clone(core);
-        tickers.push(Ticker::start("log-maintain", interval, move |_| core.maintain())?);
+        let nudge = Arc::clone(&core.nudge);
+        tickers.push(Ticker::start("log-maintain", interval, nudge, move |_| core.maintain())?);
     }
     if let Some(interval) = core.options.collect.interval {
         let core = Arc::clone(core);
@@ -144,7 +157,7 @@ fn tickers(core: &Arc<Core>) -> std::io::Result<Vec<Ticker>> {
             let rate = || if core.intake.is_full() { None } else { Some(budget) };
             while core.collect(&Pace::new(rate(), wait)) {}
         };
-        tickers.push(Ticker::start("log-collect", interval, collect)?);
+        tickers.push(Ticker::start("log-collect", interval, Arc::default(), collect)?);
     }
     Ok(tickers)
 }
@@ -159,6 +172,13 @@ impl Drop for EmbeddedLog {
 
 fn failed(error: std::io::Error) -> LogError {
     LogError::Failed(error.to_string())
+}
+
+/// Without the snapshot no id is known, so that none is looked for under an older key.
+fn new_hash_key(world: &World) -> [u8; snapshot::HASH_KEY_BYTES] {
+    let mut key = [0; snapshot::HASH_KEY_BYTES];
+    world.rng.fill(&mut key);
+    key
 }
 
 /// Finds what is in the directory and marks the log as open.
@@ -177,9 +197,15 @@ fn open_core(
     for damage in &report.damaged {
         tracing::error!(damage, "stored records are damaged: reading them answers an error");
     }
-    let core = Arc::new(Core::new(world, options, store, blocking));
+    let snapshot = Snapshot::read(&*world.disk, &options.dir).map_err(failed)?;
+    let hash_key = match &snapshot {
+        Some(snapshot) => snapshot.hash_key,
+        None => new_hash_key(&world),
+    };
+    let core = Arc::new(Core::new(world, options, store, blocking, hash_key));
     let own = [transact::decisions_topic()];
     core.restore(recovery::Found::new(&found, checkpoint), &found, own.iter().chain(&topics));
+    core.warm(snapshot)?;
     core.mark_open().map_err(failed)?;
     Ok((core, report))
 }
@@ -216,7 +242,7 @@ fn end_with(core: &Core, stop_writer: impl FnOnce()) {
         topic.shared.moved.notify_waiters();
     }
     if core.intake.failure().is_none()
-        && let Err(error) = core.write_checkpoint(true)
+        && let Err(error) = core.take_snapshot().and_then(|()| core.write_checkpoint(true))
     {
         tracing::error!(%error, "the last checkpoint cannot be written");
     }
@@ -259,6 +285,58 @@ impl Engine for EmbeddedLog {
         records: Vec<Record>,
     ) -> Pending<Appended> {
         self.core.append(topic, partition, &records)
+    }
+
+    fn publish(
+        &self,
+        records: Vec<(TopicId, types::Partition, Record)>,
+        together: Together,
+    ) -> Pending<Vec<Placement>> {
+        self.core.publish(records, together)
+    }
+
+    fn append_batch(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        batch: Batch,
+    ) -> Pending<Appended> {
+        self.core.append_batch(topic, partition, batch)
+    }
+
+    fn new_producer(&self) -> Producer {
+        self.core.transactions.new_producer()
+    }
+
+    fn take_over(&self, producer: Producer) -> Pending<Producer> {
+        self.core.take_over(producer)
+    }
+
+    fn begin(&self, producer: Producer, within: Duration) -> Result<(), LogError> {
+        self.core.begin(producer, within)
+    }
+
+    fn add(
+        &self,
+        producer: Producer,
+        topic: TopicId,
+        partition: types::Partition,
+    ) -> Result<(), LogError> {
+        self.core.add(producer, topic, partition)
+    }
+
+    fn append_in(
+        &self,
+        producer: Producer,
+        topic: TopicId,
+        partition: types::Partition,
+        records: Vec<Record>,
+    ) -> Pending<Appended> {
+        self.core.append_in(producer, topic, partition, &records)
+    }
+
+    fn end(&self, producer: Producer, end: End) -> Pending<Producer> {
+        self.core.end(producer, end)
     }
 
     fn transact(

@@ -5,8 +5,9 @@ use crate::LogError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use types::{
-    Batch, Key, Offset, Partition, ProjectId, Record, Retention, TenantId, TimestampMs,
+    Batch, Key, Offset, Partition, Producer, ProjectId, Record, Retention, TenantId, TimestampMs,
     TopicConfig, TopicId,
 };
 
@@ -25,6 +26,34 @@ pub struct Appended {
     pub base_offset: Offset,
     /// What records without a timestamp of their own got.
     pub timestamp: TimestampMs,
+}
+
+/// Which records of one `publish` are stored all or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// All of them, unless they are for one topic that is not durable: there each partition is for
+    /// itself, and nobody waits for the device.
+    IfStored,
+    /// All of them, stored before the answer. `Unsupported` with a topic that stores nothing.
+    Always,
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Commit,
+    Abort,
+}
+
+/// Where one record came to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub partition: Partition,
+    pub offset: Offset,
+    /// What it got if it had none of its own.
+    pub timestamp: TimestampMs,
+    /// Its id was seen before: this is the place of the first one, and nothing was stored.
+    pub is_duplicate: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +117,55 @@ pub trait Engine: Send + Sync + 'static {
         partition: Partition,
         records: Vec<Record>,
     ) -> Pending<Appended>;
+
+    /// Appends records, each to its partition, all or nothing as `together` says. Those whose id
+    /// (the header `ms-id`) the topic saw within its window, in any partition or earlier in this
+    /// call, are not stored again: they are answered with the first one's place, when that one is
+    /// durable. Calls with ids enter in call order; one that has to look
+    /// for an id on the device does so when it is polled, and those after it wait.
+    fn publish(
+        &self,
+        records: Vec<(TopicId, Partition, Record)>,
+        together: Together,
+    ) -> Pending<Vec<Placement>>;
+
+    /// Appends a batch as its sender made it; only its offset is set. If it is numbered
+    /// (`Stamp::sequence`), one of its producer's last five batches sent again is answered with its
+    /// first place; `OutOfOrder` when it is not the next, `Fenced` when a newer epoch was seen. If
+    /// it is part of a transaction, that must be open (`TransactionUnknown`).
+    fn append_batch(&self, topic: TopicId, partition: Partition, batch: Batch)
+    -> Pending<Appended>;
+
+    /// A producer that nobody was before and nobody else will be, over restarts too.
+    fn new_producer(&self) -> Producer;
+
+    /// The producer in its next epoch: what the former one has open is given up, and it is
+    /// `Fenced` from now on, over restarts too. `Fenced` if that has happened to this one.
+    fn take_over(&self, producer: Producer) -> Pending<Producer>;
+
+    /// Opens the producer's transaction. It is given up when it is not ended within the time (15
+    /// minutes at most), and by a restart. Readers see nothing of a partition behind the first
+    /// record of an open transaction, and what is given up never.
+    fn begin(&self, producer: Producer, within: Duration) -> Result<(), LogError>;
+
+    /// Says that the open transaction will append there. Appending says it too.
+    fn add(&self, producer: Producer, topic: TopicId, partition: Partition)
+    -> Result<(), LogError>;
+
+    /// Appends as part of the producer's open transaction; answers when the records are stored.
+    fn append_in(
+        &self,
+        producer: Producer,
+        topic: TopicId,
+        partition: Partition,
+        records: Vec<Record>,
+    ) -> Pending<Appended>;
+
+    /// Ends the producer's transaction, for all its partitions, also over a crash; answers the
+    /// producer in the epoch of its next transaction (KIP-890), so that a late call of this one
+    /// cannot touch it. Asked again the same way it answers the same. After an error of a commit
+    /// an abort tells the next epoch.
+    fn end(&self, producer: Producer, end: End) -> Pending<Producer>;
 
     /// Appends to several partitions, of one topic or several: all of it or nothing, whenever the
     /// process ends, and readers of a partition see its part when all is durable. Answers in the

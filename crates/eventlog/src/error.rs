@@ -39,6 +39,12 @@ pub enum LogError {
     /// There is no such transaction, or not any more.
     #[error("the transaction is not open")]
     TransactionUnknown,
+    /// Another producer has taken this one's place.
+    #[error("the producer was replaced by a newer one")]
+    Fenced,
+    /// The batch is not the producer's next one.
+    #[error("the batch is out of turn: its sequence should be {expected}")]
+    OutOfOrder { expected: i32 },
     /// What was asked for cannot be done with this topic or these records.
     #[error("{0}")]
     Unsupported(&'static str),

@@ -6,12 +6,15 @@
 mod embedded;
 mod engine;
 mod error;
+pub mod files;
 mod options;
 mod partitioner;
 
 pub use embedded::cut::{LastEnd, LogCut, StreamMark, leave_gaps, read_marks, write_marks};
 pub use embedded::{Collected, Driver, EmbeddedLog, OpenReport};
-pub use engine::{Appended, Bounds, Engine, Found, Health, Observer, Pending, TopicSpec};
+pub use engine::{
+    Appended, Bounds, End, Engine, Found, Health, Observer, Pending, Placement, Together, TopicSpec,
+};
 pub use error::LogError;
 pub use options::{CollectOptions, MAINTAIN_INTERVAL, Options};
 pub use partitioner::{murmur2, partition_of};

@@ -48,6 +48,14 @@ pub struct Options {
     /// Stored records that wait in memory for a transaction to be decided, all together; beyond it
     /// appends behind one answer `Busy`.
     pub held_bytes_max: usize,
+    /// Memory for record ids: half for the newest, half for the filters of those in files. When it
+    /// is used up the oldest are forgotten before their window is over.
+    pub ids_memory_bytes_max: usize,
+    /// Bytes stored before what only memory knows is written down: a start after a crash reads
+    /// about so much.
+    pub snapshot_bytes_max: u64,
+    /// A producer that sends nothing for so long is forgotten.
+    pub producer_idle_ms_max: u64,
     /// Memory for the key listings of all topics together.
     pub key_directory_bytes_max: usize,
     /// Reads from the device at the same time; further ones wait.
@@ -70,6 +78,9 @@ impl Options {
             tail_bytes_max: 32 << 20,
             pending_bytes_max: 64 << 20,
             held_bytes_max: 64 << 20,
+            ids_memory_bytes_max: 64 << 20,
+            snapshot_bytes_max: 64 << 20,
+            producer_idle_ms_max: 24 * 3_600_000,
             key_directory_bytes_max: 32 << 20,
             disk_reads_max: 16,
             disk_scans_max: 4,

@@ -5,6 +5,9 @@ mod appending;
 mod collecting;
 mod hands;
 mod keys;
+mod once;
+mod once_properties;
+mod producers;
 mod properties;
 mod pure;
 mod reading;
@@ -152,13 +155,25 @@ pub async fn append(log: &EmbeddedLog, records: Vec<Record>) -> Offset {
     log.append(TOPIC, 0, records).await.expect("is stored").base_offset
 }
 
-/// Everything from `from` to the end, as offsets and values.
+/// Everything from `from` to the end, as offsets and values; the end is right behind it.
 pub async fn read_all(
     log: &EmbeddedLog,
     topic: TopicId,
     partition: Partition,
     from: Offset,
 ) -> Result<Vec<(Offset, String)>, LogError> {
+    let (records, next) = read_shown(log, topic, partition, from).await?;
+    assert_eq!(next.max(from), log.bounds(topic, partition)?.end.max(from));
+    Ok(records)
+}
+
+/// Everything from `from` on, and the offset behind it.
+pub async fn read_shown(
+    log: &EmbeddedLog,
+    topic: TopicId,
+    partition: Partition,
+    from: Offset,
+) -> Result<(Vec<(Offset, String)>, Offset), LogError> {
     let mut records = Vec::new();
     let mut next = from;
     loop {
@@ -170,8 +185,7 @@ pub async fn read_all(
             records.extend(wanted.map(|(offset, _, record)| (offset, text(&record))));
         }
     }
-    assert_eq!(next.max(from), log.bounds(topic, partition)?.end.max(from));
-    Ok(records)
+    Ok((records, next))
 }
 
 /// Remembers what it was told.

@@ -388,6 +388,14 @@ impl Hub for Node {
         Box::pin(self.publish(who, topic, records))
     }
 
+    fn transact<'a>(
+        &'a self,
+        who: &'a Identity,
+        parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>> {
+        Box::pin(self.publish_together(who, parts))
+    }
+
     fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer> {
         Box::pin(async move {
             read::check_request(&request)?;

@@ -6,21 +6,17 @@ use crate::node::Node;
 use crate::refusal::refusal_of;
 use crate::topic::Topic;
 use crate::usage::month_start;
-use eventlog::Pending;
+use eventlog::{Placement, Together};
 use port::{Code, Identity, Placed, Refusal};
 use rules::{grants, quota};
+use std::sync::Arc;
+use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
-use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicName, record};
+use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, record};
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
 /// everything after it from ever growing old.
 const AHEAD_MS_MAX: i64 = 3_600_000;
-
-/// One partition's share of an append: which of the caller's records, and the answer to come.
-struct Share {
-    indexes: Vec<usize>,
-    appended: Pending<eventlog::Appended>,
-}
 
 impl Node {
     pub(crate) async fn publish(
@@ -30,17 +26,54 @@ impl Node {
         mut records: Vec<Record>,
     ) -> Result<Vec<Placed>, Refusal> {
         let started = self.world.clock.monotonic();
+        let Some(topic) = self.prepare(who, name, &mut records).await? else {
+            return Ok(Vec::new());
+        };
+        self.enter(assign(&topic, records), Together::IfStored, started).await
+    }
+
+    /// Several topics, all or nothing: each passes the checks of a publish before any is touched.
+    pub(crate) async fn publish_together(
+        &self,
+        who: &Identity,
+        parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Result<Vec<Vec<Placed>>, Refusal> {
+        let started = self.world.clock.monotonic();
+        let mut counts = Vec::with_capacity(parts.len());
+        let mut assigned = Vec::new();
+        for (name, mut records) in parts {
+            counts.push(records.len());
+            let Some(topic) = self.prepare(who, &name, &mut records).await? else { continue };
+            if topic.is_ephemeral() {
+                let message = format!("the topic `{name}` stores nothing");
+                return Err(Refusal::new(Code::Unsupported, message)
+                    .field("topic")
+                    .hint("publish to it outside of the transaction"));
+            }
+            assigned.extend(assign(&topic, records));
+        }
+        let mut placed = self.enter(assigned, Together::Always, started).await?.into_iter();
+        Ok(counts.into_iter().map(|count| placed.by_ref().take(count).collect()).collect())
+    }
+
+    /// Every check, before the records enter the log; `None` when there are none.
+    async fn prepare(
+        &self,
+        who: &Identity,
+        name: &TopicName,
+        records: &mut [Record],
+    ) -> Result<Option<Arc<Topic>>, Refusal> {
         let snapshot = self.admit(who)?;
         // What the platform has to say is not the project's to pay for.
         let unlimited = Limits::default();
         let limits = if who.is_platform() { &unlimited } else { &snapshot.limits };
-        check_shape(limits, &records, self.world.clock.now_ms())?;
-        for record in &records {
+        check_shape(limits, records, self.world.clock.now_ms())?;
+        for record in &*records {
             let key = record.key.as_ref().map(|key| &key.bytes()[..]);
             grants::check_address(who.claims(), Access::Publish, name, key)?;
         }
         if records.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         self.take_publish_rate(who, limits, count)?;
@@ -57,69 +90,40 @@ impl Node {
             Some(topic) => topic,
             None => self.create_on_use(who, name).await?,
         };
-        cleanup::check_keys(&topic.definition.load().config, &records)?;
-        let versions = judge(&topic, &records)?;
-        stamp(who, &versions, &mut records);
-        let placed = self.enter(&topic, records).await?;
+        cleanup::check_keys(&topic.definition.load().config, records)?;
+        let versions = judge(&topic, records)?;
+        stamp(who, &versions, records);
+        Ok(Some(topic))
+    }
+
+    /// Hands the records to their partitions and waits until they are acknowledged.
+    async fn enter(
+        &self,
+        records: Vec<(TopicId, Partition, Record)>,
+        together: Together,
+        started: Duration,
+    ) -> Result<Vec<Placed>, Refusal> {
+        let placements = self.engine.publish(records, together).await.map_err(refusal_of)?;
         let took = self.world.clock.monotonic().saturating_sub(started);
         self.append_seconds.record(took.as_secs_f64());
-        Ok(placed)
+        Ok(placements.into_iter().map(placed).collect())
     }
+}
 
-    /// Hands the records to their partitions and waits for all of them. A partition that refuses
-    /// fails the call; others of the same call may have stored their share.
-    async fn enter(&self, topic: &Topic, records: Vec<Record>) -> Result<Vec<Placed>, Refusal> {
-        let count = records.len();
-        let mut placed: Vec<Option<Placed>> = vec![None; count];
-        let mut failed = None;
-        for (partition, share) in self.split(topic, records) {
-            match share.appended.await {
-                Ok(appended) => {
-                    for (offset, index) in (appended.base_offset..).zip(share.indexes) {
-                        placed[index] = Some(Placed {
-                            partition,
-                            offset,
-                            timestamp: appended.timestamp,
-                            is_duplicate: false,
-                        });
-                    }
-                }
-                Err(error) => failed = Some(refusal_of(error)),
-            }
-        }
-        match failed {
-            Some(refusal) => Err(refusal),
-            // Every index was in one share, and every share answered.
-            None => Ok(placed.into_iter().flatten().collect()),
-        }
-    }
+/// The partition of each record. Records of one call without a key stay together: they fill one
+/// batch.
+fn assign(topic: &Topic, records: Vec<Record>) -> Vec<(TopicId, Partition, Record)> {
+    let partitions = topic.partitions();
+    let turn = if partitions == 1 { 0 } else { topic.next_turn() };
+    let assign = |record: Record| {
+        (topic.id, eventlog::partition_of(record.key.as_ref(), partitions, turn), record)
+    };
+    records.into_iter().map(assign).collect()
+}
 
-    fn split(&self, topic: &Topic, records: Vec<Record>) -> Vec<(Partition, Share)> {
-        let engine = &self.engine;
-        if topic.partitions() == 1 {
-            let indexes = (0..records.len()).collect();
-            let appended = engine.append(topic.id, 0, records);
-            return vec![(0, Share { indexes, appended })];
-        }
-        // Records of one call without a key stay together: they fill one batch.
-        let turn = topic.next_turn();
-        let mut shares: Vec<(Vec<usize>, Vec<Record>)> = Vec::new();
-        shares.resize_with(topic.partitions() as usize, Default::default);
-        for (index, record) in records.into_iter().enumerate() {
-            let partition = eventlog::partition_of(record.key.as_ref(), topic.partitions(), turn);
-            let share = &mut shares[partition as usize];
-            share.0.push(index);
-            share.1.push(record);
-        }
-        (0..)
-            .zip(shares)
-            .filter(|(_, (indexes, _))| !indexes.is_empty())
-            .map(|(partition, (indexes, records))| {
-                let appended = engine.append(topic.id, partition, records);
-                (partition, Share { indexes, appended })
-            })
-            .collect()
-    }
+fn placed(placement: Placement) -> Placed {
+    let Placement { partition, offset, timestamp, is_duplicate } = placement;
+    Placed { partition, offset, timestamp, is_duplicate }
 }
 
 /// Counts and sizes, before anything else is done with the records.

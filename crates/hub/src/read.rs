@@ -177,6 +177,7 @@ impl Node {
         lane: &mut Lane,
         chunk_bytes: usize,
     ) -> Result<usize, Refusal> {
+        let end = self.engine.bounds(topic.id, lane.partition).map_err(refusal_of)?.end;
         let batches = match self.engine.read(topic.id, lane.partition, lane.next, chunk_bytes).await
         {
             Ok(batches) => batches,
@@ -196,6 +197,10 @@ impl Node {
             }));
         }
         lane.is_at_end = batches.is_empty();
+        if lane.is_at_end {
+            // What lies before the end belongs to transactions that were given up.
+            lane.next = lane.next.max(end);
+        }
         Ok(bytes)
     }
 

@@ -36,6 +36,11 @@ pub fn refusal_of(error: LogError) -> Refusal {
         .hint("read from after the range, and restore it from a backup"),
         LogError::TransactionUnknown => Refusal::new(Code::Conflict, "the transaction is not open")
             .hint("it was ended, or it took too long; begin a new one"),
+        LogError::Fenced => Refusal::new(Code::Conflict, "a newer producer has the same id"),
+        LogError::OutOfOrder { expected } => Refusal::new(
+            Code::Conflict,
+            format!("the batch is out of turn: its sequence should be {expected}"),
+        ),
         LogError::Unsupported(why) => Refusal::new(Code::Unsupported, why),
         LogError::Shredded => Refusal::new(
             Code::RecordsShredded,

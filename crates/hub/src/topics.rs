@@ -16,6 +16,9 @@ use tenancy::{Actor, Topic as Record};
 use types::limits::PARTITIONS_MAX;
 use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
 
+/// Ids take space for as long as they are remembered.
+const IDEMPOTENCY_WINDOW_MS_MAX: u64 = 30 * 24 * 3_600_000;
+
 impl Node {
     /// A topic as the database has it, brought to the engine and the catalogue.
     pub(crate) async fn load_topic(&self, record: Record) -> Result<Arc<Topic>, Refusal> {
@@ -333,6 +336,10 @@ fn check_config(config: &TopicConfig) -> Result<(), Refusal> {
     if config.partitions == 0 || config.partitions > PARTITIONS_MAX {
         let message = format!("a topic has 1 to {PARTITIONS_MAX} partitions");
         return Err(Refusal::new(Code::InvalidRequest, message).field("partitions"));
+    }
+    if config.idempotency_window_ms > IDEMPOTENCY_WINDOW_MS_MAX {
+        let message = "ids are remembered for at most 30 days";
+        return Err(Refusal::new(Code::InvalidRequest, message).field("idempotency_window_ms"));
     }
     let retention = config.retention;
     if [retention.age_ms_max, retention.bytes_max, retention.records_max].contains(&Some(0)) {

@@ -54,6 +54,19 @@ pub trait Hub: Send + Sync + 'static {
         records: Vec<Record>,
     ) -> Answer<'a, Vec<Placed>>;
 
+    /// Appends to several topics: all of it or nothing, whenever the process ends. One list of
+    /// places per part, in order. A topic that stores nothing is refused.
+    fn transact<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>> {
+        Box::pin(std::future::ready(Err(Refusal::new(
+            Code::Unsupported,
+            "this hub appends to one topic at a time",
+        ))))
+    }
+
     /// A bounded read of one topic, in offset order per partition.
     fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer>;
 

@@ -104,6 +104,20 @@ metrics! {
         "Bytes of sealed extents that nobody needs, as last seen by the collector.";
     LOG_COLLECTED_AT = "mainstem_log_collector_looked_seconds", Gauge,
         "When the collector last looked for extents worth rewriting, in seconds since 1970.";
+    LOG_IDS = "mainstem_log_ids", Gauge,
+        "Record ids remembered against duplicates.";
+    LOG_IDS_BYTES = "mainstem_log_ids_memory_bytes", Gauge,
+        "Memory of the record ids, the filters of those in files included.";
+    LOG_IDS_FORGOTTEN = "mainstem_log_ids_forgotten_total", Counter,
+        "Record ids forgotten before their window was over.";
+    DUPLICATES = "mainstem_records_duplicate_total", Counter,
+        "Records not stored again because their id was seen before.";
+    TRANSACTIONS_OPEN = "mainstem_log_transactions_open", Gauge,
+        "Transactions that are open.";
+    TRANSACTIONS = "mainstem_log_transactions_total", Counter,
+        "Transactions ended, by outcome.";
+    LOG_HELD_BYTES = "mainstem_log_held_bytes", Gauge,
+        "Stored records that wait for a transaction to be decided.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
     OUTBOX_PENDING = "mainstem_outbox_pending", Gauge,

@@ -275,6 +275,7 @@ async fn open_log(
     options.store.extent_bytes = config.log.extent_mib << 20;
     options.store.pool_extents = config.log.pool_extents;
     options.store.free_bytes_min = mib(config.log.free_mib_min);
+    options.ids_memory_bytes_max = mib(config.log.ids_mib) as usize;
     options.collect = config.log.collect.options();
     let world = storage::World {
         disk: Arc::new(SystemDisk),

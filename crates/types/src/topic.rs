@@ -118,12 +118,18 @@ pub struct TopicConfig {
     /// How long a record without a value stays at least in a compacted topic, so that readers
     /// learn that its key is gone. Milliseconds.
     pub tombstone_ms: u64,
+    /// How long the id of a record is remembered: a record with the same id is not stored again
+    /// meanwhile. 0 stores every record.
+    pub idempotency_window_ms: u64,
     /// The schema every value must satisfy; `None` accepts any bytes.
     pub schema: Option<serde_json::Value>,
     pub schema_kind: SchemaKind,
     /// What another schema must keep towards the present one.
     pub schema_compatibility: Compatibility,
 }
+
+/// How long ids are remembered unless the topic says otherwise: one day.
+pub const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
 
 impl Default for TopicConfig {
     fn default() -> Self {
@@ -133,6 +139,7 @@ impl Default for TopicConfig {
             retention: Retention::default(),
             cleanup: Cleanup::default(),
             tombstone_ms: TOMBSTONE_MS,
+            idempotency_window_ms: IDEMPOTENCY_WINDOW_MS,
             schema: None,
             schema_kind: SchemaKind::default(),
             schema_compatibility: Compatibility::default(),

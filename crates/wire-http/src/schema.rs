@@ -64,8 +64,8 @@ pub struct PlacedSchema {
     pub id: String,
     /// Milliseconds since 1970.
     pub timestamp: i64,
-    /// The id was published before; this is the place of the first record. The log keeps no window
-    /// of ids yet, so it is never there.
+    /// The id was published before, within the topic's window: this is the place of the first
+    /// record, and nothing was stored again. Absent when it was not.
     pub duplicate: Option<bool>,
 }
 

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the same request under the same key is answered with the first answer and
-//! not carried out again. Kept in memory, for a time and within bounds, per project; a restart
-//! forgets it (the record's own `id` is what holds over restarts). It must not know what a request
-//! does.
+//! not carried out again. Answers are kept in memory, for a time and within bounds, per project.
+//! What holds over a restart, and after the answer is forgotten, are the ids that the key gives to
+//! records without one of their own: the log stores each once. It must not know what a request does.
 //!
 //! A first request runs on a task of its own: the client that times out and asks again is just the
 //! one that needs the answer. Refusals are told to who waits and not kept, so that a retry tries.
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use port::{Code, Identity, Refusal};
+use siphasher::sip128::{Hasher128, SipHasher13};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -20,11 +21,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stdx::Clock;
 use tokio::sync::watch;
+use types::limits::HEADERS_MAX;
+use types::record::header;
 use types::{PrincipalId, ProjectId};
+use wire_http::publish::{Publish, make_header};
 use wire_http::refusal::JSON;
 
 const HEADER: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 255;
+/// Begins the ids that follow from a key.
+const DERIVED: &str = "idempotency-key:";
 /// Projects with kept answers; one more and the one that was idle longest is forgotten.
 const PROJECTS_MAX: usize = 10_000;
 /// Told with an answer that was given before.
@@ -59,6 +65,26 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         _ => Err(Refusal::new(Code::InvalidRequest, "the idempotency key cannot be used")
             .field("Idempotency-Key")
             .hint("1 to 255 printable ASCII characters, such as a UUID")),
+    }
+}
+
+/// Gives records without an id one that follows from the key and their place in the request, so
+/// that the log takes the same request for what it is, whenever it comes again.
+pub fn derive_ids(who: &Identity, key: Option<&str>, records: &mut [Publish]) {
+    let Some(key) = key else { return };
+    for (place, one) in records.iter_mut().enumerate() {
+        let record = &mut one.record;
+        if record.header(header::ID).is_none() && record.headers.len() < HEADERS_MAX {
+            let mut hasher = SipHasher13::new();
+            // Principals and keys hold no zero byte.
+            hasher.write(who.principal().0.as_bytes());
+            hasher.write(&[0]);
+            hasher.write(key.as_bytes());
+            hasher.write(&[0]);
+            hasher.write(&(place as u64).to_le_bytes());
+            let id = format!("{DERIVED}{:032x}", hasher.finish128().as_u128());
+            record.headers.push(make_header(header::ID, id.into()));
+        }
     }
 }
 

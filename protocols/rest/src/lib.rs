@@ -27,6 +27,7 @@ pub struct Rest;
 /// Everything this protocol serves.
 const CLAIMS: &[(Method, &str)] = &[
     (Method::Post, "/v1/events"),
+    (Method::Post, "/v1/transactions"),
     (Method::Get, "/v1/topics"),
     (Method::Put, "/v1/topics/{topic}"),
     (Method::Get, "/v1/topics/{topic}"),
@@ -73,6 +74,7 @@ fn mount_with(config: Config, clock: Arc<dyn Clock>, at: &mut Mounts) -> Result<
     let router: OpenApiRouter<HttpState> = OpenApiRouter::new()
         .routes(routes!(verbs::publish::publish_events))
         .routes(routes!(verbs::raw::publish_raw))
+        .routes(routes!(verbs::transactions::transact))
         .routes(routes!(verbs::topics::list_topics))
         .routes(routes!(
             verbs::topics::put_topic,

@@ -4,6 +4,7 @@
 use super::core::Core;
 use super::draft::{self, Acknowledge, Waiter};
 use super::hasher::KeyHasher;
+use super::ids::table::Claims;
 use super::partition::{Partition, State, TailBatch};
 use crate::{Appended, LogError, Pending};
 use parking_lot::MutexGuard;
@@ -27,7 +28,8 @@ const _: () = assert!(RECORDS_PER_APPEND_MAX <= UNSTORED_RECORDS_MAX);
 /// What became of an append when the call returns.
 pub enum Entered {
     Done(Appended),
-    Waits(oneshot::Receiver<Result<Appended, LogError>>),
+    /// It has its place and is not durable yet.
+    Waits(Appended, oneshot::Receiver<Result<Appended, LogError>>),
 }
 
 /// An append on its way into one partition.
@@ -38,6 +40,8 @@ struct Entry<'a> {
     bytes: usize,
     now: TimestampMs,
     hasher: KeyHasher,
+    /// The ids of the records, if they have any.
+    claims: Option<Arc<Claims>>,
 }
 
 impl Core {
@@ -47,10 +51,10 @@ impl Core {
         partition: types::Partition,
         records: &[Record],
     ) -> Pending<Appended> {
-        match self.enter(topic, partition, records) {
+        match self.enter(topic, partition, records, None) {
             Ok(Entered::Done(appended)) => Box::pin(ready(Ok(appended))),
             // The sender goes without an answer only when the log goes.
-            Ok(Entered::Waits(answer)) => {
+            Ok(Entered::Waits(_, answer)) => {
                 Box::pin(async move { answer.await.unwrap_or(Err(LogError::Closed)) })
             }
             Err(error) => Box::pin(ready(Err(error))),
@@ -62,6 +66,7 @@ impl Core {
         topic: TopicId,
         partition: types::Partition,
         records: &[Record],
+        claims: Option<Arc<Claims>>,
     ) -> Result<Entered, LogError> {
         if self.is_closed() {
             return Err(LogError::Closed);
@@ -74,7 +79,7 @@ impl Core {
         }
         let hasher = self.unlock(&partition.shared)?;
         let bytes = self.check_size(records)?;
-        let entry = Entry { partition: &partition, records, bytes, now, hasher };
+        let entry = Entry { partition: &partition, records, bytes, now, hasher, claims };
         if self.is_unmarked() && partition.is_stored() {
             return Err(LogError::Full);
         }
@@ -117,13 +122,13 @@ impl Core {
         state.hasher = entry.hasher;
         let base_offset =
             state.write(entry.records, entry.now, Acknowledge::AfterFlush, entry.bytes);
+        let appended = Appended { base_offset, timestamp: entry.now };
         if let Some(draft) = state.drafts.back_mut() {
-            let appended = Appended { base_offset, timestamp: entry.now };
-            draft.waiters.push(Waiter { reply, appended });
+            draft.waiters.push(Waiter { reply, appended, claims: entry.claims.clone() });
             draft.charged_bytes += entry.bytes;
         }
         self.queue(entry.partition, state);
-        Entered::Waits(receiver)
+        Entered::Waits(appended, receiver)
     }
 
     /// Lets the writer know of the partition's drafts.

@@ -219,7 +219,7 @@ fn decode_known(bytes: &mut &[u8]) -> Option<Vec<KnownDamage>> {
 
 /// Takes space for the next checkpoint now: retention needs one before it gives anything back, and
 /// that must succeed above all when somebody has filled the file system.
-fn set_aside(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<()> {
+pub fn set_aside(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<()> {
     // Partitions may become more until then.
     let bytes = bytes.saturating_mul(2).next_multiple_of(BLOCK_BYTES);
     disk.open(path, Open::Write)?.allocate(bytes)

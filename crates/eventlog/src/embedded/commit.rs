@@ -7,6 +7,7 @@ use super::draft::{Acknowledge, Draft, Flight, Waiter};
 use super::partition::{Partition, TailBatch};
 use crate::LogError;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use storage::{Entry, Group, Options, Source, StoreError};
 
 impl Source for Core {
@@ -119,19 +120,25 @@ impl Core {
         }
         state.stored(entry, &self.extents);
         partition.shared.add_bytes(u64::from(entry.location.len));
+        self.stored_since.fetch_add(u64::from(entry.location.len), Ordering::Relaxed);
         let tail = TailBatch { batch: Arc::clone(&flight.batch), keys: flight.keys };
-        let mut is_held = false;
+        let (mut is_held, mut late) = (false, Vec::new());
+        if let Some(stamp) = flight.batch.stamp() {
+            state.producers.settle(stamp.producer.id, flight.batch.next_offset());
+        }
         match flight.acknowledge {
             Acknowledge::AfterFlush => {
                 state.waiting_batches -= 1;
                 if flight.transaction.is_some() || !state.held.is_empty() {
                     self.transactions.hold(tail.memory_bytes());
                     state.hold(tail, flight.transaction);
+                    late = state.take_late();
                     is_held = true;
                     drop(state);
                 } else {
                     state.visible = entry.next_offset();
                     state.settled = state.visible;
+                    late = state.take_late();
                     let bytes = tail.memory_bytes();
                     state.tail.push_back(tail);
                     drop(state);
@@ -155,16 +162,25 @@ impl Core {
             }
         }
         drop(order);
+        for late in late {
+            let _ = late.reply.send(Ok(late.appended));
+        }
         if is_held {
             // What it waits for may be decided already.
             self.show_decided(partition);
         }
         self.intake.discharge(flight.charged_bytes);
         for waiter in flight.waiters {
+            if let Some(claims) = &waiter.claims {
+                self.ids.settle(claims, Ok(()));
+            }
             // A publisher that went away needs no answer.
             let _ = waiter.reply.send(Ok(waiter.appended));
         }
-        self.decided(flight.decisions);
+        if !flight.decisions.is_empty() {
+            self.decided(flight.decisions);
+            self.decisions_applied.store(entry.next_offset(), Ordering::Release);
+        }
     }
 
     /// Nothing of the group was written. Waiting publishers are told, and their offsets are given
@@ -190,7 +206,7 @@ impl Core {
     }
 
     pub fn roll_back(&self, partition: &Partition, why: &LogError) {
-        let drafts = partition.state.lock().roll_back();
+        let drafts = partition.state.lock().roll_back(why);
         self.refuse_drafts(drafts, why);
     }
 
@@ -205,6 +221,7 @@ impl Core {
 
     /// Nothing of it was written.
     pub fn refuse_flight(&self, flight: Flight, why: &LogError) {
+        flight.partition.state.lock().refuse_late(flight.batch.base_offset(), why);
         self.refuse(flight.waiters, flight.charged_bytes, why);
         for transaction in flight.transaction.iter().chain(&flight.decisions) {
             self.abort(transaction, why);
@@ -214,6 +231,9 @@ impl Core {
     pub fn refuse(&self, waiters: Vec<Waiter>, charged_bytes: usize, why: &LogError) {
         self.intake.discharge(charged_bytes);
         for waiter in waiters {
+            if let Some(claims) = &waiter.claims {
+                self.ids.settle(claims, Err(why));
+            }
             let _ = waiter.reply.send(Err(why.clone()));
         }
     }
@@ -244,13 +264,15 @@ impl Core {
         let carried = std::mem::take(&mut *self.intake.carried.lock());
         for flight in flights.into_iter().chain(carried) {
             for transaction in flight.transaction.iter().chain(&flight.decisions) {
-                transaction.lose(&why);
+                self.lose(transaction, &why);
             }
+            flight.partition.state.lock().refuse_late(0, &why);
             self.refuse(flight.waiters, flight.charged_bytes, &why);
         }
         while let Some(partition) = self.intake.next_ready() {
             let mut state = partition.state.lock();
             state.is_queued = false;
+            state.refuse_late(0, &why);
             let drafts = state.drafts.drain(..).collect();
             drop(state);
             self.refuse_drafts(drafts, &why);

@@ -51,7 +51,7 @@ pub struct Compaction {
     /// Hashes of tombstones whose time is over and which are the newest of their key.
     due: HashSet<u64>,
     /// What follows stays as it is: the partition's newest batch, which shows what offsets were
-    /// given, and all that is not decided.
+    /// given, and all that is not decided or has ids that only it shows.
     until: Offset,
     /// Batches of writers that count stay whole from this time on.
     sequences_from: TimestampMs,
@@ -85,7 +85,9 @@ impl Compaction {
             newest: HashMap::new(),
             tombstones: Vec::new(),
             due: HashSet::new(),
-            until: newest_batch(core, partition)?.min(partition.state.lock().visible),
+            until: newest_batch(core, partition)?
+                .min(partition.state.lock().visible)
+                .min(core.ids_covered_in(partition)),
             sequences_from: core.world.clock.now_ms().saturating_sub(SEQUENCES_MS),
             tombstones_from: core.world.clock.now_ms().saturating_sub(age_ms),
             left: Left::default(),

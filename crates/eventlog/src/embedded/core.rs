@@ -4,20 +4,25 @@ use super::checkpoint::KnownDamage;
 use super::collect::Figures;
 use super::directory::Directory;
 use super::extents::Extents;
+use super::ids::Ids;
 use super::intake::Intake;
+use super::nudge::Nudge;
 use super::partition::Partition;
 use super::plan::Planner;
+use super::registry::Registry;
+use super::snapshot::HASH_KEY_BYTES;
 use super::tail::Tail;
 use super::topic::Topics;
 use super::transact::DECISIONS;
 use super::transaction::Transactions;
 use crate::{Observer, Options};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use storage::{ExtentRef, Store, World};
+use storage::{ExtentRef, Store, StreamId, World};
 use tokio::sync::Semaphore;
-use types::{Batch, Durability};
+use types::{Batch, Durability, Offset};
 
 /// Where reads of the device block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,20 @@ pub struct Core {
     pub extents: Extents,
     pub directory: Directory,
     pub transactions: Transactions,
+    pub registry: Registry,
+    pub ids: Ids,
+    /// How often the log was opened, this time included.
+    pub opens: AtomicU64,
+    /// The number of the next file of ids.
+    pub next_run: AtomicU64,
+    /// How far the snapshot accounts for ids.
+    pub ids_covered: Mutex<HashMap<StreamId, Offset>>,
+    /// One snapshot at a time.
+    pub snapshotting: Mutex<()>,
+    /// Bytes stored since the last snapshot.
+    pub stored_since: AtomicU64,
+    /// Decisions before this offset have taken effect.
+    pub decisions_applied: AtomicU64,
     pub observer: OnceLock<Arc<dyn Observer>>,
     pub disk_reads: Arc<Semaphore>,
     pub disk_scans: Arc<Semaphore>,
@@ -48,6 +67,8 @@ pub struct Core {
     pub figures: Figures,
     /// Epoch of the keys when the topics were last looked through; at first none.
     pub keys_seen: AtomicU64,
+    /// Asks for maintenance.
+    pub nudge: Arc<Nudge>,
     /// One pass of maintenance at a time.
     pub maintaining: Mutex<()>,
     /// Damage that the last start found: what it did to partitions is in their state.
@@ -64,11 +85,25 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(world: World, options: Options, store: Arc<Store>, blocking: Blocking) -> Core {
+    pub fn new(
+        world: World,
+        options: Options,
+        store: Arc<Store>,
+        blocking: Blocking,
+        hash_key: [u8; HASH_KEY_BYTES],
+    ) -> Core {
         Core {
+            ids: Ids::new(hash_key, options.ids_memory_bytes_max),
+            opens: AtomicU64::new(0),
+            next_run: AtomicU64::new(0),
+            ids_covered: Mutex::default(),
+            snapshotting: Mutex::new(()),
+            stored_since: AtomicU64::new(0),
+            decisions_applied: AtomicU64::new(0),
             intake: Intake::new(options.pending_bytes_max),
             tail: Tail::new(options.tail_bytes_max),
             directory: Directory::new(options.key_directory_bytes_max),
+            registry: Registry::default(),
             transactions: Transactions::new(options.held_bytes_max),
             disk_reads: Arc::new(Semaphore::new(options.disk_reads_max.max(1))),
             disk_scans: Arc::new(Semaphore::new(options.disk_scans_max.max(1))),
@@ -83,6 +118,7 @@ impl Core {
             collecting: Mutex::default(),
             figures: Figures::default(),
             keys_seen: AtomicU64::new(u64::MAX),
+            nudge: Arc::default(),
             maintaining: Mutex::new(()),
             known_damage: Mutex::default(),
             unreadable: Mutex::default(),

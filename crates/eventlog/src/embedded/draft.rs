@@ -9,6 +9,7 @@ use types::batch::BATCH_HEADER_BYTES;
 use types::{Batch, BatchBuilder, Offset, Record, Stamp, TimestampMs};
 
 use super::hasher::KeyHasher;
+use super::ids::table::Claims;
 use super::partition::Partition;
 use super::transaction::Transaction;
 
@@ -33,11 +34,30 @@ pub type Reply = oneshot::Sender<Result<Appended, LogError>>;
 pub struct Waiter {
     pub reply: Reply,
     pub appended: Appended,
+    /// The ids of its records.
+    pub claims: Option<Arc<Claims>>,
 }
 
-/// A batch that still takes records.
+/// What a draft holds.
+enum Content {
+    /// It may take more.
+    Open(BatchBuilder),
+    /// It came as it is.
+    Whole(Batch),
+}
+
+impl Content {
+    fn finish(self) -> Option<Batch> {
+        match self {
+            Content::Open(builder) => builder.finish(),
+            Content::Whole(batch) => Some(batch),
+        }
+    }
+}
+
+/// A batch that waits for the writer, and perhaps for more records.
 pub struct Draft {
-    builder: BatchBuilder,
+    content: Content,
     hasher: KeyHasher,
     /// Hashes of the keys inside, with duplicates.
     keys: Vec<u64>,
@@ -52,7 +72,7 @@ pub struct Draft {
 impl Draft {
     pub fn new(base_offset: Offset, acknowledge: Acknowledge, records_bytes: usize) -> Draft {
         Draft {
-            builder: BatchBuilder::new(base_offset, records_bytes),
+            content: Content::Open(BatchBuilder::new(base_offset, records_bytes)),
             hasher: KeyHasher::default(),
             keys: Vec::new(),
             acknowledge,
@@ -69,9 +89,17 @@ impl Draft {
         transaction: Arc<Transaction>,
         records_bytes: usize,
     ) -> Draft {
-        let draft = Draft::new(base_offset, Acknowledge::AfterFlush, records_bytes);
-        let builder = draft.builder.stamped(stamp);
-        Draft { builder, transaction: Some(transaction), ..draft }
+        let builder = BatchBuilder::new(base_offset, records_bytes).stamped(stamp);
+        let draft = Draft::new(base_offset, Acknowledge::AfterFlush, 0);
+        Draft { content: Content::Open(builder), transaction: Some(transaction), ..draft }
+    }
+
+    /// A batch that came encoded, at its place.
+    pub fn whole(batch: Batch, transaction: Option<Arc<Transaction>>, hasher: KeyHasher) -> Draft {
+        let keys = batch.views().filter_map(|view| view.key.map(|key| hasher.hash(key)));
+        let keys = keys.collect();
+        let draft = Draft::new(batch.base_offset(), Acknowledge::AfterFlush, 0);
+        Draft { content: Content::Whole(batch), keys, transaction, hasher, ..draft }
     }
 
     /// Hashes keys that way.
@@ -81,12 +109,14 @@ impl Draft {
 
     /// Whether an append of that size and kind may join.
     pub fn takes(&self, acknowledge: Acknowledge, records_bytes: usize) -> bool {
+        let Content::Open(builder) = &self.content else { return false };
         self.acknowledge == acknowledge
             && self.transaction.is_none()
-            && self.builder.len() + records_bytes <= DRAFT_BYTES_MAX
+            && builder.len() + records_bytes <= DRAFT_BYTES_MAX
     }
 
     pub fn push(&mut self, records: &[Record], now: TimestampMs) {
+        let Content::Open(builder) = &mut self.content else { return };
         for record in records {
             if let Some(key) = &record.key {
                 let hash = self.hasher.hash(key.bytes());
@@ -96,17 +126,20 @@ impl Draft {
             }
             // The append's size was checked against the largest batch, and only small appends
             // join a draft that has records.
-            self.builder.push(record, now).expect("a draft has room for an append it takes");
+            builder.push(record, now).expect("a draft has room for an append it takes");
         }
     }
 
     pub fn next_offset(&self) -> Offset {
-        self.builder.next_offset()
+        match &self.content {
+            Content::Open(builder) => builder.next_offset(),
+            Content::Whole(batch) => batch.next_offset(),
+        }
     }
 
     /// The finished batch; `None` if it got no record.
     pub fn finish(self, partition: Arc<Partition>) -> Option<Flight> {
-        let batch = self.builder.finish()?;
+        let batch = self.content.finish()?;
         Some(Flight {
             partition,
             batch: Arc::new(batch),
@@ -156,7 +189,7 @@ pub fn encode(
     let bytes = records.iter().map(BatchBuilder::record_bytes_max).sum();
     let mut draft = Draft::new(0, Acknowledge::AtAppend, bytes).hashing(hasher);
     draft.push(records, now);
-    Some((draft.builder.finish()?, distinct(draft.keys)))
+    Some((draft.content.finish()?, distinct(draft.keys)))
 }
 
 /// Bytes the records take at most in a batch of their own.

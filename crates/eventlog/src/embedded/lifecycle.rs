@@ -16,6 +16,7 @@ impl Core {
         for partition in &topic.partitions {
             let mut state = partition.state.lock();
             state.gone = Some(why.clone());
+            state.refuse_late(0, &why);
             let drafts = state.drafts.drain(..).collect();
             let spans = std::mem::take(&mut state.spans);
             let tail = std::mem::take(&mut state.tail);

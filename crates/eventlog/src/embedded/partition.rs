@@ -11,10 +11,12 @@
 //! Records between `visible` and `settled` are stored and stand behind an undecided transaction;
 //! without one `visible` and `settled` are the same.
 
+use super::batches::Late;
 use super::draft::{Acknowledge, Draft};
 use super::extents::Extents;
 use super::hasher::KeyHasher;
 use super::held::{Held, Hidden};
+use super::producers::Producers;
 use super::topic::Shared;
 use crate::{Bounds, LogError};
 use parking_lot::Mutex;
@@ -100,6 +102,9 @@ pub struct State {
     pub held: VecDeque<Held>,
     /// Stored batches that are never shown.
     pub hidden: Hidden,
+    pub producers: Producers,
+    /// Who waits for a batch that was on its way already.
+    pub late: Vec<Late>,
     /// By offset, which is also by age.
     pub spans: VecDeque<Span>,
     /// The newest visible batches without a hole up to `visible`.
@@ -204,7 +209,7 @@ impl State {
 
     /// Gives up what waits for the flush: nobody has seen these offsets, so they are given again.
     /// Answers the drafts, whose publishers are to be told.
-    pub fn roll_back(&mut self) -> Vec<Draft> {
+    pub fn roll_back(&mut self, why: &LogError) -> Vec<Draft> {
         let kept = self
             .drafts
             .iter()
@@ -212,6 +217,8 @@ impl State {
             .count();
         let given_up = self.drafts.drain(kept..).collect();
         self.waiting_batches = 0;
+        self.producers.roll_back(self.settled);
+        self.refuse_late(self.settled, why);
         self.next = self.settled.max(self.floor);
         given_up
     }

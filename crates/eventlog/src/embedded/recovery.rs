@@ -221,7 +221,7 @@ impl Core {
     /// From here on a crash is not a clean end. Without space for that the log opens all the same,
     /// to be read and to have its space given back; maintenance tries again.
     pub fn mark_open(&self) -> io::Result<()> {
-        match self.write_checkpoint(false) {
+        match self.write_checkpoint(false).and_then(|()| self.take_snapshot()) {
             Err(error) if is_full(&error) => {
                 tracing::error!(%error, "no space to open the log for appends: they are refused");
                 self.is_unmarked.store(true, Ordering::Release);

@@ -114,6 +114,8 @@ impl Core {
         for account in self.topics.accounts() {
             self.enforce_account(&topics, &account);
         }
+        self.abort_overdue();
+        self.snapshot_if_due();
         self.release();
         // After what this pass gave back, so that it counts already.
         if self.intake.is_full() {
@@ -338,7 +340,8 @@ impl Core {
     pub fn write_changed_checkpoint(&self) -> bool {
         let _writing = self.checkpointing.lock();
         if self.must_checkpoint.swap(false, Ordering::AcqRel) {
-            if let Err(error) = self.write_checkpoint(false) {
+            let noted = self.note_before_it_goes();
+            if let Err(error) = noted.and_then(|()| self.write_checkpoint(false)) {
                 self.must_checkpoint.store(true, Ordering::Release);
                 tracing::error!(%error, "the checkpoint cannot be written: no extent goes back");
                 return false;
@@ -359,6 +362,21 @@ impl Core {
         let young = self.store.sealed().into_iter().filter(|it| it.created >= since);
         let young = young.map(|it| it.extent).filter(|extent| unreadable.contains(extent));
         young.collect()
+    }
+
+    /// What is stored says which ids were seen and what is hidden: that is written down before any
+    /// of it goes. Without space for that the rest is done all the same, since it makes space.
+    fn note_before_it_goes(&self) -> std::io::Result<()> {
+        if self.is_unmarked() {
+            // Nothing is appended before it is known that the log was opened once more.
+            return self.take_snapshot();
+        }
+        if self.stored_since.load(Ordering::Relaxed) > 0
+            && let Err(error) = self.take_snapshot()
+        {
+            tracing::warn!(%error, "ids of records that go may be forgotten by a crash");
+        }
+        Ok(())
     }
 
     /// Gives back the extents nobody needs, after what they showed is written down.

@@ -1,6 +1,6 @@
 //! A thread that does something now and then. It must not know what.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use super::nudge::Nudge;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -8,47 +8,35 @@ use std::time::Duration;
 
 /// Dropping it ends the thread, after what it is doing.
 pub struct Ticker {
-    stop: Arc<(Mutex<bool>, Condvar)>,
+    nudge: Arc<Nudge>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticker {
-    /// `work` may wait in the middle: the function it is given waits that long, less when it is
-    /// to end, and answers whether it is.
+    /// `work` is done after each interval, and earlier when somebody nudges. It may wait in the
+    /// middle: the function it is given waits that long, less when it is to end, and answers
+    /// whether it is.
     pub fn start(
         name: &'static str,
         interval: Duration,
+        nudge: Arc<Nudge>,
         work: impl Fn(&dyn Fn(Duration) -> bool) + Send + 'static,
     ) -> io::Result<Ticker> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let seen = Arc::clone(&stop);
+        let seen = Arc::clone(&nudge);
         let run = move || {
-            let (is_stopped, changed) = &*seen;
-            let wait = |time: Duration| {
-                let mut is_stopped = is_stopped.lock();
-                if !*is_stopped && !time.is_zero() {
-                    wait_for(changed, &mut is_stopped, time);
-                }
-                *is_stopped
-            };
+            let wait = |time: Duration| !seen.wait(time);
             while !wait(interval) {
                 work(&wait);
             }
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
-        Ok(Ticker { stop, thread: Some(thread) })
+        Ok(Ticker { nudge, thread: Some(thread) })
     }
-}
-
-/// Being woken early means the end, which the caller looks at.
-fn wait_for(changed: &Condvar, is_stopped: &mut MutexGuard<'_, bool>, time: Duration) {
-    changed.wait_for(is_stopped, time);
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
+        self.nudge.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -59,6 +59,10 @@ pub struct Shared {
     pub project: Arc<Account>,
     durability: AtomicU8,
     policy: Mutex<Policy>,
+    idempotency_window_ms: AtomicU64,
+    /// Held by the call whose ids are being looked for on the device: those that come after it
+    /// wait, so that their records keep the order of the calls.
+    pub gate: Arc<tokio::sync::Mutex<()>>,
     stored_bytes: AtomicU64,
     is_dropped: AtomicBool,
     /// Told when a partition's visible end moved, or the topic or the log is gone.
@@ -105,6 +109,11 @@ impl Shared {
     /// How long tombstones stay at least.
     pub fn tombstone_ms(&self) -> u64 {
         self.policy.lock().tombstone_ms
+    }
+
+    /// How long an id is remembered; 0 for not at all.
+    pub fn idempotency_window_ms(&self) -> u64 {
+        self.idempotency_window_ms.load(Ordering::Relaxed)
     }
 
     pub fn stored_bytes(&self) -> u64 {
@@ -204,6 +213,8 @@ impl Topics {
         }
         shared.set_durability(spec.config.durability);
         *shared.policy.lock() = Policy::of(spec);
+        let window = spec.config.idempotency_window_ms;
+        shared.idempotency_window_ms.store(window, Ordering::Relaxed);
         let wanted = spec.config.partitions.clamp(1, PARTITIONS_MAX);
         for partition in partitions.len() as u32..wanted {
             let stream = StreamId { topic: spec.id, partition };
@@ -235,6 +246,8 @@ fn new_shared(spec: &TopicSpec, (tenant, project): (Arc<Account>, Arc<Account>))
         project,
         durability: AtomicU8::new(0),
         policy: Mutex::new(Policy::of(spec)),
+        idempotency_window_ms: AtomicU64::new(0),
+        gate: Arc::default(),
         stored_bytes: AtomicU64::new(0),
         is_dropped: AtomicBool::new(false),
         moved: Notify::new(),

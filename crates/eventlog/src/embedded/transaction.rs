@@ -4,15 +4,19 @@
 //!
 //! ```text
 //! Open --end--> Ending --its decision is durable--> Committed
-//!   \______________\__ a batch or the decision failed, time ran out, or the owner says so --> Aborted
+//!   \______________\__ a batch or the decision failed, time is over, the owner wants --> Aborted
 //! ```
 //! The decision is a record of the log's own stream, written behind the last batch: the store
 //! keeps the order of frames over a crash, so where the decision is, all batches are. A
 //! transaction without one was never committed; whoever opens the log hides its batches.
 
+use super::ids::table::Claims;
 use super::partition::Partition;
+use super::registry::ONE_SHOT;
 use crate::LogError;
+use metrics::Gauge;
 use parking_lot::Mutex;
+use port::metric;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -39,8 +43,18 @@ enum Stage {
 
 pub type Ended = oneshot::Receiver<Result<(), LogError>>;
 
+/// What its record in the stream of decisions says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Its batches count.
+    Commit,
+    /// Its producer's epoch is the least that is taken. It has no batches.
+    Fence,
+}
+
 pub struct Transaction {
     pub producer: Producer,
+    pub decision: Decision,
     inner: Mutex<Inner>,
 }
 
@@ -51,12 +65,33 @@ struct Inner {
     /// Those that hold batches of it.
     partitions: Vec<Arc<Partition>>,
     reply: Option<oneshot::Sender<Result<(), LogError>>>,
+    /// The ids of its records.
+    claims: Vec<Arc<Claims>>,
 }
 
 impl Transaction {
     pub fn new(producer: Producer) -> Arc<Transaction> {
-        let inner = Inner { stage: Stage::Open, drafts: 0, partitions: Vec::new(), reply: None };
-        Arc::new(Transaction { producer, inner: Mutex::new(inner) })
+        let inner = Inner {
+            stage: Stage::Open,
+            drafts: 0,
+            partitions: Vec::new(),
+            reply: None,
+            claims: Vec::new(),
+        };
+        Arc::new(Transaction { producer, decision: Decision::Commit, inner: Mutex::new(inner) })
+    }
+
+    /// Only a record: who has the number in an earlier epoch is refused.
+    pub fn fence(producer: Producer) -> Arc<Transaction> {
+        let inner = Inner {
+            stage: Stage::Open,
+            drafts: 0,
+            partitions: Vec::new(),
+            reply: None,
+            claims: Vec::new(),
+        };
+        let inner = Mutex::new(inner);
+        Arc::new(Transaction { producer, decision: Decision::Fence, inner })
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -82,6 +117,13 @@ impl Transaction {
         Ok(())
     }
 
+    /// The partition will get batches of it. Refused unless it is open.
+    pub fn add(&self, partition: &Arc<Partition>) -> Result<(), LogError> {
+        self.join(partition).map(|()| {
+            self.inner.lock().drafts -= 1;
+        })
+    }
+
     /// The writer took one of its batches; `true` when the decision may follow now.
     pub fn taken(&self) -> bool {
         let mut inner = self.inner.lock();
@@ -90,7 +132,7 @@ impl Transaction {
     }
 
     /// No more batches; answers what becomes of it, and whether the decision may follow now.
-    pub fn end(&self) -> Result<(Ended, bool), LogError> {
+    pub fn end(&self, claims: Vec<Arc<Claims>>) -> Result<(Ended, bool), LogError> {
         let mut inner = self.inner.lock();
         match &inner.stage {
             Stage::Open => {}
@@ -100,6 +142,7 @@ impl Transaction {
         let (reply, ended) = oneshot::channel();
         inner.stage = Stage::Ending;
         inner.reply = Some(reply);
+        inner.claims = claims;
         Ok((ended, inner.drafts == 0))
     }
 
@@ -116,41 +159,34 @@ impl Transaction {
         std::mem::take(&mut inner.partitions)
     }
 
-    /// Tells who waits for the end that it is there.
-    pub fn answer(&self) {
+    /// The ids that wait for its end; once.
+    pub fn take_claims(&self) -> Vec<Arc<Claims>> {
+        std::mem::take(&mut self.inner.lock().claims)
+    }
+
+    /// Tells who waits for the end what it is.
+    pub fn answer(&self, outcome: Result<(), LogError>) {
         let reply = self.inner.lock().reply.take();
         if let Some(reply) = reply {
-            let _ = reply.send(Ok(()));
+            let _ = reply.send(outcome);
         }
     }
 
-    /// Gives it up, unless it is decided: answers the partitions that must look again.
-    pub fn abort(&self, why: &LogError) -> Vec<Arc<Partition>> {
+    /// Gives it up: answers the partitions that must look again; `None` when it is decided already.
+    pub fn abort(&self, why: &LogError) -> Option<Vec<Arc<Partition>>> {
         let mut inner = self.inner.lock();
         if !matches!(inner.stage, Stage::Open | Stage::Ending) {
-            return Vec::new();
+            return None;
         }
         inner.stage = Stage::Aborted(why.clone());
-        if let Some(reply) = inner.reply.take() {
-            let _ = reply.send(Err(why.clone()));
-        }
-        std::mem::take(&mut inner.partitions)
-    }
-
-    /// Gives it up if it is open and nobody has asked for its end.
-    pub fn abort_open(&self, why: &LogError) -> Option<Vec<Arc<Partition>>> {
-        let is_open = self.inner.lock().stage == Stage::Open;
-        is_open.then(|| self.abort(why))
+        Some(std::mem::take(&mut inner.partitions))
     }
 
     /// Nobody can know whether its decision was stored: what it wrote stays unseen until a start.
-    pub fn lose(&self, why: &LogError) {
+    pub fn lose(&self) {
         let mut inner = self.inner.lock();
         if matches!(inner.stage, Stage::Open | Stage::Ending) {
             inner.stage = Stage::Unknown;
-        }
-        if let Some(reply) = inner.reply.take() {
-            let _ = reply.send(Err(why.clone()));
         }
     }
 }
@@ -166,6 +202,8 @@ pub struct Transactions {
     held_bytes_max: usize,
     /// The number the next producer gets.
     next_producer: AtomicI64,
+    open: Gauge,
+    held: Gauge,
 }
 
 impl Transactions {
@@ -176,12 +214,39 @@ impl Transactions {
             held_bytes: AtomicUsize::new(0),
             held_bytes_max,
             next_producer: AtomicI64::new(0),
+            open: metrics::gauge!(metric::TRANSACTIONS_OPEN),
+            held: metrics::gauge!(metric::LOG_HELD_BYTES),
         }
     }
 
     /// A producer that nobody was before, in its first epoch.
     pub fn new_producer(&self) -> Producer {
         Producer { id: self.next_producer.fetch_add(1, Ordering::Relaxed), epoch: 0 }
+    }
+
+    /// The producer of a transaction that begins and ends with one call.
+    pub fn one_shot(&self) -> Producer {
+        Producer { epoch: ONE_SHOT, ..self.new_producer() }
+    }
+
+    /// Whether there may be a producer with this number.
+    pub fn was_given(&self, id: i64) -> bool {
+        (0..self.next_producer.load(Ordering::Relaxed)).contains(&id)
+    }
+
+    /// For operators.
+    pub fn measure(&self, open: usize) {
+        self.open.set(open as f64);
+        self.held.set(self.held_bytes() as f64);
+    }
+
+    pub fn count(&self, outcome: &'static str) {
+        metrics::counter!(metric::TRANSACTIONS, "outcome" => outcome).increment(1);
+    }
+
+    /// Producers' numbers begin there.
+    pub fn begin_producers(&self, first: i64) {
+        self.next_producer.store(first, Ordering::Relaxed);
     }
 
     pub fn make_ready(&self, transaction: Arc<Transaction>) {
@@ -194,7 +259,7 @@ impl Transactions {
         self.due.lock().append(&mut ready);
     }
 
-    /// Of those that are due at most so many, oldest first; those that were given up meanwhile are left out.
+    /// Of those that are due at most so many, oldest first, without those given up meanwhile.
     pub fn take_due(&self, count_max: usize) -> Vec<Arc<Transaction>> {
         let mut due = self.due.lock();
         let count = due.len().min(count_max);

@@ -112,12 +112,15 @@ impl Core {
         tracing::warn!(%tenant, %error, "appends are refused: they cannot be sealed");
         let why = LogError::from(error.clone());
         let mut carried = self.intake.carried.lock();
-        let (theirs, others): (Vec<Flight>, Vec<Flight>) = flights
-            .into_iter()
-            .chain(carried.drain(..))
-            .partition(|flight| flight.partition.shared.tenant_id == tenant);
+        let flights = flights.into_iter().chain(carried.drain(..));
+        // What is decided may change with what is refused: decisions are written anew.
+        let (decisions, flights): (Vec<Flight>, Vec<Flight>) =
+            flights.partition(|flight| !flight.decisions.is_empty());
+        let (theirs, others): (Vec<Flight>, Vec<Flight>) =
+            flights.into_iter().partition(|flight| flight.partition.shared.tenant_id == tenant);
         carried.extend(others);
         drop(carried);
+        self.decide_again(decisions, tenant, &why);
         for flight in theirs {
             match flight.acknowledge {
                 Acknowledge::AfterFlush => self.roll_back(&flight.partition, &why),

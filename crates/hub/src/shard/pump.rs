@@ -49,8 +49,12 @@ pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: Subscr
                         records.extend(unpack(&followed.topic, partition, batch));
                     }
                 }
-                // The end of the log before `seen`: retention took the rest.
                 let end = batches.last().map_or(from, |batch| batch.next_offset());
+                if batches.is_empty() {
+                    // What lies before `seen` belongs to transactions that were given up.
+                    pass(&mut state.borrow_mut(), key, (topic, partition));
+                    continue;
+                }
                 drop(batches);
                 if records.is_empty() {
                     let mut state = state.borrow_mut();
@@ -186,6 +190,19 @@ fn push_some(
     };
     state.count_pumped(pushed);
     outcome
+}
+
+/// Moves over offsets that no record has, up to what the shard has seen.
+fn pass(state: &mut State, key: SubscriptionKey, at: (TopicId, Partition)) {
+    let Some(seen) = state.seen(at.0, at.1) else {
+        return;
+    };
+    if let Some(subscription) = state.get_mut(key)
+        && let Mode::Lagging(lag) = &mut subscription.mode
+        && let Some(next) = lag.get_mut(&at)
+    {
+        *next = (*next).max(seen);
+    }
 }
 
 /// Moves over records that are gone, and says so.

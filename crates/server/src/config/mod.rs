@@ -73,6 +73,9 @@ pub struct Log {
     pub pending_mib: u32,
     /// Mebibytes of disk that stay free: appends are refused below.
     pub free_mib_min: u32,
+    /// Mebibytes of memory for the ids of records, against duplicates: half for the newest, half for
+    /// the filters of older ones in files. When it is used up, the oldest are forgotten early.
+    pub ids_mib: u32,
     pub collect: Collect,
 }
 
@@ -133,6 +136,7 @@ impl Default for Log {
             tail_mib: 32,
             pending_mib: 64,
             free_mib_min: 256,
+            ids_mib: 64,
             collect: Collect::default(),
         }
     }
@@ -170,6 +174,9 @@ impl Config {
         self.webhooks
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("webhooks.{key}"), why))?;
+        if self.log.ids_mib == 0 {
+            return Err(ConfigError::about("log.ids_mib", "memory for ids must not be zero"));
+        }
         if self.telemetry.trace_percent > 100 {
             return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
         }

@@ -29,6 +29,34 @@ impl MemoryHub {
         Ok(placed)
     }
 
+    /// All checks of all parts, then all of them.
+    pub(super) fn transact_now(
+        &self,
+        who: &Identity,
+        parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Result<Vec<Vec<Placed>>, Refusal> {
+        let (placed, shards) = {
+            let mut state = self.state();
+            self.admit(&mut state, who, Call::Append)?;
+            check_scope(who, Scope::EventsPublish)?;
+            for (topic, records) in &parts {
+                for (index, record) in records.iter().enumerate() {
+                    let key = record.key.as_ref().map(|key| key.bytes().as_ref());
+                    check_address(who, Access::Publish, topic, key)?;
+                    check_record(&state.project(who.project())?.limits, index, record)?;
+                }
+            }
+            let mut placed = Vec::with_capacity(parts.len());
+            for (topic, records) in parts {
+                placed.push(self.append_locked(&mut state, who, &topic, records)?);
+            }
+            (placed, state.touch(who.project()))
+        };
+        self.0.appended.notify_waiters();
+        self.wake(&shards);
+        Ok(placed)
+    }
+
     pub(super) fn append_locked(
         &self,
         state: &mut State,

@@ -98,6 +98,14 @@ impl Hub for MemoryHub {
         Box::pin(async move { self.append_now(who, topic, records) })
     }
 
+    fn transact<'a>(
+        &'a self,
+        who: &'a Identity,
+        parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>> {
+        Box::pin(async move { self.transact_now(who, parts) })
+    }
+
     fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer> {
         Box::pin(self.read_waiting(who, request))
     }

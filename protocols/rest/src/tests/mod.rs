@@ -7,6 +7,7 @@ mod faults;
 mod once;
 mod properties;
 mod topics;
+mod transactions;
 
 use crate::{Config, mount_with};
 use axum::Router;

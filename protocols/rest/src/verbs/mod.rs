@@ -6,3 +6,4 @@ pub mod publish;
 pub mod raw;
 pub mod schemas;
 pub mod topics;
+pub mod transactions;

@@ -57,8 +57,8 @@ pub async fn publish_events(
         let publishes = parse_publishes(&body, framing(&headers))?;
         let fingerprint = shared.window.fingerprint(&uri, &headers, &body);
         let (hub, who) = (caller.hub.clone(), caller.identity.clone());
-        let trace = traceparent(&headers);
-        let work = async move { publish(&*hub, &who, publishes, trace).await };
+        let request = Request { trace: traceparent(&headers), key: key.clone() };
+        let work = async move { publish(&*hub, &who, publishes, request).await };
         shared.window.run(&caller.identity, key, fingerprint, work).await
     };
     caller.answer(outcome.await)
@@ -76,27 +76,35 @@ fn framing(headers: &HeaderMap) -> Framing {
 }
 
 /// Topics in one request: each is an append of its own.
-const TOPICS_MAX: usize = 256;
+pub const TOPICS_MAX: usize = 256;
 
 /// The records of one topic, with their places in the request.
-struct Group {
-    topic: TopicName,
-    records: Vec<Record>,
-    places: Vec<usize>,
+pub struct Group {
+    pub topic: TopicName,
+    pub records: Vec<Record>,
+    pub places: Vec<usize>,
+}
+
+/// What of a request's headers concerns all its records.
+pub struct Request {
+    pub trace: Option<Bytes>,
+    /// The idempotency key.
+    pub key: Option<String>,
 }
 
 /// Appends each topic's records with one call and answers in the order of the request.
 pub async fn publish(
     hub: &dyn Hub,
     who: &Identity,
-    publishes: Publishes,
-    trace: Option<Bytes>,
+    mut publishes: Publishes,
+    request: Request,
 ) -> Result<Answer, Refusal> {
     let is_list = publishes.is_list;
     let count = publishes.records.len();
     let ids: Vec<Option<Bytes>> =
         publishes.records.iter().map(|one| one.record.header(header::ID).cloned()).collect();
-    let mut groups = group(publishes, trace.as_ref())?;
+    idempotency::derive_ids(who, request.key.as_deref(), &mut publishes.records);
+    let mut groups = group(publishes, request.trace.as_ref())?;
     let batches: Vec<(&TopicName, Vec<Record>)> =
         groups.iter_mut().map(|group| (&group.topic, std::mem::take(&mut group.records))).collect();
     // Polled in order, so that the topics' appends begin in the order of the request.
@@ -127,7 +135,7 @@ pub async fn publish(
     Ok(Answer { status, body, is_replay: false })
 }
 
-fn group(publishes: Publishes, trace: Option<&Bytes>) -> Result<Vec<Group>, Refusal> {
+pub fn group(publishes: Publishes, trace: Option<&Bytes>) -> Result<Vec<Group>, Refusal> {
     let mut groups: Vec<Group> = Vec::new();
     let mut numbers: HashMap<TopicName, usize> = HashMap::new();
     for (place, mut one) in publishes.records.into_iter().enumerate() {
@@ -169,7 +177,7 @@ pub fn add_trace(record: &mut Record, trace: Option<&Bytes>) {
 }
 
 /// The hub names a record by its number in the append; the client knows its number in the request.
-fn at_request(refusal: Refusal, places: &[usize], is_list: bool) -> Refusal {
+pub fn at_request(refusal: Refusal, places: &[usize], is_list: bool) -> Refusal {
     let named = refusal.field_name().and_then(|field| {
         let (number, rest) = field.strip_prefix("records[")?.split_once(']')?;
         let place = places.get(number.parse::<usize>().ok()?)?;

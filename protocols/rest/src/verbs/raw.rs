@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use crate::idempotency;
-use crate::verbs::publish::publish;
+use crate::verbs::publish::{Request, publish};
 use axum::Extension;
 use axum::body::Body;
 use axum::response::Response;
@@ -82,8 +82,8 @@ pub async fn publish_raw(
         };
         let publishes = Publishes { records: vec![Publish { topic, record }], is_list: false };
         let (hub, who) = (caller.hub.clone(), caller.identity.clone());
-        let trace = traceparent(&headers);
-        let work = async move { publish(&*hub, &who, publishes, trace).await };
+        let request = Request { trace: traceparent(&headers), key: key.clone() };
+        let work = async move { publish(&*hub, &who, publishes, request).await };
         shared.window.run(&caller.identity, key, fingerprint, work).await
     };
     caller.answer(outcome.await)

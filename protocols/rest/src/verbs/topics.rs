@@ -33,6 +33,8 @@ pub struct TopicView {
     pub cleanup: Cleanup,
     /// How long a record without a value stays at least in a compacted topic.
     pub tombstone_ms: u64,
+    /// How long the ids of records are remembered against duplicates; 0 for not at all.
+    pub idempotency_window_ms: u64,
     /// The schema that values must satisfy.
     pub schema: Option<serde_json::Value>,
     /// `json_schema` or `avro`.
@@ -84,6 +86,9 @@ pub struct TopicConfigSchema {
     pub cleanup: Option<String>,
     /// How long a record without a value stays at least in a compacted topic; a day when absent.
     pub tombstone_ms: Option<u64>,
+    /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
+    /// not at all, at most 30 days.
+    pub idempotency_window_ms: Option<u64>,
     pub schema: Option<serde_json::Value>,
     /// `json_schema` when absent, or `avro`.
     pub schema_kind: Option<String>,
@@ -106,6 +111,7 @@ impl From<TopicInfo> for TopicView {
             },
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
+            idempotency_window_ms: info.config.idempotency_window_ms,
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,
             schema_compatibility: info.config.schema_compatibility,

@@ -13,6 +13,7 @@ mod hostile_http;
 mod hostile_ws;
 mod kill9;
 mod live;
+mod once;
 mod pairs;
 mod properties;
 mod readers;
