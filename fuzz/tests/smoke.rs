@@ -11,6 +11,7 @@ mod smoke {
     mod cursors;
     mod frames;
     mod http_json;
+    mod key_rings;
     mod log_state;
     mod tokens;
     mod webhooks;

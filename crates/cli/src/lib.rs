@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod at_rest;
 pub mod backup;
 pub mod bench;
 pub mod consumers;

@@ -94,19 +94,28 @@ impl Api {
 
     /// For requests that say themselves how long they may take.
     pub async fn call_waiting(&self, request: reqwest::RequestBuilder) -> Result<Value, String> {
+        let bytes = self.fetch(request).await?;
+        let text = String::from_utf8_lossy(&bytes);
+        if text.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))
+    }
+
+    /// Sends and reads the answer as it is; a refusal becomes its message. For requests that say
+    /// themselves how long they may take.
+    pub async fn fetch(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, String> {
         let answer = request
             .send()
             .await
             .map_err(|error| format!("{} does not answer: {error}", self.url))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let bytes = answer.bytes().await.map_err(|error| error.to_string())?;
         if !status.is_success() {
+            let text = String::from_utf8_lossy(&bytes);
             return Err(refusal(&text).unwrap_or_else(|| format!("{status}: {text}")));
         }
-        if text.trim().is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))
+        Ok(bytes.into())
     }
 }
 

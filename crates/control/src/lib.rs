@@ -30,6 +30,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use identity::{Authenticator, OperatorTokens, Sealer};
+use keys::Keyring;
 use port::{Code, Hub, Live, Refusal};
 use std::sync::Arc;
 use stdx::{Clock, Rng};
@@ -59,6 +60,8 @@ pub struct Control {
     pub backups: Option<Arc<backup::Backups>>,
     /// `None`: the log is not this node's own to export from and import into.
     pub transfers: Option<backup::transfer::Transfers>,
+    /// `None`: encryption at rest is off.
+    pub keyring: Option<Arc<Keyring>>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
 }

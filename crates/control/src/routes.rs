@@ -5,6 +5,7 @@ mod backups;
 mod configuration;
 pub(crate) mod connections;
 mod keys;
+mod keys_at_rest;
 mod projects;
 mod signing;
 mod tenants;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Routes {
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())
+        .merge(keys_at_rest::routes())
         .merge(signing::routes())
         .merge(topics::routes())
         .merge(webhooks::routes())

@@ -4,6 +4,7 @@
 mod gate;
 mod input;
 mod keys;
+mod keys_at_rest;
 mod live;
 mod node;
 mod outbox;
@@ -198,6 +199,7 @@ impl Rig {
             configuration: Some(Arc::new(configuration)),
             backups: None,
             transfers: None,
+            keyring: Some(keys_at_rest::keyring(Arc::clone(&rng))),
             clock: time,
             rng,
         };

@@ -91,6 +91,11 @@ pub enum KeysError {
     Unknown(TenantId),
     #[error("the keys of {0} were shredded")]
     Shredded(TenantId),
+    #[error(
+        "that is the node's own key, for what the log keeps of itself: it can be rotated, not \
+         shredded"
+    )]
+    Node,
     #[error("the export cannot be used: {0}")]
     Export(String),
     #[error("the ring holds {0} tenants and takes no more")]

@@ -42,7 +42,13 @@ pub trait SealedLog: Send + Sync {
     fn each_key(&self, visit: &mut Visit<'_>) -> Result<(), String>;
     /// Every extent there is. From memory.
     fn extents(&self) -> Vec<ExtentRef>;
+    /// Drops opened data keys: a tenant's were destroyed.
+    fn forget_keys(&self);
 }
+
+/// Whose records those are that the log keeps of itself, for all tenants: no tenant's. Its key can
+/// be rotated like any, and must not be shredded.
+pub const NODE: TenantId = TenantId(uuid::Uuid::nil());
 
 /// Is shown a data key as it lies in an extent.
 pub type Visit<'a> = dyn FnMut(ExtentRef, &WrappedKey) -> ControlFlow<()> + 'a;
@@ -214,30 +220,41 @@ impl Keyring {
         }
     }
 
-    /// The tenant's secrets, made and made durable when it has none. Waits for the disk then, so
-    /// that whoever must not wait calls it for the tenant beforehand, from a thread that may.
-    pub fn prepare(&self, tenant: TenantId) -> Result<(), KeyError> {
-        self.secrets(tenant).map(|_| ())
+    /// Makes keys for those of the tenants that have none, durably and in one step. Blocking. They
+    /// would be made on demand too, but then whoever stores the first record waits for the disk.
+    pub fn prepare(&self, tenants: &[TenantId]) -> Result<(), KeysError> {
+        let mut missing = self.look(|state| {
+            let is_new = |tenant: &&TenantId| !state.ring.tenants.contains_key(*tenant);
+            tenants.iter().filter(is_new).copied().collect::<Vec<_>>()
+        })?;
+        missing.sort_unstable();
+        missing.dedup();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let at = self.world.clock.now_ms();
+        self.change(&missing, Old::Left, |ring, keys| {
+            for tenant in &missing {
+                // Somebody may have been faster, to make or to shred.
+                if ring.tenants.contains_key(tenant) {
+                    continue;
+                }
+                if ring.tenants.len() >= TENANTS_MAX {
+                    return Err(KeysError::Full(TENANTS_MAX));
+                }
+                let live = opened::make(*tenant, at, keys, self.rng());
+                ring.tenants.insert(*tenant, Slot::Live(live));
+            }
+            Ok(())
+        })
     }
 
+    /// The tenant's secrets, made when it has none.
     fn secrets(&self, tenant: TenantId) -> Result<Arc<Opened>, KeyError> {
         if let Some(opened) = self.known(tenant)? {
             return Ok(opened);
         }
-        let at = self.world.clock.now_ms();
-        let made = self.change(&[tenant], Old::Left, |ring, keys| {
-            // Somebody may have been faster, to make or to shred.
-            if ring.tenants.contains_key(&tenant) {
-                return Ok(());
-            }
-            if ring.tenants.len() >= TENANTS_MAX {
-                return Err(KeysError::Full(TENANTS_MAX));
-            }
-            let live = opened::make(tenant, at, keys, self.rng());
-            ring.tenants.insert(tenant, Slot::Live(live));
-            Ok(())
-        });
-        made.map_err(|error| KeyError::Unavailable(error.to_string()))?;
+        self.prepare(&[tenant]).map_err(|error| KeyError::Unavailable(error.to_string()))?;
         let unavailable = || KeyError::Unavailable("the key was not kept".to_owned());
         self.known(tenant)?.ok_or_else(unavailable)
     }

@@ -25,7 +25,7 @@ mod status;
 mod transfer;
 
 pub use error::KeysError;
-pub use keyring::{Keyring, SealedLog, Visit, World};
+pub use keyring::{Keyring, NODE, SealedLog, Visit, World};
 pub use rewrapped::Table as RewrappedTable;
 pub use ring::{Ring, RingFault};
 pub use root::{RootId, RootKind, RootSource, Vault};

@@ -87,11 +87,11 @@ impl Keyring {
             (None, _) => return Err(KeysError::NothingNext(kind)),
         };
         self.go_over_to(&next)?;
+        operations.staged = None;
         if let (None, RootSource::File(path)) = (&self.sources.next, &self.sources.root) {
             // The ring is under the staged key: a start would finish this too.
-            match file::switch(self.disk(), path) {
-                Ok(()) => operations.staged = None,
-                Err(error) => tracing::error!(%error, "the new root key waits in its staged file"),
+            if let Err(error) = file::switch(self.disk(), path) {
+                tracing::error!(%error, "the new root key waits in its staged file");
             }
         }
         counter!(metric::KEYS_ROTATIONS, "key" => "root").increment(1);
@@ -158,17 +158,29 @@ impl Keyring {
         self.finish(tenant, &*log)
     }
 
-    /// Finishes what stops interrupted.
+    /// Finishes what stops interrupted. What cannot be finished now waits for the next start or
+    /// rotation: everything opens meanwhile, so it keeps nobody from starting.
     pub(crate) fn resume(&self) -> Result<(), KeysError> {
         let _one_at_a_time = self.operations.lock();
         let log = self.log.get().cloned().ok_or(KeysError::NoLog)?;
-        crate::start::drop_staged(self)?;
+        if let Err(error) = crate::start::drop_staged(self) {
+            tracing::warn!(%error, "a root key that was not gone over to stays");
+        }
         for tenant in self.look(|state| state.ring.rotating())? {
-            let done = self.finish(tenant, &*log)?;
-            tracing::info!(%tenant, to = done.to, "a rotation that a stop had cut off is done");
+            match self.finish(tenant, &*log) {
+                Ok(done) => {
+                    tracing::info!(%tenant, to = done.to, "an interrupted rotation is done");
+                }
+                Err(error) => tracing::error!(%tenant, %error, "a rotation stays unfinished"),
+            }
         }
         let tables = self.look(|state| state.tables.values().cloned().collect::<Vec<_>>())?;
-        tables.iter().try_for_each(|table| self.prune(table, &*log))
+        for table in &tables {
+            if let Err(error) = self.prune(table, &*log) {
+                tracing::warn!(tenant = %table.tenant, %error, "a table stays longer than needed");
+            }
+        }
+        Ok(())
     }
 
     /// Steps 2 and 3.

@@ -3,7 +3,7 @@
 
 use crate::error::KeysError;
 use crate::folder::Old;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, NODE};
 use crate::ring::{Slot, TENANTS_MAX};
 use metrics::counter;
 use port::metric;
@@ -16,6 +16,9 @@ impl Keyring {
     /// What is beyond reach: copies of the ring made before, together with the root key they are
     /// under. `rotate_root` and destroying the old root key ends those.
     pub fn shred(&self, tenant: TenantId) -> Result<TimestampMs, KeysError> {
+        if tenant == NODE {
+            return Err(KeysError::Node);
+        }
         let _one_at_a_time = self.operations.lock();
         let now = self.world.clock.now_ms();
         let known = self.look(|state| match state.ring.tenants.get(&tenant) {
@@ -43,6 +46,9 @@ impl Keyring {
     pub(crate) fn forget(&self, tenant: TenantId) {
         self.recent.lock().forget(tenant);
         self.next_epoch();
+        if let Some(log) = self.log.get() {
+            log.forget_keys();
+        }
         self.drop_table(tenant);
     }
 }

@@ -55,12 +55,16 @@ impl Keyring {
     /// does not have, makes the first ring when there is none, and finishes rotations that a stop
     /// interrupted. Blocking.
     pub fn attach(&self, log: Arc<dyn SealedLog>) -> Result<(), KeysError> {
-        let newest = newest_keys(&*log)?;
+        let (newest, failure) = newest_keys(&*log);
         if self.is_fresh() {
             if !newest.is_empty() {
                 return Err(KeysError::RingMissing { ring: self.ring_path() });
             }
+            // What cannot be read may be sealed.
+            failure.map_or(Ok(()), |error| Err(KeysError::Log(error)))?;
             self.settle()?;
+        } else if let Some(error) = failure {
+            tracing::warn!(error, "not all of the log's data keys could be looked at");
         }
         self.refuse_orphans(&newest)?;
         // A second call keeps the first log; the server makes one.
@@ -129,8 +133,9 @@ impl Keyring {
     }
 }
 
-/// A sample from the end of the log, so that a start does not read all of it.
-fn newest_keys(log: &dyn SealedLog) -> Result<Vec<(ExtentRef, WrappedKey)>, KeysError> {
+/// A sample from the end of the log, so that a start does not read all of it; and why it is not
+/// larger, if it should be.
+fn newest_keys(log: &dyn SealedLog) -> (Vec<(ExtentRef, WrappedKey)>, Option<String>) {
     let mut newest = Vec::new();
     let shown = log.each_key(&mut |extent, wrapped| {
         newest.push((extent, *wrapped));
@@ -139,8 +144,7 @@ fn newest_keys(log: &dyn SealedLog) -> Result<Vec<(ExtentRef, WrappedKey)>, Keys
             false => ControlFlow::Break(()),
         }
     });
-    shown.map_err(KeysError::Log)?;
-    Ok(newest)
+    (newest, shown.err())
 }
 
 /// `None`: there is no ring, and no trace of one.
@@ -157,9 +161,12 @@ fn read(disk: &dyn Disk, dir: &Path, sources: &Sources) -> Result<Option<State>,
         };
     };
     let ring = Ring::decode(&bytes).map_err(KeysError::damaged(&path))?;
-    let root = find_root(disk, &path, &ring, sources)?;
+    let (root, staged) = find_root(disk, &path, &ring, sources)?;
     let mut state = unseal(&path, &bytes, ring, root)?;
     load_tables(disk, dir, &mut state)?;
+    if let Some(root_path) = staged {
+        file::switch(disk, root_path)?;
+    }
     Ok(Some(state))
 }
 
@@ -177,14 +184,14 @@ pub(crate) fn unseal(
     State::open(ring, keys, root).ok_or_else(forged)
 }
 
-/// The one that the ring names, among those configured. A file's staged successor counts, and
-/// takes its place: the ring is under it already.
-fn find_root(
+/// The one that the ring names, among those configured. A file's staged successor counts; then the
+/// file is answered too, whose place it is to take, since the ring is under it already.
+fn find_root<'a>(
     disk: &dyn Disk,
     ring_path: &Path,
     ring: &Ring,
-    sources: &Sources,
-) -> Result<Root, KeysError> {
+    sources: &'a Sources,
+) -> Result<(Root, Option<&'a Path>), KeysError> {
     let mut given = Vec::new();
     let mut missing = None;
     let mut is_another = false;
@@ -193,15 +200,14 @@ fn find_root(
         if let Some(root) = &root
             && root.id() == ring.root.id
         {
-            return Ok(root.clone());
+            return Ok((root.clone(), None));
         }
         if let RootSource::File(path) = source {
             if let Some(root) = staged(disk, path)?
                 && root.id() == ring.root.id
                 && root.kind() == ring.root.kind
             {
-                file::switch(disk, path)?;
-                return Ok(root);
+                return Ok((root, Some(path)));
             }
             if root.is_none() && ring.root.kind == source.kind() {
                 missing.get_or_insert_with(|| path.clone());

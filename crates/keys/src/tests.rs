@@ -17,6 +17,7 @@ use crate::{Keyring, KeysError, RootSource, SealedLog, Visit, World};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{DataKey, DataKeys, ExtentId, ExtentRef, WrappedKey};
 use testkit::clock::ManualClock;
 use testkit::disk::SimDisk;
@@ -43,12 +44,15 @@ fn file_source() -> Sources {
     Sources { root: RootSource::File(root_path()), next: None }
 }
 
-/// A log that survives everything: the wrapped keys it holds.
+/// A log that survives everything: the wrapped keys it holds, and whether it cannot list them.
 #[derive(Default)]
-struct Log(Mutex<Vec<(ExtentRef, WrappedKey)>>);
+struct Log(Mutex<Vec<(ExtentRef, WrappedKey)>>, AtomicBool);
 
 impl SealedLog for Log {
     fn each_key(&self, visit: &mut Visit<'_>) -> Result<(), String> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err("extent 00000003 cannot be read".to_owned());
+        }
         let keys = self.0.lock().clone();
         for (extent, wrapped) in keys.iter().rev() {
             if visit(*extent, wrapped).is_break() {
@@ -64,6 +68,8 @@ impl SealedLog for Log {
         extents.dedup();
         extents
     }
+
+    fn forget_keys(&self) {}
 }
 
 /// One data directory, and what was sealed in it.

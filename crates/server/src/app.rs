@@ -3,6 +3,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::health::{Health, MetricsRoute};
+use crate::key_files;
 use crate::rounds::Rounds;
 use crate::running::Running;
 use crate::telemetry::Instruments;
@@ -33,6 +34,8 @@ pub enum StartError {
     Data { path: PathBuf, cause: String },
     #[error("the metadata database: {0}")]
     Database(#[from] tenancy::TenancyError),
+    #[error("encryption at rest: {0}")]
+    Keys(#[from] keys::KeysError),
     #[error("the log: {0}")]
     Log(#[from] eventlog::LogError),
     #[error("{0}")]
@@ -87,7 +90,8 @@ impl App {
         let world = World::system();
         let secrets = open_secrets(&config, &world)?;
         let tenancy = Arc::new(open_database(&config, &world).await?);
-        let log = open_log(&config, &world, &tenancy).await?;
+        let keyring = key_files::open(&config, &world).await?;
+        let log = open_log(&config, &world, &tenancy, keyring.clone()).await?;
         let engine: Arc<dyn Engine> = Arc::clone(&log) as _;
         let authenticator = open_authenticator(&config, &world, &tenancy, &secrets)?;
         let node = Node::start(hub::Parts {
@@ -103,6 +107,7 @@ impl App {
         let health = Health {
             engine,
             tenancy: Arc::clone(&tenancy),
+            keyring: keyring.clone(),
             metrics: instruments.metrics.clone(),
             is_draining: Arc::clone(&is_draining),
         };
@@ -121,6 +126,7 @@ impl App {
             configuration: Some(Arc::clone(&running) as _),
             backups: Some(Arc::clone(&backups)),
             transfers: Some(backup::transfer::Transfers::new(Arc::clone(&log))),
+            keyring,
             clock: Arc::clone(&world.clock),
             rng: Arc::clone(&world.rng),
         };
@@ -257,8 +263,10 @@ async fn open_log(
     config: &Config,
     world: &World,
     tenancy: &Tenancy,
+    keyring: Option<Arc<keys::Keyring>>,
 ) -> Result<Arc<EmbeddedLog>, StartError> {
     let topics = tenancy.all_topics().await?;
+    let tenants = topics.iter().map(|topic| topic.tenant).collect();
     let specs = topics
         .into_iter()
         .map(|topic| eventlog::TopicSpec {
@@ -281,12 +289,13 @@ async fn open_log(
         disk: Arc::new(SystemDisk),
         clock: Arc::clone(&world.clock),
         rng: Arc::clone(&world.rng),
-        keys: None,
+        keys: keyring.clone().map(|keyring| keyring as _),
     };
     // Recovery reads whole extents: not on an async thread.
     let opening = move || EmbeddedLog::open(world, options, specs);
     let (log, report) = tokio::task::spawn_blocking(opening).await.map_err(other)??;
     tracing::info!(?report, "the log is open");
+    key_files::attach(keyring.as_ref(), &log, tenants).await?;
     Ok(log)
 }
 

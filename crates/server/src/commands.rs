@@ -3,6 +3,7 @@
 use crate::archive;
 use crate::config::{self, Config, Source};
 use crate::dev::Dev;
+use crate::key_files;
 use crate::reference::Reference;
 use crate::serve;
 use clap::{Parser, Subcommand};
@@ -59,6 +60,8 @@ enum Command {
     /// Records that a durable consumer gave up.
     #[command(subcommand)]
     DeadLetters(cli::consumers::DeadLetters),
+    /// Keys of encryption at rest: status, rotation, shredding, export and import.
+    KeysAtRest(key_files::KeysAtRest),
     /// Prints reference pages.
     #[command(subcommand)]
     Reference(Reference),
@@ -107,6 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Log(log) => log.run(),
         Command::Consumers(command) => client(command.run(&target)),
         Command::DeadLetters(command) => client(command.run(&target)),
+        Command::KeysAtRest(command) => command.run(&target),
         Command::Reference(reference) => reference.print(),
         Command::Version => {
             println!("mainstem {}", env!("CARGO_PKG_VERSION"));
@@ -115,7 +119,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     }
 }
 
-fn client(command: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+pub(crate) fn client(command: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     runtime()?.block_on(command)
 }
 

@@ -21,6 +21,8 @@ const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Health {
     pub engine: Arc<dyn Engine>,
     pub tenancy: Arc<Tenancy>,
+    /// `None`: encryption at rest is off.
+    pub keyring: Option<Arc<keys::Keyring>>,
     pub metrics: PrometheusHandle,
     pub is_draining: Arc<AtomicBool>,
 }
@@ -62,9 +64,18 @@ async fn ready(State(health): State<Health>) -> Response {
         (true, _) => json!({"status": "ok"}),
         (false, reason) => json!({"status": "down", "reason": reason}),
     };
+    // Without it only tenants that are new cannot begin: no reason to take no traffic.
+    let keys = match &health.keyring {
+        None => json!({"status": "off"}),
+        Some(keyring) => match keyring.failure() {
+            None => json!({"status": "ok"}),
+            Some(reason) => json!({"status": "degraded", "reason": reason}),
+        },
+    };
     let body = json!({
         "status": if is_ready { "ready" } else if is_draining { "draining" } else { "degraded" },
         "log": state(log.is_writable, log.reason),
+        "keys": keys,
         "database": state(database.is_ok(), database.err()),
     });
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -9,6 +9,7 @@ pub mod config;
 mod console;
 pub mod dev;
 mod health;
+mod key_files;
 pub mod protocols;
 mod reference;
 mod rounds;

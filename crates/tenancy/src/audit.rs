@@ -200,6 +200,23 @@ impl Tenancy {
         self.change(by).await?.commit(entry).await
     }
 
+    /// What is about to be done to the keys of encryption at rest, or how it failed: they are no
+    /// record of the store, but whoever touches them is in the trail.
+    pub async fn note_keyring(
+        &self,
+        action: &'static str,
+        tenant: Option<TenantId>,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let target: &(dyn fmt::Display + Sync) = match &tenant {
+            Some(tenant) => tenant,
+            None => &"ring",
+        };
+        let entry = Entry { tenant, project: None, action, target, details };
+        self.change(by).await?.commit(entry).await
+    }
+
     async fn audit_page(
         &self,
         mut rows: Select<table::Entity>,

@@ -89,6 +89,9 @@ async fn create_tenant(
 ) -> Response {
     let new = NewTenant { name: body.name, plan: body.plan, status: body.status };
     let outcome = admin.tenancy.create_tenant(new, &admin.actor()).await;
+    if let Ok(tenant) = &outcome {
+        super::keys_at_rest::prepare(&admin, tenant.id).await;
+    }
     let outcome = outcome.map(|tenant| (StatusCode::CREATED, Json(TenantView::from(tenant))));
     admin.answer(outcome.map_err(Into::into))
 }

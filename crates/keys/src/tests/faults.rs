@@ -74,6 +74,9 @@ fn a_root_rotation_that_does_not_tell_how_it_ended_loses_no_key() {
         let _ = keyring.rotate_root();
         rig.disk.inject(Fault { operation: Operation::FlushDir, nth, failure: Failure::Io });
         let _ = keyring.rotate_root();
+        let now = keyring.status(None, 1).expect("answers").root_id;
+        let last = (0..6).find_map(|_| keyring.rotate_root().ok()).expect("rotates at last");
+        assert!(last.from == now && last.to != now, "each rotation has a key of its own");
         drop(keyring);
         rig.disk.restart();
         rig.check_all(&rig.start());

@@ -32,7 +32,7 @@ fn the_layout_is_fixed() {
     // Header, one wrapped ring key of 60 bytes, no tenants, authentication.
     assert_eq!(bytes.len(), 8 + 2 + 8 + 1 + 16 + 2 + 60 + 4 + 32);
     assert_eq!(bytes[..19], *b"MSKEYRNG\x01\x00\x01\0\0\0\0\0\0\0\x01");
-    keyring.prepare(tenant(1)).expect("is made");
+    keyring.prepare(&[tenant(1)]).expect("is made");
     assert_eq!(rig.bytes("ring").len(), bytes.len() + 16 + 1 + 44 + 1 + 1 + 2 + 4 + 8 + 60);
 }
 

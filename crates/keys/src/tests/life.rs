@@ -66,7 +66,7 @@ fn a_data_key_opens_only_where_it_was_put() {
     let rig = Rig::new(4);
     let keyring = rig.start();
     rig.seal(&keyring, tenant(1), extent(1));
-    keyring.prepare(tenant(2)).expect("is made");
+    keyring.prepare(&[tenant(2)]).expect("is made");
     let (place, wrapped, _) = rig.sealed.lock().first().cloned().expect("one");
     let moved = ExtentRef { generation: place.generation + 1, ..place };
     assert_eq!(keyring.open(moved, &wrapped).err(), Some(KeyError::Foreign));
@@ -125,6 +125,8 @@ fn a_shredded_tenant_is_gone_and_stays_gone() {
     check(&keyring);
     let state = keyring.tenant_status(tenant(2)).expect("answers").expect("is known").state;
     assert_eq!(state, TenantState::Shredded { at });
+    let refused = keyring.shred(crate::NODE).expect_err("everybody's transactions");
+    assert!(matches!(refused, KeysError::Node), "{refused}");
     keyring.shred(tenant(77)).expect("a tenant without keys too");
     assert!(keyring.make(tenant(77), extent(1)).is_err());
 }

@@ -129,5 +129,8 @@ proptest! {
         let mut table = b"MSREWRAP\x01\x00".to_vec();
         table.extend_from_slice(&bytes);
         let _ = crate::RewrappedTable::decode(&table);
+        let mut export = b"MSKEYEXP\x01\x00".to_vec();
+        export.extend_from_slice(&bytes);
+        let _ = crate::transfer::Bundle::decode(&export);
     }
 }

@@ -106,7 +106,7 @@ fn a_ring_cut_anywhere() {
 fn a_foreign_ring() {
     let other = Rig::new(99);
     let keyring = other.start();
-    keyring.prepare(tenant(1)).expect("is made");
+    keyring.prepare(&[tenant(1)]).expect("is made");
     refuses(&made(), "ring", &other.bytes("ring"), "was made under another root key");
 }
 
@@ -114,7 +114,7 @@ fn a_foreign_ring() {
 fn a_foreign_ring_with_its_root_key() {
     let (rig, other) = (made(), Rig::new(99));
     let keyring = other.start();
-    keyring.prepare(tenant(1)).expect("is made");
+    keyring.prepare(&[tenant(1)]).expect("is made");
     rig.put("ring", &other.bytes("ring"));
     rig.put("root.key", &other.bytes("root.key"));
     let error = rig.open(file_source()).expect_err("it must not start").to_string();
@@ -167,4 +167,13 @@ fn a_second_process() {
     let _first = rig.start();
     let error = rig.open(file_source()).expect_err("it is in use");
     assert!(matches!(error, KeysError::Locked(_)), "{error}");
+}
+
+#[test]
+fn a_log_that_cannot_be_read_gets_no_new_ring() {
+    let rig = Rig::new(4);
+    rig.log.1.store(true, Ordering::Relaxed);
+    let error = rig.open(file_source()).expect_err("it may hold sealed records");
+    assert!(matches!(error, KeysError::Log(_)), "{error}");
+    assert!(rig.bytes("ring").is_empty() && rig.bytes("root.key").is_empty());
 }

@@ -4,7 +4,6 @@
 use super::*;
 use crate::TenantState;
 use crate::rotation::STALE_ENTRIES_MIN;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 fn versions(keyring: &Keyring, owner: TenantId) -> Vec<(u32, usize)> {
     match keyring.tenant_status(owner).expect("answers").map(|status| status.state) {
@@ -161,4 +160,27 @@ fn rotations_under_load_lose_nothing() {
     drop(keyring);
     rig.disk.restart();
     rig.check_all(&rig.start());
+}
+
+#[test]
+fn a_log_that_cannot_be_read_keeps_the_old_key_until_it_can() {
+    let rig = Rig::new(8);
+    let keyring = rig.start();
+    rig.seal(&keyring, tenant(1), extent(1));
+    rig.log.1.store(true, Ordering::Relaxed);
+    let refused = keyring.rotate_tenant(tenant(1)).expect_err("not all keys were seen");
+    assert!(refused.to_string().contains("extent 00000003"), "{refused}");
+    rig.seal(&keyring, tenant(1), extent(2));
+    rig.check_all(&keyring);
+    drop(keyring);
+    rig.disk.restart();
+    // A start does not wait for it either.
+    let keyring = rig.start();
+    rig.check_all(&keyring);
+    drop(keyring);
+    rig.disk.restart();
+    rig.log.1.store(false, Ordering::Relaxed);
+    let keyring = rig.start();
+    assert_eq!(versions(&keyring, tenant(1)), [(2, 2)]);
+    rig.check_all(&keyring);
 }

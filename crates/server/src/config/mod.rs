@@ -26,6 +26,8 @@ pub struct Config {
     pub admin: Admin,
     pub database: Database,
     pub log: Log,
+    /// Encryption at rest.
+    pub encryption: keys::Settings,
     pub topics: Topics,
     pub identity: identity::Settings,
     pub webhooks: webhooks::Config,
@@ -118,6 +120,7 @@ impl Default for Config {
             admin: Admin::default(),
             database: Database::default(),
             log: Log::default(),
+            encryption: keys::Settings::default(),
             topics: Topics::default(),
             identity: identity::Settings::default(),
             webhooks: webhooks::Config::default(),
@@ -177,6 +180,12 @@ impl Config {
         if self.log.ids_mib == 0 {
             return Err(ConfigError::about("log.ids_mib", "memory for ids must not be zero"));
         }
+        self.encryption.check().map_err(|error| match error {
+            keys::KeysError::Setting { key, message } => {
+                ConfigError::about(format!("encryption.{key}"), message)
+            }
+            error => ConfigError::about("encryption", error),
+        })?;
         if self.telemetry.trace_percent > 100 {
             return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
         }

@@ -18,6 +18,7 @@ mod pairs;
 mod properties;
 mod readers;
 mod restart;
+mod sealed;
 mod secrets;
 mod stand;
 mod tls;

@@ -66,6 +66,16 @@ impl Home {
         Home { folder, settings: all, admin_token }
     }
 
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        PathBuf::from(self.settings["data_dir"].as_str().expect("a path"))
+    }
+
+    /// Other settings for the next start, laid over those of before.
+    pub fn change(&mut self, settings: &Value) {
+        merge(&mut self.settings, settings);
+    }
+
     /// The command of one start, and where its output goes.
     pub fn command(&self) -> (Command, PathBuf) {
         let unique = std::fs::read_dir(self.folder.path()).map_or(0, Iterator::count);
@@ -89,7 +99,13 @@ impl Home {
 
     /// Starts the server and waits until it is ready.
     pub fn start(&self) -> Server {
+        self.start_with(&[])
+    }
+
+    /// As `start`, with more in the environment.
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Server {
         let (mut command, log) = self.command();
+        command.envs(variables.iter().copied());
         let child = command.spawn().expect("the server can be started");
         let mut server = Server {
             child,
@@ -100,6 +116,16 @@ impl Home {
         };
         server.wait_until_ready();
         server
+    }
+}
+
+impl Home {
+    /// Starts the server, which must refuse to; answers what it printed.
+    pub fn refused(&self) -> String {
+        let (mut command, log) = self.command();
+        let status = ended(&mut command.spawn().expect("the server can be started"));
+        assert!(!status.success(), "it must not start");
+        String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
     }
 }
 
