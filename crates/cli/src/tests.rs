@@ -4,7 +4,7 @@ mod transfer;
 
 use crate::bench::progress::{self, Audience};
 use crate::events::{Event, Reader};
-use crate::target::{refusal, segment};
+use crate::target::{Target, refusal, segment};
 use crate::webhooks::Webhooks;
 use proptest::prelude::*;
 
@@ -64,6 +64,9 @@ fn machines_see_no_progress() {
 
 #[derive(clap::Parser)]
 struct Line {
+    /// As in the binary: its global options must not be taken for a command's own.
+    #[command(flatten)]
+    target: Target,
     #[command(subcommand)]
     webhooks: Webhooks,
 }
@@ -71,7 +74,9 @@ struct Line {
 fn line(words: &[&str]) -> Result<Webhooks, clap::Error> {
     use clap::Parser;
     let words = std::iter::once("webhooks").chain(words.iter().copied());
-    Line::try_parse_from(words).map(|line| line.webhooks)
+    let line = Line::try_parse_from(words)?;
+    assert_eq!(line.target.url, None, "nothing was said of the server");
+    Ok(line.webhooks)
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub enum Webhooks {
     List,
     /// Defines a webhook; its secret is shown once.
     Create {
-        /// `https://host/path`
-        url: String,
+        /// `https://host/path`. Not called `url`, which is the server's.
+        endpoint: String,
         /// One topic, and which of its keys: `orders`, `orders/eu/#`, `$changes`.
         filter: String,
         #[arg(long, default_value = "")]
@@ -236,14 +236,15 @@ impl Webhooks {
     }
 
     fn definition(&self) -> Option<Value> {
-        let Webhooks::Create { url, filter, description, signing, headers, start, settings } = self
+        let Webhooks::Create { endpoint, filter, description, signing, headers, start, settings } =
+            self
         else {
             return None;
         };
         let header = |(name, value): &(String, String)| json!({"name": name, "value": value});
         let headers: Vec<Value> = headers.iter().map(header).collect();
         let mut body = Map::new();
-        body.insert("url".into(), json!(url));
+        body.insert("url".into(), json!(endpoint));
         body.insert("filter".into(), json!(filter));
         body.insert("description".into(), json!(description));
         body.insert("signing".into(), json!(signing));
