@@ -4,6 +4,7 @@
 use super::key;
 use crate::app::World;
 use crate::config::{self, Config};
+use crate::key_files;
 use backup::manifest::{File, Kind, Manifest};
 use backup::restore::{self, GAP, LogTarget, Order, Point};
 use backup::target::{self, Address, S3};
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stdx::Disk;
 use stdx::disk::SystemDisk;
+use storage::DataKeys;
 use tenancy::Tenancy;
 use tokio::runtime::Runtime;
 
@@ -240,7 +242,15 @@ impl Restore {
         eprintln!("writing the log");
         let topics = runtime.block_on(topics(&database))?;
         let into = log_target(&self.settings()?, runtime)?;
-        let restored = restore::log(&repository, &manifest, &order, &into, &topics)?;
+        let restored = restore::log(&repository, &manifest, &order, &into, &topics);
+        let restored = restored.map_err(|error| match error {
+            BackupError::Store(error @ storage::StoreError::NoKey { .. }) => {
+                let to = order.data_dir.display();
+                let advice = format!("remove {to} and restore again with the keys: --keys DIR");
+                BackupError::refused(error.to_string(), advice)
+            }
+            error => error,
+        })?;
         restore::mark_finished(&*disk, &order.data_dir)?;
         println!(
             "{} restored to {}: {} partitions ({} cut back), {} extents, {} bytes",
@@ -299,12 +309,29 @@ pub async fn topics(database: &tenancy::Options) -> Result<Vec<(TopicSpec, Strin
     Ok(topics.into_iter().map(spec).collect())
 }
 
+/// The ring of a data directory that has one: without it sealed records stay ciphertext, and a new
+/// one would open none of them.
+fn keyring(settings: &Config, runtime: &Runtime) -> Result<Option<Arc<dyn DataKeys>>, BackupError> {
+    let ring = settings.data_dir.join("keys").join("ring");
+    if !ring.exists() {
+        return Ok(None);
+    }
+    let opened = runtime.block_on(key_files::open(settings, &World::system()));
+    let opened = opened.map_err(|error| {
+        let what = format!("{} cannot be opened: {error}", ring.display());
+        let advice = "name the configuration that says where the root key comes from, --config";
+        BackupError::refused(what, advice)
+    })?;
+    Ok(opened.map(|ring| ring as Arc<dyn DataKeys>))
+}
+
 /// The log of a data directory, to be written by a restore or read by a command.
 pub fn log_target(settings: &Config, runtime: &Runtime) -> Result<LogTarget, BackupError> {
     let World { clock, rng } = World::system();
     let mut options = eventlog::Options::new(settings.data_dir.join("log"));
     // Only what is appended here goes to extents of this size.
     options.store.extent_bytes = 16 << 20;
-    let world = storage::World { disk: Arc::new(SystemDisk), clock, rng, keys: None };
+    let keys = keyring(settings, runtime)?;
+    let world = storage::World { disk: Arc::new(SystemDisk), clock, rng, keys };
     Ok(LogTarget { world, options, runtime: runtime.handle().clone() })
 }
