@@ -14,7 +14,7 @@ use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
 use identity::{Authenticator, OperatorTokens, Sealer, Secrets};
 use metrics_exporter_prometheus::PrometheusHandle;
-use port::Live;
+use port::{Live, Mounts};
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
@@ -130,13 +130,9 @@ impl App {
             clock: Arc::clone(&world.clock),
             rng: Arc::clone(&world.rng),
         };
-        let faces = Faces {
-            fallback: public_routes(&config, health.clone(), &control),
-            admin: control.routes().merge(health.routes(MetricsRoute::Served)),
-            mounts,
-        };
-        let hub: Arc<dyn port::Hub> = Arc::clone(&node) as _;
-        let edge = Edge::bind(config.edge.clone(), faces, hub, world.for_edge())?;
+        let faces = faces(&config, &health, &control, mounts);
+        let edge =
+            Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, world.for_edge())?;
         let outbox = control::OutboxWorker::new(&control);
         Ok(App {
             tenancy,
@@ -297,6 +293,15 @@ async fn open_log(
     tracing::info!(?report, "the log is open");
     key_files::attach(keyring.as_ref(), &log, tenants).await?;
     Ok(log)
+}
+
+/// What each port serves.
+fn faces(config: &Config, health: &Health, control: &control::Control, mounts: Mounts) -> Faces {
+    Faces {
+        fallback: public_routes(config, health.clone(), control),
+        admin: control.routes().merge(health.clone().routes(MetricsRoute::Served)),
+        mounts,
+    }
 }
 
 fn public_routes(config: &Config, health: Health, control: &control::Control) -> Router {

@@ -87,7 +87,8 @@ pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Reads what `write_varint` wrote and moves on; `None` when the bytes end or hold too large a number.
+/// Reads what `write_varint` wrote and moves on; `None` when the bytes end or hold too large a
+/// number.
 pub fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {

@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the same request under the same key is answered with the first answer and
 //! not carried out again. Answers are kept in memory, for a time and within bounds, per project.
 //! What holds over a restart, and after the answer is forgotten, are the ids that the key gives to
-//! records without one of their own: the log stores each once. It must not know what a request does.
+//! records without one of their own: the log stores each once. It must not know what a request
+//! does.
 //!
 //! A first request runs on a task of its own: the client that times out and asks again is just the
 //! one that needs the answer. Refusals are told to who waits and not kept, so that a retry tries.

@@ -149,14 +149,7 @@ impl Core {
             Acknowledge::AtAppend => {
                 state.unstored_records -= flight.batch.count() as usize;
                 let offsets = flight.batch.base_offset()..flight.batch.next_offset();
-                let first =
-                    state.tail.partition_point(|tail| tail.batch.base_offset() < offsets.start);
-                let sizes = state
-                    .tail
-                    .range(first..)
-                    .take_while(|tail| tail.batch.base_offset() < offsets.end)
-                    .map(TailBatch::memory_bytes)
-                    .collect::<Vec<_>>();
+                let sizes = state.tail_sizes(offsets);
                 drop(state);
                 self.tail.admit(partition, sizes.into_iter());
             }

@@ -144,6 +144,14 @@ impl Partition {
 }
 
 impl State {
+    /// Memory that the recent batches with these offsets take, each.
+    pub fn tail_sizes(&self, offsets: Range<Offset>) -> Vec<usize> {
+        let first = self.tail.partition_point(|tail| tail.batch.base_offset() < offsets.start);
+        let rest = self.tail.range(first..);
+        let covered = rest.take_while(|tail| tail.batch.base_offset() < offsets.end);
+        covered.map(TailBatch::memory_bytes).collect()
+    }
+
     /// Adds an append to the last draft or a new one; answers the offset of its first record.
     /// `records_bytes` is what they take at most.
     pub fn write(

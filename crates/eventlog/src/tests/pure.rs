@@ -66,7 +66,8 @@ proptest! {
             (StreamId { topic: TopicId(topic), partition }, mark)
         });
         let marks = marks.collect::<std::collections::BTreeMap<_, _>>();
-        let damaged = marks.iter().map(|(stream, mark)| (*stream, mark.start..mark.stored)).collect();
+        let damaged = marks.iter().map(|(stream, mark)| (*stream, mark.start..mark.stored));
+        let damaged = damaged.collect();
         let known_damage = vec![KnownDamage {
             extent: storage::ExtentId(9),
             generation: 1 << 40,

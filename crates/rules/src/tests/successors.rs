@@ -38,8 +38,8 @@ fn wider_json_schemas_may_follow() {
         (json!({"const": "a"}), json!({"type": "string"})),
         (json!({"required": ["a", "b"]}), json!({"required": ["b"]})),
         (
-            json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false}),
-            json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}),
+            json!({"properties": {"a": {"type": "integer"}}, "additionalProperties": false}),
+            json!({"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}),
         ),
         (
             json!({"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}),
@@ -63,7 +63,10 @@ fn wider_json_schemas_may_follow() {
             json!({"allOf": [{"maxLength": 3}, {"type": "string"}]}),
         ),
         (
-            json!({"$defs": {"id": {"type": "integer"}}, "properties": {"a": {"$ref": "#/$defs/id"}}}),
+            json!({
+                "$defs": {"id": {"type": "integer"}},
+                "properties": {"a": {"$ref": "#/$defs/id"}},
+            }),
             json!({"properties": {"a": {"type": "number", "title": "A"}}}),
         ),
         (json!(false), json!({"type": "string"})),
@@ -314,9 +317,8 @@ fn a_schema() -> impl Strategy<Value = Value> {
             two.clone().prop_map(|(a, b)| json!({"oneOf": [a, b]})),
             two.clone().prop_map(|(a, b)| json!({"allOf": [a, b]})),
             two.clone().prop_map(|(a, b)| json!({"properties": {"a": a, "b": b}})),
-            two.clone().prop_map(
-                |(a, b)| json!({"properties": {"a": a}, "additionalProperties": b, "type": "object"})
-            ),
+            two.clone()
+                .prop_map(|(a, b)| json!({"properties": {"a": a}, "additionalProperties": b})),
             two.clone().prop_map(|(a, b)| json!({"prefixItems": [a], "items": b})),
             two.prop_map(|(a, b)| json!({"$defs": {"d": a}, "$ref": "#/$defs/d", "anyOf": [b]})),
             inner.clone().prop_map(|a| json!({"not": a})),
@@ -368,7 +370,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_the_walk_of_an_avro_value(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_break_the_walk_of_an_avro_value(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         let schema = json!({"type": "record", "name": "Node", "fields": [
             {"name": "value", "type": ["null", "long", "double", "string", "bytes"]},
             {"name": "children", "type": {"type": "array", "items": "Node"}},

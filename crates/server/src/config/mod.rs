@@ -75,8 +75,8 @@ pub struct Log {
     pub pending_mib: u32,
     /// Mebibytes of disk that stay free: appends are refused below.
     pub free_mib_min: u32,
-    /// Mebibytes of memory for the ids of records, against duplicates: half for the newest, half for
-    /// the filters of older ones in files. When it is used up, the oldest are forgotten early.
+    /// Mebibytes of memory for the ids of records, against duplicates: half for the newest, half
+    /// for the filters of older ones in files. When it is used up, the oldest are forgotten early.
     pub ids_mib: u32,
     pub collect: Collect,
 }
