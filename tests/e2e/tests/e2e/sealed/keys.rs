@@ -61,6 +61,29 @@ async fn a_shredded_tenant_is_gone_and_others_read_on() {
     assert_eq!(trail["records"][0]["details"]["reason"], "the contract ended");
 }
 
+/// Publishes one after the other, and answers the numbers that were acknowledged.
+async fn write_until(is_over: Arc<AtomicBool>, url: String, key: Key) -> Vec<u64> {
+    // Enough bytes that extents begin and end meanwhile.
+    let filler = "z".repeat(4_000);
+    let http = reqwest::Client::new();
+    let mut acknowledged = vec![0];
+    for n in 1u64.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let view = json!({
+            "topic": super::TOPIC, "key": format!("k{}", n % 5),
+            "data": { "n": n, "filler": filler },
+        });
+        let request = http.post(format!("{url}/v1/events")).bearer_auth(&key.secret);
+        let answer = request.json(&view).send().await.expect("an answer");
+        let status = answer.status();
+        assert_eq!(status, 200, "{}", answer.text().await.unwrap_or_default());
+        acknowledged.push(n);
+    }
+    acknowledged
+}
+
 #[tokio::test]
 async fn rotations_under_load_lose_nothing() {
     let home = Home::new(&json!({ "log": { "extent_mib": 1 } }));
@@ -74,29 +97,7 @@ async fn rotations_under_load_lose_nothing() {
         let (room, key) = admin.furnished().await;
         publish(&server, &key, 0..1).await;
         rooms.push((room, key.clone()));
-        let (is_over, url) = (Arc::clone(&is_over), url.clone());
-        // Enough bytes that extents begin and end meanwhile.
-        let filler = "z".repeat(4_000);
-        writers.push(tokio::spawn(async move {
-            let http = reqwest::Client::new();
-            let mut acknowledged = vec![0];
-            let mut n = 1u64;
-            while !is_over.load(Ordering::Relaxed) {
-                let view = json!({
-                    "topic": super::TOPIC, "key": format!("k{}", n % 5),
-                    "data": { "n": n, "filler": filler },
-                });
-                let request = http.post(format!("{url}/v1/events")).bearer_auth(&key.secret);
-                let answer = request.json(&view).send().await.expect("an answer");
-                if answer.status() == 200 {
-                    acknowledged.push(n);
-                } else {
-                    panic!("{}", answer.text().await.unwrap_or_default());
-                }
-                n += 1;
-            }
-            acknowledged
-        }));
+        writers.push(tokio::spawn(write_until(Arc::clone(&is_over), url.clone(), key)));
     }
     let (home, server_now) = (Arc::new(home), Arc::new(server));
     let rotating = tokio::task::spawn_blocking({
