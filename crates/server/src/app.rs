@@ -103,14 +103,9 @@ impl App {
             options: node_options(&config),
         })
         .await?;
-        let is_draining = Arc::new(AtomicBool::new(false));
-        let health = Health {
-            engine,
-            tenancy: Arc::clone(&tenancy),
-            keyring: keyring.clone(),
-            metrics: instruments.metrics.clone(),
-            is_draining: Arc::clone(&is_draining),
-        };
+        let metrics = instruments.metrics.clone();
+        let health = Health::new(engine, Arc::clone(&tenancy), keyring.clone(), metrics);
+        let is_draining = Arc::clone(&health.is_draining);
         let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));

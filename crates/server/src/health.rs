@@ -28,6 +28,16 @@ pub struct Health {
 }
 
 impl Health {
+    /// Of a node that is not draining.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        tenancy: Arc<Tenancy>,
+        keyring: Option<Arc<keys::Keyring>>,
+        metrics: PrometheusHandle,
+    ) -> Health {
+        Health { engine, tenancy, keyring, metrics, is_draining: Arc::default() }
+    }
+
     /// `/healthz` and `/readyz`, and `/metrics` where it is wanted.
     pub fn routes(self, metrics: MetricsRoute) -> Router {
         let routes = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready));

@@ -17,6 +17,7 @@ use port::{Change, Code, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tenancy::SYSTEM;
 use types::TenantId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -256,6 +257,11 @@ async fn confirmed(admin: &Admin, tenant: TenantId, typed: &str) -> Result<(), R
         }
         Err(refusal) => return Err(refusal),
     };
+    if name.as_deref() == Some(SYSTEM) {
+        let text = "the platform keeps its own changes under this tenant; its key can be rotated, \
+                    not shredded";
+        return Err(Refusal::new(Code::Conflict, text).field("tenant"));
+    }
     if typed == tenant.to_string() || name.as_deref() == Some(typed) {
         return Ok(());
     }

@@ -131,6 +131,9 @@ async fn shredding_wants_the_tenant_typed_again() {
     let nobody = format!("/v1/keys-at-rest/tenants/{}/shred", TenantId(uuid::Uuid::from_u128(9)));
     let body = json!({"confirm": TenantId(uuid::Uuid::from_u128(9)).to_string()});
     rig.call("POST", &nobody, body).await.refused(404, "NOT_FOUND", "");
+    let (_, system) = sealed(&rig, tenancy::SYSTEM).await;
+    let body = json!({"confirm": tenancy::SYSTEM});
+    rig.call("POST", &format!("{system}/shred"), body).await.refused(409, "CONFLICT", "tenant");
     let ring = rig.control.keyring.as_ref().expect("a ring");
     ring.prepare(&[keys::NODE]).expect("makes it");
     let own = format!("/v1/keys-at-rest/tenants/{}", keys::NODE);

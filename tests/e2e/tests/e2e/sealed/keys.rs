@@ -61,24 +61,25 @@ async fn a_shredded_tenant_is_gone_and_others_read_on() {
     assert_eq!(trail["records"][0]["details"]["reason"], "the contract ended");
 }
 
-/// Publishes after the first record until told to end; answers what was acknowledged.
-async fn write_on(url: String, secret: String, is_over: Arc<AtomicBool>) -> Vec<u64> {
-    let http = reqwest::Client::new();
+/// Publishes one after the other, and answers the numbers that were acknowledged.
+async fn write_until(is_over: Arc<AtomicBool>, url: String, key: Key) -> Vec<u64> {
     // Enough bytes that extents begin and end meanwhile.
     let filler = "z".repeat(4_000);
+    let http = reqwest::Client::new();
     let mut acknowledged = vec![0];
-    let mut n = 1;
-    while !is_over.load(Ordering::Relaxed) {
+    for n in 1u64.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
         let view = json!({
             "topic": super::TOPIC, "key": format!("k{}", n % 5),
             "data": { "n": n, "filler": filler },
         });
-        let request = http.post(format!("{url}/v1/events")).bearer_auth(&secret);
+        let request = http.post(format!("{url}/v1/events")).bearer_auth(&key.secret);
         let answer = request.json(&view).send().await.expect("an answer");
         let status = answer.status();
         assert_eq!(status, 200, "{}", answer.text().await.unwrap_or_default());
         acknowledged.push(n);
-        n += 1;
     }
     acknowledged
 }
@@ -96,8 +97,7 @@ async fn rotations_under_load_lose_nothing() {
         let (room, key) = admin.furnished().await;
         publish(&server, &key, 0..1).await;
         rooms.push((room, key.clone()));
-        let writing = write_on(url.clone(), key.secret.clone(), Arc::clone(&is_over));
-        writers.push(tokio::spawn(writing));
+        writers.push(tokio::spawn(write_until(Arc::clone(&is_over), url.clone(), key)));
     }
     let (home, server_now) = (Arc::new(home), Arc::new(server));
     let rotating = tokio::task::spawn_blocking({

@@ -87,7 +87,7 @@ async fn read(server: &Server, key: &Key) -> Vec<u64> {
         if records.is_empty() {
             break;
         }
-        from = page["cursor"].clone();
+        from = page["next_cursor"].clone();
     }
     numbers.sort_unstable();
     numbers

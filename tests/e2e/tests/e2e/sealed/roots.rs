@@ -2,7 +2,7 @@
 
 use super::{answer_of, ask, asked, offline, publish, read};
 use crate::stand::server::Home;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PASSPHRASE: (&str, &str) = ("E2E_PASSPHRASE", "correct horse battery staple");
 const HEX: (&str, &str) =
@@ -26,7 +26,7 @@ async fn from_a_file_to_a_passphrase_to_the_environment() {
     assert_eq!(done["source"], "passphrase", "{done}");
     refused(ask(&home, &server, &["rotate-root"]), "encryption.next");
     let status = asked(&home, &server, &["status"]);
-    assert_eq!((&status["root"]["is_next"], &status["live_count"]), (&json!(true), &json!(1)));
+    assert_eq!(status["root"]["is_next"], true, "{status}");
     publish(&server, &key, 5..10).await;
     server.stop();
     std::fs::remove_file(home.data().join("keys/root.key")).expect("is not needed any more");
@@ -63,7 +63,8 @@ async fn a_stopped_servers_keys_are_shown_rotated_exported_and_restored() {
     server.stop();
 
     let status = answer_of(&offline(&home, &["status"]));
-    assert_eq!(status["tenants"][0]["id"], room.tenant.as_str(), "{status}");
+    let tenants = status["tenants"].as_array().expect("tenants");
+    assert!(tenants.iter().any(|tenant| tenant["id"] == room.tenant.as_str()), "{status}");
     let rotated = answer_of(&offline(&home, &["rotate-root"]));
     assert_ne!(rotated["from_id"], rotated["to_id"]);
     let refused = text(offline(&home, &["rotate-tenant", &room.tenant]));
@@ -78,7 +79,7 @@ async fn a_stopped_servers_keys_are_shown_rotated_exported_and_restored() {
     let output = home.refused();
     assert!(output.contains("ring is missing") || output.contains("keys/ring"), "{output}");
     let imported = answer_of(&offline(&home, &["import", &later]));
-    assert_eq!(imported["tenants_added"], Value::from(1), "{imported}");
+    assert_eq!(imported["tenants_added"], tenants.len(), "{imported}");
     server = home.start();
     assert_eq!(read(&server, &key).await, (0..5).collect::<Vec<_>>());
     publish(&server, &key, 5..6).await;
