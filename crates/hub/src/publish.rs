@@ -39,6 +39,18 @@ impl Node {
         parts: Vec<(TopicName, Vec<Record>)>,
     ) -> Result<Vec<Vec<Placed>>, Refusal> {
         let started = self.world.clock.monotonic();
+        let (counts, records) = self.prepare_together(who, parts).await?;
+        let mut placed = self.enter(records, Together::Always, started).await?.into_iter();
+        Ok(counts.into_iter().map(|count| placed.by_ref().take(count).collect()).collect())
+    }
+
+    /// Every check of a publish to several topics: how many records each has, and all of them with
+    /// their partitions.
+    pub(crate) async fn prepare_together(
+        &self,
+        who: &Identity,
+        parts: Vec<(TopicName, Vec<Record>)>,
+    ) -> Result<(Vec<usize>, Vec<(TopicId, Partition, Record)>), Refusal> {
         let mut counts = Vec::with_capacity(parts.len());
         let mut assigned = Vec::new();
         for (name, mut records) in parts {
@@ -52,8 +64,7 @@ impl Node {
             }
             assigned.extend(assign(&topic, records));
         }
-        let mut placed = self.enter(assigned, Together::Always, started).await?.into_iter();
-        Ok(counts.into_iter().map(|count| placed.by_ref().take(count).collect()).collect())
+        Ok((counts, assigned))
     }
 
     /// Every check, before the records enter the log; `None` when there are none.
@@ -121,7 +132,7 @@ fn assign(topic: &Topic, records: Vec<Record>) -> Vec<(TopicId, Partition, Recor
     records.into_iter().map(assign).collect()
 }
 
-fn placed(placement: Placement) -> Placed {
+pub(crate) fn placed(placement: Placement) -> Placed {
     let Placement { partition, offset, timestamp, is_duplicate } = placement;
     Placed { partition, offset, timestamp, is_duplicate }
 }

@@ -3,11 +3,11 @@
 //! does, until after so many deliveries it goes to the dead letters. Calls carry batches.
 
 use crate::hub::Answer;
-use crate::{Delivery, Identity, Refusal};
+use crate::{Delivery, Identity, Placed, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
 use types::consumer::Start;
-use types::{ConsumerConfig, ConsumerName, Offset, Partition, TimestampMs, TopicName};
+use types::{ConsumerConfig, ConsumerName, Offset, Partition, Record, TimestampMs, TopicName};
 
 /// Deliveries one fetch answers at most.
 pub const FETCH_RECORDS_MAX: usize = 1_000;
@@ -72,6 +72,17 @@ pub trait Consumers: Send + Sync {
         at: &'a ConsumerAddress,
         settlements: Vec<Settlement>,
     ) -> Answer<'a, Vec<Result<Settled, Refusal>>>;
+
+    /// Acknowledges deliveries and publishes records, all or none: whoever reads one topic and
+    /// writes others does so exactly once. A delivery that was acknowledged before, or of which
+    /// the lease is lost, refuses the whole. One list of places per topic, in order.
+    fn settle_with<'a>(
+        &'a self,
+        who: &'a Identity,
+        at: &'a ConsumerAddress,
+        tokens: Vec<String>,
+        publishes: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>>;
 
     /// Puts the consumer elsewhere, also back. Deliveries under way are forgotten.
     fn reset<'a>(

@@ -11,6 +11,7 @@ mod reset;
 mod runtime;
 mod settle;
 mod sweep;
+mod together;
 mod token;
 
 use crate::node::Node;
@@ -20,7 +21,7 @@ use port::consumers::{
     ConsumerAddress, ConsumerInfo, DeadLetters, Fetch, Leased, ReplayTo, ResetTo, Settled,
     Settlement, Which,
 };
-use port::{Answer, Code, Consumers, Identity, Refusal};
+use port::{Answer, Code, Consumers, Identity, Placed, Refusal};
 use rules::grants;
 use runtime::Runtime;
 use std::collections::HashMap;
@@ -32,7 +33,8 @@ use tenancy::{Actor, ConsumerPlace, TenancyError};
 use types::consumer::BadConsumer;
 use types::topic::Cleanup;
 use types::{
-    Access, ConsumerConfig, ConsumerName, Key, ProjectId, TenantId, TopicConfig, TopicId, TopicName,
+    Access, ConsumerConfig, ConsumerName, Key, ProjectId, Record, TenantId, TopicConfig, TopicId,
+    TopicName,
 };
 
 /// The consumers in memory: all that were used since the node started.
@@ -214,6 +216,16 @@ impl Consumers for Node {
         settlements: Vec<Settlement>,
     ) -> Answer<'a, Vec<Result<Settled, Refusal>>> {
         Box::pin(self.settle_deliveries(who, at, settlements))
+    }
+
+    fn settle_with<'a>(
+        &'a self,
+        who: &'a Identity,
+        at: &'a ConsumerAddress,
+        tokens: Vec<String>,
+        publishes: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>> {
+        Box::pin(self.settle_and_publish(who, at, tokens, publishes))
     }
 
     fn reset<'a>(

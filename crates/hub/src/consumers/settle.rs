@@ -127,7 +127,12 @@ impl Node {
         Step::Done(Ok(Settled::Acknowledged))
     }
 
-    fn open_token(&self, runtime: &Runtime, book: &Book, text: &str) -> Result<Token, Refusal> {
+    pub(super) fn open_token(
+        &self,
+        runtime: &Runtime,
+        book: &Book,
+        text: &str,
+    ) -> Result<Token, Refusal> {
         let token = Token::open(&self.signer, runtime.topic.project, text)?;
         if token.consumer != runtime.id || token.generation != book.generation {
             return Err(refusal_of_token(Refused::Unknown));
@@ -165,7 +170,7 @@ fn cut(reason: &str) -> String {
     reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned()
 }
 
-fn refusal_of_token(refused: Refused) -> Refusal {
+pub(super) fn refusal_of_token(refused: Refused) -> Refusal {
     let (message, hint) = match refused {
         Refused::Acknowledged => ("the record is acknowledged already", "there is nothing to do"),
         Refused::Stale => (

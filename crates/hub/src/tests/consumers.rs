@@ -3,6 +3,7 @@
 mod crash;
 mod keys;
 mod letters;
+mod together;
 
 use super::{Base, Site, make_project, name, record};
 use port::consumers::{

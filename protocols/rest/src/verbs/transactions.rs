@@ -9,12 +9,15 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri};
+use port::consumers::ConsumerAddress;
 use port::hub::Placed;
-use port::{Hub, Identity, Refusal};
+use port::{Code, Hub, Identity, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use types::ConsumerName;
 use types::record::header;
 use utoipa::ToSchema;
+use wire_http::address::parse_topic;
 use wire_http::json::utf8;
 use wire_http::publish::{Framing, Publishes};
 use wire_http::query::NoQuery;
@@ -28,6 +31,19 @@ use wire_http::{Caller, StrictQuery, parse_json, parse_publishes, read_body, wri
 struct TransactionView<'a> {
     #[serde(borrow)]
     records: &'a RawValue,
+    acknowledge: Option<AcknowledgeView>,
+}
+
+/// Deliveries of a durable consumer that are acknowledged with the records.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TransactionAcknowledge)]
+pub struct AcknowledgeView {
+    topic: String,
+    consumer: String,
+    /// Of fetched deliveries, 1 to 1000. One that was acknowledged before, or delivered again
+    /// since, refuses the whole.
+    tokens: Vec<String>,
 }
 
 /// What is to be done together.
@@ -36,6 +52,8 @@ struct TransactionView<'a> {
 pub struct TransactionSchema {
     /// Records of up to 256 topics, 16 MiB together.
     pub records: Vec<PublishSchema>,
+    /// What was worked off: whoever reads one topic and writes others does so exactly once.
+    pub acknowledge: Option<AcknowledgeView>,
 }
 
 /// What was done.
@@ -77,16 +95,28 @@ pub async fn transact(
         let fingerprint = shared.window.fingerprint(&uri, &headers, &body);
         let (hub, who) = (caller.hub.clone(), caller.identity.clone());
         let request = Request { trace: traceparent(&headers), key: key.clone() };
-        let work = async move { publish(&*hub, &who, publishes, request).await };
+        let acknowledge = view.acknowledge.map(AcknowledgeView::read).transpose()?;
+        let work = async move { publish(&*hub, &who, publishes, acknowledge, request).await };
         shared.window.run(&caller.identity, key, fingerprint, work).await
     };
     caller.answer(outcome.await)
+}
+
+impl AcknowledgeView {
+    fn read(self) -> Result<(ConsumerAddress, Vec<String>), Refusal> {
+        let topic = parse_topic(&self.topic, "acknowledge.topic")?;
+        let name = ConsumerName::parse(&self.consumer).map_err(|bad| {
+            Refusal::new(Code::InvalidRequest, bad.to_string()).field("acknowledge.consumer")
+        })?;
+        Ok((ConsumerAddress { topic, name }, self.tokens))
+    }
 }
 
 async fn publish(
     hub: &dyn Hub,
     who: &Identity,
     mut publishes: Publishes,
+    acknowledge: Option<(ConsumerAddress, Vec<String>)>,
     request: Request,
 ) -> Result<Answer, Refusal> {
     let ids: Vec<Option<Bytes>> =
@@ -95,7 +125,14 @@ async fn publish(
     let mut groups = group(publishes, request.trace.as_ref())?;
     let parts = groups.iter_mut();
     let parts = parts.map(|group| (group.topic.clone(), std::mem::take(&mut group.records)));
-    let outcome = hub.transact(who, parts.collect()).await;
+    let parts = parts.collect();
+    let outcome = match acknowledge {
+        None => hub.transact(who, parts).await,
+        Some((at, tokens)) => match hub.consumers() {
+            Some(consumers) => consumers.settle_with(who, &at, tokens, parts).await,
+            None => Err(Refusal::new(Code::Unsupported, "this server has no durable consumers")),
+        },
+    };
     // Refusals name a record by its number in its topic; with one topic that is its number here.
     let places = groups.first().filter(|_| groups.len() == 1).map(|group| &group.places[..]);
     let placed = outcome.map_err(|refusal| match places {

@@ -14,7 +14,7 @@ impl Worker<'_> {
         found.expect("dead letters").letters
     }
 
-    async fn read(&self, topic: &str) -> Vec<String> {
+    pub(super) async fn read(&self, topic: &str) -> Vec<String> {
         let request = ReadRequest {
             topic: name(topic),
             from: From::Earliest,
