@@ -86,8 +86,9 @@ impl Found {
         // After a clean end the mark says what was stored last, so that old damage is not taken for
         // a new loss at every start.
         if !self.checkpoint.is_clean && self.may_lack_its_end(&spans) {
-            // Its newest records may have been in the damaged part: nobody can tell.
-            visible = floor.max(recovered + LEAP);
+            // Its newest records may have been in the damaged part: nobody can tell. They began at
+            // the floor, which may lie far behind what is found, or at the end.
+            visible = floor.saturating_add(LEAP);
             damaged.push(recovered..visible);
         }
         let mut stored = visible;

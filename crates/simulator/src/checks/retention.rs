@@ -19,9 +19,14 @@ impl Checker for Retention {
 
     fn see(&mut self, event: &Event<'_>, _: &Book) -> Result<(), String> {
         match event {
-            Event::Told { place, seen, .. } | Event::Survey { place, seen, .. } => {
+            Event::Told { place, seen, .. } => {
                 let times = seen.iter().map(|it| (it.offset, it.timestamp));
                 self.timestamps.entry(*place).or_default().extend(times);
+            }
+            // What a crash lost, or what is damaged, goes with its neighbours.
+            Event::Survey { place, seen, .. } => {
+                let times = seen.iter().map(|it| (it.offset, it.timestamp));
+                self.timestamps.insert(*place, times.collect());
             }
             Event::Maintained { place, gone, allowed } => {
                 self.starts.insert(*place, gone.end);

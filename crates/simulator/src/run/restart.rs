@@ -58,8 +58,10 @@ impl Run {
                 driver.stop();
                 drop((log, witness));
                 self.collect(Moment::AfterCommit)?;
-                // Relaxed records that the device refused to the end are lost as in a crash.
-                if !health.is_writable || health.pending_bytes > 0 {
+                // Relaxed records that the device refused to the end are lost as in a crash, and so
+                // is what retention did when the last checkpoint failed.
+                let has_fault = !self.look_at_faults().is_empty();
+                if has_fault || !health.is_writable || health.pending_bytes > 0 {
                     how = if disk.is_crashed() { End::Crash } else { End::Kill };
                 }
                 disk.calm();
