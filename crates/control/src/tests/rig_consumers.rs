@@ -6,9 +6,9 @@ use port::consumers::{
     ConsumerAddress, ConsumerInfo, DeadLetters, Fetch, Leased, ReplayTo, ResetTo, Settled,
     Settlement, Which,
 };
-use port::{Answer, Code, Consumers, Identity, Refusal};
+use port::{Answer, Code, Consumers, Identity, Placed, Refusal};
 use std::collections::HashMap;
-use types::{ConsumerConfig, ConsumerName, TopicName};
+use types::{ConsumerConfig, ConsumerName, Record, TopicName};
 
 #[derive(Default)]
 pub(super) struct RigConsumers(Mutex<HashMap<ConsumerAddress, ConsumerConfig>>);
@@ -86,6 +86,16 @@ impl Consumers for RigConsumers {
         _: &'a ConsumerAddress,
         _: Vec<Settlement>,
     ) -> Answer<'a, Vec<Result<Settled, Refusal>>> {
+        not_here()
+    }
+
+    fn settle_with<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a ConsumerAddress,
+        _: Vec<String>,
+        _: Vec<(TopicName, Vec<Record>)>,
+    ) -> Answer<'a, Vec<Vec<Placed>>> {
         not_here()
     }
 
