@@ -12,7 +12,12 @@ pub enum Schemas {
     /// The schemas that the topic has and had.
     List { topic: String },
     /// One version.
-    Show { topic: String, version: u32 },
+    Show {
+        topic: String,
+        // The name `version` is taken by the flag that every command has.
+        #[arg(value_name = "VERSION")]
+        number: u32,
+    },
     /// Makes a schema the topic's own; refused when it breaks what the topic promises.
     Register {
         topic: String,
@@ -59,8 +64,8 @@ impl Schemas {
         let all = |topic: &str| format!("/v1/topics/{}/schemas", segment(topic));
         let answer = match &self {
             Schemas::List { topic } => api.call(api.request(Method::GET, &all(topic))).await?,
-            Schemas::Show { topic, version } => {
-                let path = format!("{}/{version}", all(topic));
+            Schemas::Show { topic, number } => {
+                let path = format!("{}/{number}", all(topic));
                 api.call(api.request(Method::GET, &path)).await?
             }
             Schemas::Register { topic, draft } => {

@@ -64,7 +64,7 @@ impl Registry {
         let count = registered.values().filter(|one| one.open.is_some()).count();
         let one =
             registered.entry(producer.id).or_insert_with(|| Registered::new(producer.epoch, now));
-        if producer.epoch < one.epoch || producer.epoch >= ONE_SHOT {
+        if producer.epoch < one.epoch || producer.epoch == ONE_SHOT {
             return Err(LogError::Fenced);
         }
         if one.open.is_some() {
