@@ -37,7 +37,7 @@ pub enum BadSecret {
 
 /// What a sender signs with.
 pub enum SigningKey {
-    Shared { key: hmac::Key, text: SecretString },
+    Shared { key: Box<hmac::Key>, text: SecretString },
     Pair(Box<Ed25519KeyPair>),
 }
 
@@ -60,7 +60,7 @@ impl SigningKey {
             return Err(BadSecret::SharedLength);
         }
         Ok(SigningKey::Shared {
-            key: hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            key: Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
             text: format!("{SHARED_PREFIX}{}", STANDARD.encode(bytes)).into(),
         })
     }
@@ -118,7 +118,7 @@ impl fmt::Debug for SigningKey {
 
 /// What a receiver checks with.
 pub enum VerifyingKey {
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
     Public([u8; PUBLIC_BYTES]),
 }
 
