@@ -120,7 +120,9 @@ proptest! {
                 for path in [path.clone(), format!("{path}?{query}")] {
                     let answer = rig.call(method, &path, body.clone()).await;
                     let status = answer.status.as_u16();
-                    assert!(status < 500, "{method} {path} {body}: {status} {}", answer.body);
+                    // The rig stands for a node that has no backups and no keys of its own.
+                    let is_fault = status >= 500 && status != 501;
+                    assert!(!is_fault, "{method} {path} {body}: {status} {}", answer.body);
                     let is_error = status >= 400;
                     assert_eq!(!answer.code().is_empty(), is_error, "{}", answer.body);
                 }

@@ -201,7 +201,7 @@ async fn changes_reach_the_topic_of_their_project_in_order() {
     let project = project_of(&path);
     let body = json!({"name": "k", "scopes": ["events:publish"]});
     let key = rig.call("POST", &format!("{path}/keys"), body).await.ok(201);
-    let revoke = format!("{path}/keys/{}/revoke", key["id"].as_str().unwrap());
+    let revoke = format!("{path}/keys/{}/revoke", key["key"]["id"].as_str().unwrap());
     rig.call("POST", &revoke, json!({})).await.ok(200);
     rig.call("POST", &format!("{tenant}/suspend"), json!({"reason": "late"})).await.ok(200);
 
@@ -212,7 +212,7 @@ async fn changes_reach_the_topic_of_their_project_in_order() {
     let (_, _, revoked) =
         log.stored.lock().iter().find(|it| it.2["type"] == "key.revoked").unwrap().clone();
     assert_eq!((&revoked["version"], &revoked["actor"]), (&json!(1), &json!("operator")));
-    assert_eq!(revoked["target"], key["id"]);
+    assert_eq!(revoked["target"], key["key"]["id"]);
     assert!(address.contains('/') && value["id"].as_str().unwrap().starts_with("evt_"));
     assert!(
         !log.stored

@@ -43,7 +43,7 @@ async fn a_webhook_through_the_admin_api() {
     assert!(secret.starts_with("whsec_"));
     assert_eq!((&made["filter"], &made["enabled"]), (&json!("orders/eu/#"), &json!(true)));
     assert_eq!((&made["attempts_max"], &made["rate_per_second"]), (&json!(12), &json!(50)));
-    assert_eq!(made["headers"], json!(["authorization"]), "names only");
+    assert_eq!(made["headers"], json!(["Authorization"]), "names only");
     assert_eq!(made["status"]["dead_letter_topic"], format!("orders.{}.dead", text(&made["id"])));
     let one = format!("{all}/{}", text(&made["id"]));
 
