@@ -85,10 +85,9 @@ impl Ledger {
         let (publisher, sequence) = (number("publisher"), number("sequence"));
         let records = self.partitions.entry(got.partition).or_default();
         let newest = records.last_key_value().map(|(offset, _)| *offset);
-        match self.promise {
-            Promise::Stored => assert_eq!(got.offset, newest.map_or(0, |it| it + 1), "{got:?}"),
-            Promise::Accepted => assert!(Some(got.offset) > newest, "a repetition: {got:?}"),
-        }
+        // A call over several partitions that a kill cut leaves its offsets unused: a gap is an
+        // error only where something acknowledged lay in it, which `check_acked` finds.
+        assert!(Some(got.offset) > newest, "a repetition: {got:?}");
         let given = self.given.get(&(got.partition, got.offset));
         assert!(given.is_none_or(|it| *it == (publisher, sequence)), "given twice: {got:?}");
         records.insert(got.offset, (publisher, sequence));
