@@ -157,7 +157,7 @@ impl Stage {
         let (log, driver) = match self.open(&disk) {
             Ok(open) => open,
             Err(error) => {
-                let is_clear = error.to_string().contains("checkpoint");
+                let is_clear = crate::run::names_a_file(&error);
                 return if is_clear { Flip::Refused } else { Flip::Wrong(error.to_string()) };
             }
         };

@@ -278,3 +278,10 @@ impl Run {
         Some((spec.id, (partition % u64::from(spec.config.partitions)) as u32))
     }
 }
+
+/// The two files without which a log must not be opened, since what they hold is nowhere else: the
+/// refusal says which one is damaged and what to do.
+pub fn names_a_file(error: &eventlog::LogError) -> bool {
+    let text = error.to_string();
+    text.contains("checkpoint") || text.contains("file `state` is damaged")
+}

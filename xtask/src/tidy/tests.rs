@@ -33,7 +33,7 @@ fn a_forbidden_arrow_is_refused() {
         ("crates/storage", "eventlog"),
         ("crates/storage", "rules"),
         ("crates/rules", "wire-http"),
-        ("crates/control", "hub"),
+        ("crates/hub", "control"),
         ("crates/wire-http", "hub"),
         ("crates/hub", "testkit"),
         ("crates/server", "e2e"),

@@ -25,7 +25,9 @@ pub struct S3 {
     /// `https://host:port`, for stores other than Amazon's. An `http://` one is for tests and for
     /// networks that are trusted: the log's records are sealed, their number and size are not.
     pub endpoint: Option<String>,
+    /// The bucket's region, `us-east-1` for instance.
     pub region: Option<String>,
+    /// Who signs the requests; the environment's `AWS_ACCESS_KEY_ID` when absent.
     pub access_key_id: Option<String>,
     /// Hidden in printed configurations; better given as `AWS_SECRET_ACCESS_KEY`.
     #[serde(skip_serializing)]

@@ -136,8 +136,8 @@ impl Run {
 
     fn not_opened(&mut self, error: &LogError) -> Outcome {
         self.trouble("the log does not open", error)?;
-        let is_checkpoint = error.to_string().contains("checkpoint");
-        if let Some((path, at, mask)) = self.flipped.take_if(|_| is_checkpoint) {
+        let is_told = super::names_a_file(error);
+        if let Some((path, at, mask)) = self.flipped.take_if(|_| is_told) {
             // The operator restores it, as he was told.
             self.machine.disk.flip_bits(&path, at, mask);
         }

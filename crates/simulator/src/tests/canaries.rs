@@ -71,7 +71,14 @@ fn an_offset_given_twice_is_found() {
 
 #[test]
 fn an_acknowledgement_after_a_failed_flush_is_found() {
-    check(Sabotage::IgnoredFailure, &["nothing is acknowledged after a failed flush"]);
+    check(
+        Sabotage::IgnoredFailure,
+        &[
+            "nothing is acknowledged after a failed flush",
+            // What was shown and never stored is missed at the next start.
+            "the visible end never goes back",
+        ],
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("add_config_revision", "the node's own configuration"),
     ("config_revision", "the node's own configuration"),
     ("config_revisions", "the node's own configuration"),
+    ("note_keyring", "the trail of the node's own keys; a tenant is named where one is meant"),
     ("pending_events", "the node's worker publishes everybody's changes, each to its owner"),
     ("mark_published", "the node's worker, by the events' own numbers"),
     ("outbox_backlog", "a number for the node's metrics"),
