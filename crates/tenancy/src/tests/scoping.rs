@@ -24,6 +24,7 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("config_revision", "the node's own configuration"),
     ("config_revisions", "the node's own configuration"),
     ("note_keyring", "the trail of the node's own keys; a tenant is named where one is meant"),
+    ("all_limits", "the node applies every project's retention, each to its own records"),
     ("pending_events", "the node's worker publishes everybody's changes, each to its owner"),
     ("mark_published", "the node's worker, by the events' own numbers"),
     ("outbox_backlog", "a number for the node's metrics"),
