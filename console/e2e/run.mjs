@@ -428,7 +428,7 @@ await check('a topic list, moved through by arrows, and a deletion with its name
   await page.getByRole('link', { name: topic, exact: true }).waitFor();
   await audit('topics');
   await page.getByLabel('Find a topic').fill(topic);
-  await page.getByRole('button', { name: `Delete ${topic}` }).click();
+  await page.getByRole('button', { name: `Delete ${topic}`, exact: true }).click();
   const confirm = page.getByRole('button', { name: 'Delete the topic' });
   must(await confirm.isDisabled(), 'deletion needs no confirmation');
   await page.locator('#confirm-name').fill(topic);
