@@ -434,7 +434,7 @@ await check('a topic list, moved through by arrows, and a deletion with its name
   await page.locator('#confirm-name').fill(topic);
   await audit('delete');
   await confirm.click();
-  await page.getByText('No topic has this in its name').waitFor();
+  await page.getByRole('link', { name: topic, exact: true }).waitFor({ state: 'detached' });
 });
 
 await check('a narrow screen scrolls in one direction only', async () => {
