@@ -48,15 +48,19 @@ pub struct Source {
     pub runtime: tokio::runtime::Handle,
 }
 
-/// `20261121T151700Z-0123abcd`: sorts by age.
-pub fn new_id(now: TimestampMs, rng: &dyn Rng) -> String {
+/// `20261121T151700123Z-0123abcd`: sorts by age, also when two are made at once or the clock was
+/// set back.
+pub fn new_id(now: TimestampMs, newest: Option<&str>, rng: &dyn Rng) -> String {
+    let now = newest.and_then(time_of).map_or(now, |newest| now.max(newest + 1));
     let time = jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}-{:08x}", time.strftime("%Y%m%dT%H%M%SZ"), rng.next_u64() as u32)
+    let (seconds, ms) = (time.strftime("%Y%m%dT%H%M%S"), time.subsec_millisecond());
+    format!("{seconds}{ms:03}Z-{:08x}", rng.next_u64() as u32)
 }
 
 fn time_of(id: &str) -> Option<TimestampMs> {
-    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", id.get(..16)?).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", id.get(..15)?).ok()?;
+    let ms: TimestampMs = id.get(15..18)?.parse().ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond() + ms)
 }
 
 /// Makes one. Blocks. After an error what was written is removed again, as far as that is
@@ -77,7 +81,8 @@ pub fn create(
     if swept > 0 {
         tracing::info!(swept, "files of interrupted backups were removed");
     }
-    let id = new_id(now, &*source.rng);
+    let newest_id = repository.newest_id()?;
+    let id = new_id(now, newest_id.as_deref(), &*source.rng);
     let parent = match wanted {
         Wanted::Full => None,
         Wanted::Incremental => newest(repository, &source.instance)?,

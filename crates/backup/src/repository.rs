@@ -37,6 +37,13 @@ impl Repository {
         Ok(ids.map(|id| Listed { id: id.to_owned(), manifest: self.manifest(id) }).collect())
     }
 
+    /// Whether or not it can be used.
+    pub fn newest_id(&self) -> Result<Option<String>, BackupError> {
+        let names = self.target.list()?;
+        let ids = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
+        Ok(ids.filter(|id| is_id(id)).max().map(str::to_owned))
+    }
+
     pub fn manifest(&self, id: &str) -> Result<Manifest, BackupError> {
         let name = format!("{id}{SUFFIX}");
         let mut bytes = Vec::new();
@@ -220,9 +227,9 @@ fn belongs(name: &str, id: &str) -> bool {
     name.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// `20261121T151700Z-0123abcd`
+/// `20261121T151700123Z-0123abcd`
 pub fn is_id(text: &str) -> bool {
-    text.len() == 25 && text.as_bytes()[8] == b'T' && text.as_bytes()[15] == b'Z'
+    text.len() == 28 && text.as_bytes()[8] == b'T' && text.as_bytes()[18] == b'Z'
 }
 
 /// The other backups whose files or whose place in the chain this one needs.

@@ -111,7 +111,7 @@ async fn a_cancelled_backup_leaves_nothing_and_the_next_one_sweeps() {
     assert!(matches!(cancelled, Err(BackupError::Cancelled)), "{cancelled:?}");
     let names = bed.repository().target.list().expect("listed");
     assert_eq!(names, Vec::<String>::new());
-    let orphan = Path::new(&bed.place).join("20200101T000000Z-00000000.heads");
+    let orphan = Path::new(&bed.place).join("20200101T000000000Z-00000000.heads");
     std::fs::write(&orphan, "left by a kill").expect("written");
     bed.backup(Wanted::Full).await.expect("made");
     assert!(!orphan.exists());

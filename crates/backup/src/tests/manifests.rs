@@ -7,7 +7,7 @@ use crate::{BackupError, manifest};
 use proptest::prelude::*;
 
 pub fn sample() -> Manifest {
-    let id = "20261121T151700Z-0123abcd";
+    let id = "20261121T151700123Z-0123abcd";
     let name = |rest: &str| format!("{id}.{rest}");
     let file = |rest: &str| File { name: name(rest), bytes: 5, sha256: "00".repeat(32) };
     Manifest {
@@ -51,7 +51,7 @@ fn a_manifest_is_read_as_it_was_written() {
     assert_eq!(Manifest::decode(&name, &bytes, &key()).expect("read"), manifest);
     let stranger = BackupKey::new(&[8; 32]);
     assert!(refused(Manifest::decode(&name, &bytes, &stranger)).contains("another installation"));
-    let renamed = "20261121T151700Z-0123abce.manifest.json";
+    let renamed = "20261121T151700123Z-0123abce.manifest.json";
     refused(Manifest::decode(renamed, &bytes, &key()));
     for cut in 0..bytes.len() {
         refused(Manifest::decode(&name, &bytes[..cut], &key()));
@@ -83,7 +83,7 @@ fn every_flipped_bit_of_a_manifest_is_noticed() {
 
 #[test]
 fn names_are_names_only() {
-    for good in ["a", "20261121T151700Z-0123abcd.00000001-2-4096.part"] {
+    for good in ["a", "20261121T151700123Z-0123abcd.00000001-2-4096.part"] {
         assert!(manifest::is_name(good), "{good}");
     }
     for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "a\0", &"x".repeat(201)] {
