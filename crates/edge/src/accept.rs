@@ -16,7 +16,7 @@ use tokio::sync::watch;
 /// After an error of the system (no more file descriptors), accepting rests.
 const REST: Duration = Duration::from_millis(50);
 /// What a client that is turned away should wait.
-const AWAY: Duration = Duration::from_secs(5);
+pub const AWAY: Duration = Duration::from_secs(5);
 
 /// A socket that was let in.
 pub struct Accepted {
@@ -25,10 +25,32 @@ pub struct Accepted {
     /// Which of the faces answers.
     pub face: usize,
     pub permit: Permit,
+    /// Where sessions that share this connection find places of their own.
+    pub places: Places,
 }
 
 /// One of a listener's connections; dropping it makes room for another.
 pub struct Permit(Arc<AtomicU32>);
+
+/// The places for connections of one listener.
+#[derive(Clone)]
+pub struct Places {
+    taken: Arc<AtomicU32>,
+    connections_max: u32,
+}
+
+impl Places {
+    fn new(connections_max: u32) -> Places {
+        Places { taken: Arc::default(), connections_max }
+    }
+
+    /// `None` when all are taken.
+    pub fn take(&self) -> Option<Permit> {
+        let before = self.taken.fetch_add(1, Ordering::AcqRel);
+        let permit = Permit(Arc::clone(&self.taken));
+        (before < self.connections_max).then_some(permit)
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -92,7 +114,7 @@ impl Acceptor {
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut bucket = Bucket::new(self.limits.per_second_max, self.limits.burst_max);
-        let open = Arc::new(AtomicU32::new(0));
+        let places = Places::new(self.limits.connections_max);
         let mut turn = 0;
         loop {
             let accepted = tokio::select! {
@@ -101,7 +123,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted.and_then(|(socket, address)| Ok((socket.into_std()?, address))) {
-                Ok((socket, address)) => self.admit(socket, address, &open, &mut turn),
+                Ok((socket, address)) => self.admit(socket, address, &places, &mut turn),
                 Err(error) if is_of_peer(&error) => continue,
                 Err(error) => {
                     tracing::warn!(%error, listener = self.name, "cannot accept");
@@ -118,20 +140,12 @@ impl Acceptor {
         }
     }
 
-    fn admit(
-        &self,
-        socket: TcpStream,
-        address: SocketAddr,
-        open: &Arc<AtomicU32>,
-        turn: &mut usize,
-    ) {
+    fn admit(&self, socket: TcpStream, address: SocketAddr, places: &Places, turn: &mut usize) {
         metrics::counter!(metric::CONNECTIONS_ACCEPTED, "listener" => self.name).increment(1);
-        let before = open.fetch_add(1, Ordering::AcqRel);
-        let permit = Permit(Arc::clone(open));
-        if before >= self.limits.connections_max {
+        let Some(permit) = places.take() else {
             refused("connections_max");
             return turn_away(socket, self.is_tls);
-        }
+        };
         // Small messages must not wait for the peer's acknowledgements (RFC 896).
         let _ = socket.set_nodelay(true);
         // A peer that is gone, or has closed its window for good, is found by the kernel.
@@ -139,7 +153,8 @@ impl Acceptor {
         let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(stall));
         *turn = (*turn + 1) % self.shards.len().max(1);
         if let Some(shard) = self.shards.get(*turn) {
-            shard.post(Message::Socket(Accepted { socket, address, face: self.face, permit }));
+            let (face, places) = (self.face, places.clone());
+            shard.post(Message::Socket(Accepted { socket, address, face, permit, places }));
         }
     }
 }

@@ -93,8 +93,35 @@ pub struct WebSocket {
     /// Bytes waiting for all clients of one edge thread; the client that would exceed it is
     /// closed, and resumes with its cursor.
     pub shard_waiting_bytes_max: usize,
+    /// Bytes waiting for all clients of one tenant, over all edge threads. From three quarters of it
+    /// on, its clients are fed from the log only; beyond it, the one that would exceed it is closed,
+    /// and resumes with its cursor.
+    pub tenant_waiting_bytes_max: usize,
+    /// Milliseconds that records may wait for others to share a write with; 0 writes at the end of
+    /// each turn, so that a lone record is sent at once and records gather under load only. Answers
+    /// to requests never wait.
+    pub gather_ms: u64,
+    /// Bytes gathered for a client that are written without waiting any longer.
+    pub gather_bytes_max: usize,
     /// Milliseconds the closing handshake may take.
     pub close_ms_max: u64,
+    /// Takes WebSockets as streams of HTTP/2 connections too (RFC 8441): a browser then has one
+    /// connection for all its tabs. Each counts as one of `accept.connections_max`, and
+    /// `http.streams_max` bounds how many one connection carries.
+    pub over_http2: bool,
+    /// permessage-deflate (RFC 7692) for clients that offer it; `null` declines all offers.
+    pub compression: Option<Compression>,
+}
+
+/// How messages to clients are compressed. Neither side keeps a context from one message to the
+/// next: a message for many is compressed once, and idle connections hold no windows.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compression {
+    /// Messages of fewer bytes go as they are: most of them would not become shorter by much.
+    pub threshold_bytes: usize,
+    /// 1, fast, to 9, small.
+    pub level: u32,
 }
 
 /// Which web pages may use the API, and open WebSockets, from a browser.
@@ -169,8 +196,19 @@ impl Default for WebSocket {
             waiting_bytes_high: 256 * 1024,
             waiting_bytes_low: 32 * 1024,
             shard_waiting_bytes_max: 512 * 1024 * 1024,
+            tenant_waiting_bytes_max: 256 * 1024 * 1024,
+            gather_ms: 0,
+            gather_bytes_max: 32 * 1024,
             close_ms_max: 2_000,
+            over_http2: true,
+            compression: Some(Compression::default()),
         }
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Compression {
+        Compression { threshold_bytes: 1_024, level: 3 }
     }
 }
 
@@ -192,6 +230,9 @@ const HEAD_BYTES_MIN: usize = 8 * 1024;
 const SHARDS_MAX: u16 = 64;
 /// A keepalive shorter than this only burns both sides' batteries.
 const KEEPALIVE_MS_MIN: u64 = 100;
+
+/// Records that are older are no longer live.
+const GATHER_MS_MAX: u64 = 1_000;
 
 impl Config {
     /// Edge threads that will run; the hub is asked for as many shards.
@@ -232,6 +273,18 @@ impl Config {
         }
         if self.web_socket.waiting_bytes_high > self.web_socket.shard_waiting_bytes_max {
             return wrong("web_socket.waiting_bytes_high", "it exceeds shard_waiting_bytes_max");
+        }
+        if self.web_socket.waiting_bytes_high > self.web_socket.tenant_waiting_bytes_max {
+            return wrong("web_socket.waiting_bytes_high", "it exceeds tenant_waiting_bytes_max");
+        }
+        if self.web_socket.gather_ms > GATHER_MS_MAX {
+            return wrong("web_socket.gather_ms", "it must be at most 1000");
+        }
+        if self.web_socket.gather_bytes_max == 0 {
+            return wrong("web_socket.gather_bytes_max", "it must not be zero");
+        }
+        if self.web_socket.compression.as_ref().is_some_and(|it| !(1..=9).contains(&it.level)) {
+            return wrong("web_socket.compression.level", "it must be 1 to 9");
         }
         if self.web_socket.message_bytes_max == 0 || self.web_socket.close_ms_max == 0 {
             return wrong("web_socket.message_bytes_max", "limits must not be zero");

@@ -1,6 +1,7 @@
 //! The edge as the server starts it: bound early, serving late, drained politely.
 
 use crate::accept::{self, Acceptor};
+use crate::accounts::Accounts;
 use crate::face::Face;
 use crate::http::router;
 use crate::shard::mailbox::{Mailbox, Message};
@@ -13,6 +14,7 @@ use port::{Hub, Mounts, ShardId};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use stdx::{Clock, Rng};
 use tokio::sync::{oneshot, watch};
@@ -59,6 +61,8 @@ pub struct Edge {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     certificate: Option<Arc<Certificate>>,
+    accounts: Arc<Accounts>,
+    writes: Arc<AtomicU64>,
 }
 
 impl Edge {
@@ -90,7 +94,9 @@ impl Edge {
             listeners.push(listener);
         }
         let faces = wanted.into_iter().map(|(_, face)| face).collect();
-        Ok(Edge { config, hub, world, faces, listeners, addresses, certificate })
+        let accounts = Accounts::new(config.web_socket.tenant_waiting_bytes_max);
+        let writes = Arc::default();
+        Ok(Edge { config, hub, world, faces, listeners, addresses, certificate, accounts, writes })
     }
 
     /// Where tenants' clients connect, with the real port when 0 was asked for.
@@ -100,6 +106,11 @@ impl Edge {
 
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.addresses.get(1).copied()
+    }
+
+    /// How often WebSockets were written to so far, by all threads.
+    pub fn writes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.writes)
     }
 
     pub fn certificate(&self) -> Reload {
@@ -157,6 +168,8 @@ impl Edge {
                 world: self.world.clone(),
                 mailbox: Arc::clone(&mailbox),
                 faces: Arc::clone(&self.faces),
+                accounts: Arc::clone(&self.accounts),
+                writes: Arc::clone(&self.writes),
             };
             run::start(seed, ended)?;
             mailboxes.push(mailbox);

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod accounts;
 pub mod config;
 mod edge;
 mod error;
@@ -31,7 +32,8 @@ pub use error::EdgeError;
 /// The WebSocket codec by itself, for fuzzing.
 pub mod framing {
     pub use crate::ws::Violation;
-    pub use crate::ws::frame::{Head, Opcode, server_head, unmask};
+    pub use crate::ws::deflate::{Deflater, Inflater};
+    pub use crate::ws::frame::{Coding, Head, Opcode, server_head, unmask};
     pub use crate::ws::reader::{Incoming, Payload, Reader};
 }
 

@@ -32,6 +32,8 @@ metrics! {
         "Sockets accepted, by listener.";
     CONNECTIONS_REFUSED = "mainstem_connections_refused_total", Counter,
         "Sockets refused or cut before a session began, by reason.";
+    WEB_SOCKET_WRITES = "mainstem_websocket_writes_total", Counter,
+        "Writes to WebSockets; records delivered per write tell how well they gather.";
     REQUESTS = "mainstem_http_requests_total", Counter,
         "HTTP requests, by protocol, method and status.";
     REQUEST_SECONDS = "mainstem_http_request_seconds", Histogram,

@@ -4,9 +4,10 @@
 
 use crate::outbox::{Deferred, FrameOf, Outbox, Wait};
 use crate::sink::{Closer, Event, Sink};
-use crate::{Hub, Identity, Peer, Refusal};
+use crate::{Delivery, Hub, Identity, Peer, Refusal, Run, Shared};
 use bytes::{Buf, BytesMut};
 use futures_util::stream::{FuturesOrdered, Stream};
+use std::any::TypeId;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -44,6 +45,16 @@ pub trait Session: Send + Sized + 'static {
         tag: SubscriptionTag,
         event: Event<'_>,
     ) -> Result<Flow, Refusal>;
+    /// The number under which this subscription's records are told now, when they are told by
+    /// `record_frame` and change nothing in the session: connections with the same number then
+    /// share the bytes. `None` has them told by `on_event`, one by one.
+    fn run_number(&mut self, _tag: SubscriptionTag) -> Option<u32> {
+        None
+    }
+    /// A record under such a number. What the codec makes of it depends on nothing else.
+    fn record_frame(_number: u32, _delivery: &Arc<Delivery>) -> Option<FrameOf<Self>> {
+        None
+    }
     /// A callback or the codec refused, or the connection must end; tell the client.
     fn on_refusal(&mut self, out: &mut Outbox<Self>, refusal: Refusal) -> Flow;
     /// Nothing came in for the keep-alive interval; the edge closes after a second silent one.
@@ -55,6 +66,11 @@ pub trait Session: Send + Sized + 'static {
     /// Asked after each callback; the newest answer replaces the one before. A login that must
     /// come in time, a credential that runs out.
     fn deadline(&self) -> Option<Deadline> {
+        None
+    }
+    /// Whose connection it is, as a number: the edge bounds what waits for all connections with the
+    /// same one. Asked after callbacks until it is known.
+    fn account(&self) -> Option<u128> {
         None
     }
     /// The deadline has passed.
@@ -118,6 +134,8 @@ impl Lane {
 pub struct Wire {
     pub control: Lane,
     pub data: Lane,
+    /// Behind `data`: messages that other connections are sent too.
+    pub shared: Option<Arc<Shared>>,
     /// The number that the transport's closing word carries after `Flow::Close` (RFC 6455 section
     /// 7.4 where there are messages); `None` is a normal end.
     pub close_code: Option<u16>,
@@ -140,6 +158,14 @@ pub trait Driven: Send {
         event: Event<'_>,
         wire: &mut Wire,
     ) -> Flow;
+    /// The records of a run, in order.
+    fn on_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        tag: SubscriptionTag,
+        run: &Run,
+        wire: &mut Wire,
+    ) -> Flow;
     /// Finished work in flight. Must be polled after each call that may have begun some.
     fn poll_deferred(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow;
     fn on_refusal(&mut self, refusal: Refusal, wire: &mut Wire) -> Flow;
@@ -147,6 +173,8 @@ pub trait Driven: Send {
     fn on_drain(&mut self, wait: Duration, wire: &mut Wire);
     /// When `on_deadline` is wanted; ask again after each call.
     fn deadline(&self) -> Option<Deadline>;
+    /// Whose connection it is, once that is known.
+    fn account(&self) -> Option<u128>;
     fn on_deadline(&mut self, wire: &mut Wire) -> Flow;
     /// Work in flight keeps further frames from being handled.
     fn is_blocked(&self) -> bool;
@@ -227,6 +255,32 @@ impl<S: Session> Driven for Driver<S> {
         self.settle(Some(cx), outcome, wire)
     }
 
+    fn on_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        tag: SubscriptionTag,
+        run: &Run,
+        wire: &mut Wire,
+    ) -> Flow {
+        if let Some(number) = self.session.run_number(tag) {
+            let codec = &mut self.codec;
+            let encode = |lane: &mut Lane, deliveries: &[Arc<Delivery>]| {
+                let frames = deliveries.iter().filter_map(|it| S::record_frame(number, it));
+                frames.for_each(|frame| lane.push(codec, frame));
+            };
+            wire.shared = run.shared(TypeId::of::<S::Codec>(), number, encode);
+            if wire.shared.is_some() {
+                return Flow::Continue;
+            }
+        }
+        for delivery in run.deliveries() {
+            if self.on_event(cx, tag, Event::Delivery(delivery), wire) == Flow::Close {
+                return Flow::Close;
+            }
+        }
+        Flow::Continue
+    }
+
     fn poll_deferred(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Flow {
         while let Some(deferred) = &mut self.deferred {
             match Pin::new(deferred.as_mut()).poll_next(cx) {
@@ -262,6 +316,10 @@ impl<S: Session> Driven for Driver<S> {
 
     fn deadline(&self) -> Option<Deadline> {
         self.session.deadline()
+    }
+
+    fn account(&self) -> Option<u128> {
+        self.session.account()
     }
 
     fn on_deadline(&mut self, wire: &mut Wire) -> Flow {

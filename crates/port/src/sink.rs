@@ -1,7 +1,7 @@
 //! How the engine hands events to a connection. A sink belongs to one shard (edge thread): the hub
 //! calls it only there, in order, and never blocks in it.
 
-use crate::{Delivery, Refusal};
+use crate::{Delivery, Refusal, Run};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use types::{Offset, Partition, SubscriptionTag, TopicId};
@@ -32,8 +32,27 @@ pub enum Room {
     Full,
 }
 
+/// What came of pushing a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Taken {
+    /// Records from the run's start.
+    pub records: usize,
+    pub room: Room,
+}
+
 pub trait Sink: Send + Sync + 'static {
     fn push(&self, tag: SubscriptionTag, event: Event<'_>) -> Room;
+    /// Pushes the records of a run, in order, and tells how many of them were taken: all, or those
+    /// up to the one that has filled the connection. The others stay the caller's.
+    fn push_run(&self, tag: SubscriptionTag, run: &Run) -> Taken {
+        for (before, delivery) in run.deliveries().iter().enumerate() {
+            if self.push(tag, Event::Delivery(delivery)) == Room::Full {
+                return Taken { records: before + 1, room: Room::Full };
+            }
+        }
+        Taken { records: run.deliveries().len(), room: Room::Free }
+    }
     /// Ready when the connection took enough of its backlog. A connection that is gone is ready
     /// for ever: its subscriptions are dropped by their owner. One that was told to close may stay
     /// pending until it is gone.

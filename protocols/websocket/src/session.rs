@@ -9,8 +9,8 @@ use crate::{WebSocket, verbs};
 use port::live::{Connection, Quota};
 use port::metric;
 use port::{
-    Closer, Code, Codec, Deadline, Event, Flow, Hub, Identity, Lease, Outbox, Peer, Protocol,
-    Refusal, Session, SessionStart, Sink, Then, Wait,
+    Closer, Code, Codec, Deadline, Delivery, Event, Flow, Hub, Identity, Lease, Outbox, Peer,
+    Protocol, Refusal, Session, SessionStart, Sink, Then, Wait,
 };
 use std::future::Future;
 use std::marker::PhantomData;
@@ -221,6 +221,16 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
         Ok(Flow::Continue)
     }
 
+    fn run_number(&mut self, tag: SubscriptionTag) -> Option<u32> {
+        let entry = self.subscriptions.get(tag)?;
+        let is_plain = entry.kind == Kind::Records && matches!(entry.state, State::Open(_));
+        is_plain.then_some(entry.sub)
+    }
+
+    fn record_frame(sub: u32, delivery: &Arc<Delivery>) -> Option<Frame> {
+        Some(Frame::Said(Say::Record { sub, delivery: Arc::clone(delivery) }))
+    }
+
     fn on_refusal(&mut self, out: &mut Out<C>, refusal: Refusal) -> Flow {
         if let (Code::Draining, Some(wait)) = (refusal.code(), refusal.wait()) {
             self.on_drain(out, wait);
@@ -242,6 +252,13 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
         match &self.access {
             Access::Stranger => Some(Deadline::After(self.config.connect_timeout())),
             Access::Open { identity, .. } => identity.claims().expires_at.map(Deadline::At),
+        }
+    }
+
+    fn account(&self) -> Option<u128> {
+        match &self.access {
+            Access::Stranger => None,
+            Access::Open { identity, .. } => Some(identity.tenant().0.as_u128()),
         }
     }
 

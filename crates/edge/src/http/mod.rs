@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod bare;
 pub mod body;
+pub mod carrier;
 pub mod io;
 pub mod request;
 pub mod router;

@@ -2,7 +2,9 @@
 
 use super::answer::{finish, refuse};
 use super::body::{Counted, InFlight, Paced};
+use super::carrier::Carrier;
 use crate::Config;
+use crate::accept::Places;
 use crate::config::ms;
 use crate::face::Face;
 use crate::shard::{self, Shard};
@@ -31,6 +33,7 @@ pub struct Context {
     pub asked: AtomicU32,
     /// Requests whose answers are not wholly sent.
     pub in_flight: Arc<AtomicU32>,
+    places: Places,
     shard: ShardId,
     faces: Arc<[Face]>,
     face: usize,
@@ -47,12 +50,13 @@ pub struct Account {
 }
 
 impl Context {
-    pub fn new(shard: &Shard, address: SocketAddr, face: usize) -> Context {
+    pub fn new(shard: &Shard, address: SocketAddr, face: usize, places: Places) -> Context {
         Context {
             config: Arc::clone(&shard.config),
             address,
             asked: AtomicU32::new(0),
             in_flight: Arc::default(),
+            places,
             shard: shard.id,
             faces: Arc::clone(&shard.faces),
             face,
@@ -121,6 +125,10 @@ async fn route(
         is_tls: face.tls.is_some(),
         request_id: account.request_id.clone(),
     });
+    if parts.method == http::Method::CONNECT {
+        let (in_flight, places) = (Arc::clone(&context.in_flight), context.places.clone());
+        parts.extensions.insert(Carrier { in_flight, places });
+    }
     let body = if body.is_end_stream() {
         Body::empty()
     } else {

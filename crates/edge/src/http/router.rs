@@ -40,7 +40,7 @@ pub fn public(
     for (path, mounts) in by_path(mounts.web_sockets) {
         let endpoint = Arc::new(Endpoint::new(Arc::clone(config), Arc::clone(hub), mounts));
         let handler = move |request| crate::ws::upgrade::upgrade(Arc::clone(&endpoint), request);
-        routes = routes.route(path, get(handler));
+        routes = routes.route(path, get(handler.clone()).connect(handler));
     }
     let document = bytes::Bytes::from(document.to_string());
     let routes = routes.with_state(HttpState { hub: Arc::clone(hub) }).route(

@@ -3,8 +3,9 @@
 use super::bare::{self, Bare};
 use super::io::{IoHandle, Spoken, Stream};
 use super::request::{Context, serve_request};
+use crate::Config;
 use crate::accept::{Accepted, Permit, refused};
-use crate::config::{Http, ms};
+use crate::config::ms;
 use crate::shard::{self, Shard};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -55,14 +56,14 @@ impl Drop for Place {
 
 /// Begins to serve a socket on this shard.
 pub fn start(shard: &Shard, accepted: Accepted) {
-    let Accepted { socket, address, face, permit } = accepted;
+    let Accepted { socket, address, face, permit, places } = accepted;
     if shard.is_draining() {
         return refused("draining");
     }
     let Ok(socket) = TcpStream::from_std(socket) else {
         return refused("accept_error");
     };
-    let context = Arc::new(Context::new(shard, address, face));
+    let context = Arc::new(Context::new(shard, address, face, places));
     let draining = shard.draining.subscribe();
     let place = Place::take(shard);
     // Boxed: a task is as large as its largest moment, and WebSockets begin here too.
@@ -111,7 +112,7 @@ async fn drive(
     mut draining: watch::Receiver<bool>,
     first_by: Instant,
 ) -> Option<Bare> {
-    let builder = builder(&context.config.http);
+    let builder = builder(&context.config);
     let service = {
         let context = Arc::clone(context);
         service_fn(move |request: hyper::Request<Incoming>| {
@@ -199,8 +200,12 @@ fn late(io: &IoHandle) -> Option<Bare> {
     }
 }
 
-fn builder(limits: &Http) -> Builder<TokioExecutor> {
+fn builder(config: &Config) -> Builder<TokioExecutor> {
+    let limits = &config.http;
     let mut builder = Builder::new(TokioExecutor::new());
+    if config.web_socket.over_http2 {
+        builder.http2().enable_connect_protocol();
+    }
     builder
         .http1()
         .timer(TokioTimer::new())

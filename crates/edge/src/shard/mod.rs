@@ -5,9 +5,11 @@ pub mod mailbox;
 pub mod run;
 pub mod slots;
 
+use crate::accounts::Accounts;
 use crate::edge::World;
 use crate::face::Face;
 use crate::ws::connection::{Connection, Parts, tidy_wire};
+use crate::ws::deflate::{Deflater, Inflater};
 use crate::{Config, config::ms};
 use bytes::BytesMut;
 use mailbox::Mailbox;
@@ -17,6 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stdx::wheel::Wheel;
 use tokio::sync::watch;
@@ -43,6 +46,7 @@ pub struct Shard {
     pub world: World,
     pub mailbox: Arc<Mailbox>,
     pub faces: Arc<[Face]>,
+    pub accounts: Arc<Accounts>,
     pub wheel: RefCell<Wheel<SlotId>>,
     /// Becomes `true` when the node goes down.
     pub draining: watch::Sender<bool>,
@@ -51,9 +55,14 @@ pub struct Shard {
     slots: RefCell<Slots>,
     dirty: RefCell<VecDeque<Rc<Connection>>>,
     waiting_bytes: Cell<usize>,
+    /// Writes to the WebSockets of the whole edge.
+    writes: Arc<AtomicU64>,
+    writes_metric: metrics::Counter,
     wire: Cell<Wire>,
     chunk: Cell<Vec<u8>>,
     message: Cell<BytesMut>,
+    deflater: Cell<Option<Deflater>>,
+    inflater: Cell<Option<Inflater>>,
     request_seed: Cell<u64>,
 }
 
@@ -65,6 +74,8 @@ pub struct Seed {
     pub world: World,
     pub mailbox: Arc<Mailbox>,
     pub faces: Arc<[Face]>,
+    pub accounts: Arc<Accounts>,
+    pub writes: Arc<AtomicU64>,
 }
 
 /// How often the wheel is turned: fine enough for the keepalive, and never so fine that an idle
@@ -85,6 +96,9 @@ impl Shard {
             world: seed.world,
             mailbox: seed.mailbox,
             faces: seed.faces,
+            accounts: seed.accounts,
+            writes: seed.writes,
+            writes_metric: metrics::counter!(port::metric::WEB_SOCKET_WRITES),
             draining: watch::Sender::new(false),
             http_open: Cell::new(0),
             slots: RefCell::default(),
@@ -93,6 +107,8 @@ impl Shard {
             wire: Cell::default(),
             chunk: Cell::default(),
             message: Cell::default(),
+            deflater: Cell::default(),
+            inflater: Cell::default(),
         }
     }
 
@@ -144,6 +160,16 @@ impl Shard {
         !self.dirty.borrow().is_empty()
     }
 
+    /// Whether anything was gathered that is not written.
+    fn has_dirty(&self) -> bool {
+        !self.dirty.borrow().is_empty()
+    }
+
+    pub fn count_writes(&self, writes: u32) {
+        self.writes.fetch_add(u64::from(writes), Ordering::Relaxed);
+        self.writes_metric.increment(u64::from(writes));
+    }
+
     /// Counts a change of one connection's waiting bytes into the total, which it answers.
     pub fn recount(&self, before: usize, after: usize) -> usize {
         let total = (self.waiting_bytes.get() + after).saturating_sub(before);
@@ -179,6 +205,23 @@ impl Shard {
 
     pub fn put_message(&self, message: BytesMut) {
         self.message.set(message);
+    }
+
+    pub fn take_deflater(&self) -> Deflater {
+        let level = || self.config.web_socket.compression.as_ref().map_or(1, |it| it.level);
+        self.deflater.take().unwrap_or_else(|| Deflater::new(level()))
+    }
+
+    pub fn put_deflater(&self, deflater: Deflater) {
+        self.deflater.set(Some(deflater));
+    }
+
+    pub fn take_inflater(&self) -> Inflater {
+        self.inflater.take().unwrap_or_default()
+    }
+
+    pub fn put_inflater(&self, inflater: Inflater) {
+        self.inflater.set(Some(inflater));
     }
 
     /// A number no other request of this process has, and hardly one of another process.

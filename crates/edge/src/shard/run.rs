@@ -5,13 +5,14 @@ use super::mailbox::Message;
 use super::{CURRENT, Seed, Shard, tick};
 use crate::EdgeError;
 use crate::config::ms;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
 /// Connections written in a row before the sockets are looked at again.
 const FLUSH_MAX: usize = 128;
@@ -53,14 +54,16 @@ struct Turn {
     hub: Box<dyn port::Shard>,
     tick: Option<Interval>,
     due: Vec<super::SlotId>,
+    /// Set while something is gathered that may wait: until when.
+    gather: Option<Pin<Box<Sleep>>>,
     /// Set while draining: when what is left is cut.
-    cut_at: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+    cut_at: Option<Pin<Box<Sleep>>>,
 }
 
 impl Turn {
     fn new(shard: Rc<Shard>) -> Turn {
         let hub = shard.hub.shard(shard.id);
-        Turn { shard, hub, tick: None, due: Vec::new(), cut_at: None }
+        Turn { shard, hub, tick: None, due: Vec::new(), gather: None, cut_at: None }
     }
 
     /// Timers need the runtime, which runs only now.
@@ -78,14 +81,30 @@ impl Turn {
         let events =
             (self.shard.web_sockets() * GATHER_MAX).clamp(TURN_EVENTS_MIN, TURN_EVENTS_MAX);
         // What a turn has gathered is written before the next turn.
-        let has_more = self.shard.flush_dirty(FLUSH_MAX)
-            || self.hub.poll_turn(cx, events).is_ready()
-            || self.shard.flush_dirty(FLUSH_MAX);
+        let has_more =
+            self.flush(cx) || self.hub.poll_turn(cx, events).is_ready() || self.flush(cx);
         if has_more {
             // Not a loop: between two polls the runtime serves the tasks and the sockets.
             cx.waker().wake_by_ref();
         }
         self.poll_end(cx)
+    }
+
+    /// Writes to some of those for whom something was gathered, if it is time; `false` when nothing
+    /// is left to be written now.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        let wait_ms = self.shard.config.web_socket.gather_ms;
+        if wait_ms > 0 {
+            if !self.shard.has_dirty() {
+                self.gather = None;
+                return false;
+            }
+            let new = || Box::pin(tokio::time::sleep(ms(wait_ms)));
+            if self.gather.get_or_insert_with(new).as_mut().poll(cx).is_pending() {
+                return false;
+            }
+        }
+        self.shard.flush_dirty(FLUSH_MAX)
     }
 
     fn on_message(&mut self, message: Message) {

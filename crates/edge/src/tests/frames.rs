@@ -1,7 +1,9 @@
 //! The codec by itself: every kind of frame that is right and every way to be wrong.
 
 use crate::ws::Violation;
-use crate::ws::frame::{CONTROL_BYTES_MAX, Head, Opcode, server_frame_bytes, server_head, unmask};
+use crate::ws::frame::{
+    CONTROL_BYTES_MAX, Coding, Head, Opcode, server_frame_bytes, server_head, unmask,
+};
 use crate::ws::reader::{Incoming, Reader};
 use port::mounts::MessageKind;
 use proptest::prelude::*;
@@ -31,7 +33,7 @@ pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// What a reader with a cap of 1,000 bytes makes of the input, as words.
 fn read(input: &[u8]) -> Vec<String> {
-    let mut reader = Reader::new(1_000);
+    let mut reader = Reader::new(1_000, Coding::Plain);
     let mut input = input.to_vec();
     let mut at = 0;
     let mut seen = Vec::new();
@@ -43,6 +45,9 @@ fn read(input: &[u8]) -> Vec<String> {
                 seen.push(match incoming {
                     Incoming::Message(kind, payload) => {
                         format!("{kind:?} {}", String::from_utf8_lossy(payload.bytes()))
+                    }
+                    Incoming::Deflated(kind, payload) => {
+                        format!("deflated {kind:?} {}", payload.bytes().len())
                     }
                     Incoming::Ping(payload) => format!("Ping {}", payload.len()),
                     Incoming::Pong => "Pong".into(),
@@ -142,7 +147,7 @@ fn closing_words() {
 #[test]
 fn a_message_may_come_byte_by_byte() {
     let mut whole = client_frame(0x81, "grüße".as_bytes());
-    let mut reader = Reader::new(1_000);
+    let mut reader = Reader::new(1_000, Coding::Plain);
     for end in 0..whole.len() {
         assert_eq!(reader.step(&mut whole[..end]), Ok(None), "{end}");
     }
@@ -166,7 +171,7 @@ proptest! {
         input in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         read(&input);
-        if let Ok(Some(head)) = Head::parse(&input, 1_000) {
+        if let Ok(Some(head)) = Head::parse(&input, Coding::Plain, 1_000) {
             prop_assert!(head.payload_bytes <= 1_000);
         }
     }
@@ -174,7 +179,7 @@ proptest! {
     #[test]
     fn what_is_framed_is_read(payload in prop::collection::vec(any::<u8>(), 0..1_000)) {
         let mut frame = client_frame(0x82, &payload);
-        let mut reader = Reader::new(1_000);
+        let mut reader = Reader::new(1_000, Coding::Plain);
         let step = reader.step(&mut frame);
         let Ok(Some((_, Incoming::Message(MessageKind::Binary, read)))) = step else {
             return Err(TestCaseError::fail("not a message"));

@@ -10,6 +10,7 @@ use port::mounts::http_method::Method;
 use port::{Hub, Mounts};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use stdx::{Clock, SystemClock, SystemRng};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -27,6 +28,8 @@ pub struct Running {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub certificate: crate::Reload,
+    /// Writes to WebSockets so far.
+    pub writes: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), crate::EdgeError>>,
 }
@@ -76,13 +79,13 @@ impl Running {
         let edge = Edge::bind(config, faces, Arc::clone(&hub) as Arc<dyn Hub>, world)
             .expect("the edge binds");
         let (public, admin) = (edge.public_address(), edge.admin_address());
-        let certificate = edge.certificate();
+        let (certificate, writes) = (edge.certificate(), edge.writes());
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(edge.serve(async {
             let _ = stopped.await;
         }));
         let admin = admin.unwrap_or(public);
-        Running { hub, public, admin, certificate, stop: Some(stop), served }
+        Running { hub, public, admin, certificate, writes, stop: Some(stop), served }
     }
 
     pub fn begin_drain(&mut self) {

@@ -143,14 +143,14 @@ fn trusting(alpn: &[&[u8]]) -> tokio_rustls::TlsConnector {
     Arc::new(config).into()
 }
 
-type TlsClient = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
+pub type TlsClient = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
 
-async fn tls(edge: &Running, alpn: &[&[u8]]) -> TlsClient {
+pub async fn tls(edge: &Running, alpn: &[&[u8]]) -> TlsClient {
     let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
     trusting(alpn).connect(name, edge.socket().await).await.expect("a handshake")
 }
 
-fn self_signed() -> crate::Config {
+pub fn self_signed() -> crate::Config {
     crate::Config { tls: Some(Tls::SelfSigned { names: vec!["localhost".into()] }), ..config() }
 }
 

@@ -8,7 +8,7 @@ use port::hub::{
 };
 use port::{
     Claims, Closer, Code, Connection, Credential, CursorMint, Delivery, Event, Hub, Identity,
-    Origin, Peer, RateState, Refusal, Room, ShardId, Sink,
+    Origin, Peer, RateState, Refusal, Room, Run, ShardId, Sink,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ struct LeanShard {
     state: Arc<ShardState>,
     queue: VecDeque<Arc<Delivery>>,
     /// What is being given out, and the reader it goes to next.
-    batch: Vec<Arc<Delivery>>,
+    batch: Option<Run>,
     next: u64,
 }
 
@@ -141,37 +141,41 @@ impl port::Shard for LeanShard {
         self.queue.extend(self.state.news.lock().drain(..));
         let mut left = budget;
         loop {
-            if self.batch.is_empty() {
+            let Some(batch) = &self.batch else {
                 let count = self.queue.len().min(BATCH);
-                self.batch.extend(self.queue.drain(..count));
+                if count == 0 {
+                    return Poll::Pending;
+                }
+                self.batch = Some(Run::new(self.queue.drain(..count).collect()));
                 self.next = 0;
-            }
-            if self.batch.is_empty() {
-                return Poll::Pending;
-            }
+                continue;
+            };
+            let size = batch.deliveries().len();
             for (&number, reader) in self.state.readers.lock().range_mut(self.next..) {
-                if left < self.batch.len() {
+                if left < size {
                     self.next = number;
                     return Poll::Ready(());
                 }
-                left -= self.batch.len();
-                reader.give(cx, &self.batch);
+                left -= size;
+                reader.give(cx, batch);
             }
-            self.batch.clear();
+            self.batch = None;
         }
     }
 }
 
 impl Reader {
-    fn give(&mut self, cx: &mut Context<'_>, batch: &[Arc<Delivery>]) {
-        for delivery in batch {
-            if self.is_paused {
-                self.backlog.push_back(Arc::clone(delivery));
-            } else if self.sink.push(self.tag, Event::Delivery(delivery)) == Room::Full {
+    fn give(&mut self, cx: &mut Context<'_>, run: &Run) {
+        let mut taken = 0;
+        if !self.is_paused {
+            let outcome = self.sink.push_run(self.tag, run);
+            taken = outcome.records;
+            if outcome.room == Room::Full {
                 self.is_paused = true;
                 let _ = self.sink.poll_room(cx);
             }
         }
+        self.backlog.extend(run.deliveries()[taken..].iter().cloned());
     }
 }
 
@@ -324,6 +328,6 @@ impl Hub for LeanHub {
 
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
         let state = self.shards.get(usize::from(id.0)).cloned().unwrap_or_default();
-        Box::new(LeanShard { state, queue: VecDeque::new(), batch: Vec::new(), next: 0 })
+        Box::new(LeanShard { state, queue: VecDeque::new(), batch: None, next: 0 })
     }
 }

@@ -37,7 +37,7 @@ impl Form for Value {
 
 pub struct LeanSession {
     start: SessionStart,
-    subscription: Option<Subscription>,
+    subscriptions: Vec<Subscription>,
     lease: Option<port::Lease>,
     deadline: Option<Deadline>,
 }
@@ -63,7 +63,8 @@ impl LeanSession {
                     )?),
                     None => None,
                 };
-                let session = LeanSession { start, subscription: None, lease, deadline: None };
+                let session =
+                    LeanSession { start, subscriptions: Vec::new(), lease, deadline: None };
                 Ok(Box::new(Driver::new(session, Words)))
             }),
         }
@@ -87,7 +88,7 @@ impl LeanSession {
             };
             let outcome = hub.follow(&who, follow, shard, sink).await;
             let then: Then<Self> = Box::new(move |session, out| {
-                session.subscription = Some(outcome?);
+                session.subscriptions.push(outcome?);
                 out.send(Bytes::from_static(b"following"));
                 Ok(Flow::Continue)
             });
@@ -155,6 +156,14 @@ impl Session for LeanSession {
         Ok(Flow::Continue)
     }
 
+    fn run_number(&mut self, _tag: SubscriptionTag) -> Option<u32> {
+        (!self.subscriptions.is_empty()).then_some(0)
+    }
+
+    fn record_frame(_number: u32, delivery: &Arc<Delivery>) -> Option<Bytes> {
+        Some(delivery.form::<Value>())
+    }
+
     fn on_refusal(&mut self, out: &mut Outbox<Self>, refusal: Refusal) -> Flow {
         out.control(Bytes::from(format!("refused {}", refusal.code().name())));
         Flow::Continue
@@ -167,6 +176,10 @@ impl Session for LeanSession {
 
     fn deadline(&self) -> Option<Deadline> {
         self.deadline
+    }
+
+    fn account(&self) -> Option<u128> {
+        self.start.identity.as_ref().map(|who| who.tenant().0.as_u128())
     }
 
     fn on_deadline(&mut self, out: &mut Outbox<Self>) -> Flow {

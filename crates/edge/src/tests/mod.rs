@@ -1,10 +1,13 @@
 //! The codec by tables, the edge over real sockets.
 
+mod deflate;
 mod frames;
+mod gathering;
 mod harness;
 mod hostile;
 mod http;
 mod lean_hub;
 mod lean_session;
+mod streams;
 mod waiting;
 mod web_socket;

@@ -1,6 +1,6 @@
 //! What waits for a socket: order, overtaking, and frames that stay whole however it is written.
 
-use crate::ws::frame::{Opcode, server_frame_bytes};
+use crate::ws::frame::{Opcode, server_frame_bytes, server_head};
 use crate::ws::waiting::Waiting;
 use proptest::prelude::*;
 use std::io;
@@ -9,7 +9,8 @@ use std::io;
 fn flush(waiting: &mut Waiting, room: usize, out: &mut Vec<u8>) -> bool {
     let mut room = room;
     waiting
-        .flush(|bytes| {
+        .flush(|slices| {
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
             let count = bytes.len().min(room);
             if count == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -58,6 +59,8 @@ fn control_overtakes_data_between_frames() {
 #[derive(Debug, Clone)]
 enum Step {
     Data(usize),
+    /// As many frames in one shared piece.
+    Shared(usize),
     Control(usize),
     Flush(usize),
 }
@@ -66,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
     let size = prop_oneof![0usize..5, 120..130usize, 65_530..65_540usize];
     prop_oneof![
         size.prop_map(Step::Data),
+        (0usize..5).prop_map(Step::Shared),
         (0usize..100).prop_map(Step::Control),
         (0usize..100_000).prop_map(Step::Flush),
     ]
@@ -88,6 +92,17 @@ proptest! {
                 Step::Data(size) => {
                     data.push(payload(0, size));
                     waiting.push(Opcode::Binary, &data[data.len() - 1]);
+                }
+                Step::Shared(frames) => {
+                    let mut piece = Vec::new();
+                    for size in 0..frames {
+                        data.push(payload(0, size * 50));
+                        let payload = &data[data.len() - 1];
+                        let (head, head_bytes) = server_head(Opcode::Binary, payload.len());
+                        piece.extend_from_slice(&head[..head_bytes]);
+                        piece.extend_from_slice(payload);
+                    }
+                    waiting.push_shared(piece.into());
                 }
                 Step::Control(size) => {
                     control.push(payload(1, size));

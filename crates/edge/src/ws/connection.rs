@@ -2,29 +2,33 @@
 //! owns no buffer. Everything here runs on the shard's thread and never waits.
 
 use super::close;
-use super::frame::Opcode;
+use super::deflate::Deflater;
+use super::frame::{Coding, Opcode, deflated_head, server_head};
 use super::reader::Reader;
 use super::transport::Transport;
 use super::waiting::Waiting;
 use crate::accept::Permit;
+use crate::accounts::{Share, Use};
 use crate::shard::Shard;
 use crate::shard::slots::SlotId;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use port::feed::Fed;
 use port::mounts::MessageKind;
-use port::{Deadline, Driven, Event, Flow, Refusal, Room, Wire, metric};
+use port::{Driven, Event, Flow, Lane, Refusal, Room, Run, Taken, Wire, metric};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use types::SubscriptionTag;
 
-/// Bytes an outbox may gather in a turn before it is written at once: beyond this, gathering saves
-/// no more system calls and costs memory.
-const GATHER_BYTES_MAX: usize = 32 * 1024;
 /// Scratch buffers that one large message has grown are given back.
 const SCRATCH_BYTES_MAX: usize = 256 * 1024;
+/// The way to frame shared messages as they are; see `port::Shared::framed`.
+const PLAIN: usize = 0;
+/// The way to frame them compressed.
+const DEFLATED: usize = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -51,6 +55,8 @@ pub struct Inner {
     pub(super) transport: Option<Transport>,
     pub(super) reader: Reader,
     pub(super) kind: MessageKind,
+    /// What was agreed on in the opening handshake.
+    coding: Coding,
     protocol: &'static str,
     /// The beginning of a frame, or frames held back while the session is blocked.
     pub(super) raw: BytesMut,
@@ -59,6 +65,10 @@ pub struct Inner {
     pub(super) waiting: Waiting,
     /// What of `waiting` is counted in the shard's total.
     counted: usize,
+    /// The part in what waits for its account, once the session knows whose it is.
+    share: Option<Share>,
+    /// Writes that are not yet counted in the shard's.
+    writes: u32,
     pub(super) waker: Waker,
     room: Vec<Waker>,
     pub(super) phase: Phase,
@@ -87,13 +97,16 @@ impl Connection {
         let inner = Inner {
             driven,
             transport: None,
-            reader: Reader::new(shard.config.web_socket.message_bytes_max),
+            reader: Reader::new(shard.config.web_socket.message_bytes_max, Coding::Plain),
             kind,
+            coding: Coding::Plain,
             protocol,
             raw: BytesMut::new(),
             held: BytesMut::new(),
             waiting: Waiting::default(),
             counted: 0,
+            share: None,
+            writes: 0,
             waker: Waker::noop().clone(),
             room: Vec::new(),
             phase: Phase::Opening,
@@ -117,6 +130,13 @@ impl Connection {
         inner.driven = Some(parts.driven);
         inner.protocol = parts.protocol;
         inner.kind = parts.kind;
+    }
+
+    /// What was agreed on for messages, before the first of them.
+    pub fn agree(&self, shard: &Shard, coding: Coding) {
+        let mut inner = self.inner.borrow_mut();
+        inner.coding = coding;
+        inner.reader = Reader::new(shard.config.web_socket.message_bytes_max, coding);
     }
 
     /// The upgrade is through. `early` is what the client sent right behind its request.
@@ -153,7 +173,7 @@ impl Connection {
     pub fn push(self: &Rc<Self>, shard: &Shard, tag: SubscriptionTag, event: Event<'_>) -> Room {
         let room = self.run(shard, |inner| {
             inner.call(shard, |driven, cx, wire| driven.on_event(cx, tag, event, wire));
-            if inner.waiting.len() >= GATHER_BYTES_MAX {
+            if inner.waiting.len() >= shard.config.web_socket.gather_bytes_max {
                 inner.flush();
             }
             inner.room(shard)
@@ -166,6 +186,27 @@ impl Connection {
             self.late.borrow_mut().push(owned(tag, event));
             Room::Full
         })
+    }
+
+    /// A run from the hub, during its turn: all of it is taken.
+    pub fn push_run(self: &Rc<Self>, shard: &Shard, tag: SubscriptionTag, run: &Run) -> Taken {
+        let records = run.deliveries().len();
+        let room = self.run(shard, |inner| {
+            inner.call(shard, |driven, cx, wire| driven.on_run(cx, tag, run, wire));
+            if inner.waiting.len() >= shard.config.web_socket.gather_bytes_max {
+                inner.flush();
+            }
+            inner.room(shard)
+        });
+        if !self.is_dirty.replace(true) {
+            shard.mark_dirty(Rc::clone(self));
+        }
+        let room = room.unwrap_or_else(|| {
+            let fed = run.deliveries().iter().map(|it| Fed::Delivery(tag, Arc::clone(it)));
+            self.late.borrow_mut().extend(fed);
+            Room::Full
+        });
+        Taken { records, room }
     }
 
     /// Whether the backlog is small again; else `cx` is woken when it is.
@@ -238,11 +279,11 @@ impl Inner {
         let mut cx = Context::from_waker(&self.waker);
         // One connection's fault must not take the thread, and thousands of others, down with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| act(driven, &mut cx, &mut wire)));
-        self.take_over(&wire);
+        self.take_over(shard, &mut wire);
         let code = wire.close_code.take();
         shard.put_wire(wire);
         match outcome {
-            Ok(Flow::Continue) => self.note_deadline(shard),
+            Ok(Flow::Continue) => self.note(shard),
             Ok(Flow::Close) => self.begin_close(shard, code.unwrap_or(close::NORMAL), ""),
             Err(_) => {
                 tracing::error!(protocol = self.protocol, "a session panicked; it is closed");
@@ -251,7 +292,7 @@ impl Inner {
         }
     }
 
-    fn take_over(&mut self, wire: &Wire) {
+    fn take_over(&mut self, shard: &Shard, wire: &mut Wire) {
         let opcode = match self.kind {
             MessageKind::Text => Opcode::Text,
             MessageKind::Binary => Opcode::Binary,
@@ -259,9 +300,27 @@ impl Inner {
         for frame in wire.control.frames() {
             self.waiting.push_control(opcode, frame);
         }
+        let compression = shard.config.web_socket.compression.as_ref();
+        let Some(compression) = compression.filter(|_| self.coding == Coding::Deflate) else {
+            wire.data.frames().for_each(|frame| self.waiting.push(opcode, frame));
+            if let Some(shared) = wire.shared.take() {
+                self.waiting.push_shared(shared.framed(PLAIN, |lane| framed(opcode, lane)));
+            }
+            return;
+        };
+        let mut deflater = shard.take_deflater();
+        let least = compression.threshold_bytes;
         for frame in wire.data.frames() {
-            self.waiting.push(opcode, frame);
+            match Some(frame).filter(|it| it.len() >= least).and_then(|it| deflater.deflate(it)) {
+                Some(deflated) => self.waiting.push_deflated(opcode, deflated),
+                None => self.waiting.push(opcode, frame),
+            }
         }
+        if let Some(shared) = wire.shared.take() {
+            let deflated = |lane: &Lane| framed_deflated(opcode, lane, least, &mut deflater);
+            self.waiting.push_shared(shared.framed(DEFLATED, deflated));
+        }
+        shard.put_deflater(deflater);
     }
 
     fn on_late(&mut self, shard: &Shard, fed: &Fed) {
@@ -317,7 +376,10 @@ impl Inner {
         let before = self.waiting.len();
         let outcome = self
             .waiting
-            .flush(|bytes| transport.try_write(bytes))
+            .flush(|slices| {
+                self.writes += 1;
+                transport.try_write(&self.waker, slices)
+            })
             .and_then(|is_done| Ok(is_done && (!transport.is_holding() || transport.flush()?)));
         self.is_moving |= self.waiting.len() < before;
         match outcome {
@@ -328,18 +390,25 @@ impl Inner {
         }
     }
 
-    /// After anything was done: the shard's total, and whoever waits for room.
+    /// After anything was done: the totals, and whoever waits for room.
     fn settle(&mut self, shard: &Shard) {
+        if self.writes > 0 {
+            shard.count_writes(std::mem::take(&mut self.writes));
+        }
         let now = self.waiting.len();
         if now != self.counted {
             let total = shard.recount(self.counted, now);
-            let is_over = total > shard.config.web_socket.shard_waiting_bytes_max;
+            let limits = &shard.config.web_socket;
+            let used = self.share.as_mut().map_or(Use::Fine, |share| share.charge(now));
+            let is_over = total > limits.shard_waiting_bytes_max || used == Use::Over;
             self.counted = now;
-            if is_over && now > shard.config.web_socket.waiting_bytes_low {
-                metrics::counter!(metric::CONNECTIONS_REFUSED, "reason" => "waiting_bytes")
-                    .increment(1);
+            if is_over && now > limits.waiting_bytes_low {
+                let reason =
+                    if used == Use::Over { "tenant_waiting_bytes" } else { "waiting_bytes" };
+                metrics::counter!(metric::CONNECTIONS_REFUSED, "reason" => reason).increment(1);
                 self.kill();
                 shard.recount(now, 0);
+                self.share = None;
                 self.counted = 0;
             }
         }
@@ -349,7 +418,12 @@ impl Inner {
     }
 
     fn room(&self, shard: &Shard) -> Room {
-        if self.waiting.len() > shard.config.web_socket.waiting_bytes_high {
+        let limits = &shard.config.web_socket;
+        let waiting = self.waiting.len();
+        let is_scarce = || self.share.as_ref().is_some_and(|share| share.used() != Use::Fine);
+        if waiting > limits.waiting_bytes_high
+            || (waiting > limits.waiting_bytes_low && is_scarce())
+        {
             Room::Full
         } else {
             Room::Free
@@ -369,13 +443,50 @@ impl Inner {
         self.transport = None;
         shard.recount(self.counted, 0);
         self.counted = 0;
+        self.share = None;
         self.driven.take()
     }
 
-    fn note_deadline(&mut self, shard: &Shard) {
-        let wanted: Option<Deadline> = self.driven.as_ref().and_then(|driven| driven.deadline());
-        self.times.wish(shard, wanted);
+    /// What the session may have learnt: how long it goes on, and for whom.
+    fn note(&mut self, shard: &Shard) {
+        let Some(driven) = &self.driven else {
+            return;
+        };
+        self.times.wish(shard, driven.deadline());
+        if self.share.is_none() {
+            self.share = driven.account().map(|id| shard.accounts.join(id));
+        }
     }
+}
+
+/// The messages of a lane as frames, one behind the other.
+fn framed(opcode: Opcode, lane: &Lane) -> Bytes {
+    let mut frames = BytesMut::with_capacity(
+        lane.bytes.len() + lane.ends.len() * super::frame::SERVER_HEAD_BYTES_MAX,
+    );
+    for message in lane.frames() {
+        let (head, head_bytes) = server_head(opcode, message.len());
+        frames.extend_from_slice(&head[..head_bytes]);
+        frames.extend_from_slice(message);
+    }
+    frames.freeze()
+}
+
+/// The same, compressed where that makes a message shorter.
+fn framed_deflated(opcode: Opcode, lane: &Lane, least: usize, deflater: &mut Deflater) -> Bytes {
+    let mut frames = BytesMut::new();
+    for message in lane.frames() {
+        let deflated =
+            Some(message).filter(|it| it.len() >= least).and_then(|it| deflater.deflate(it));
+        let payload = deflated.unwrap_or(message);
+        let (head, head_bytes) = match deflated {
+            Some(payload) => deflated_head(opcode, payload.len()),
+            None => server_head(opcode, message.len()),
+        };
+        frames.extend_from_slice(&head[..head_bytes]);
+        frames.extend_from_slice(payload);
+    }
+    frames.freeze()
 }
 
 /// A scratch wire as it may be kept.
@@ -387,12 +498,13 @@ pub fn tidy_wire(mut wire: Wire) -> Wire {
         }
     }
     wire.close_code = None;
+    wire.shared = None;
     wire
 }
 
 fn owned(tag: SubscriptionTag, event: Event<'_>) -> Fed {
     match event {
-        Event::Delivery(delivery) => Fed::Delivery(tag, std::sync::Arc::clone(delivery)),
+        Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
         Event::CaughtUp => Fed::CaughtUp(tag),
         Event::Gap { topic, partition, from, to } => Fed::Gap { tag, topic, partition, from, to },
         Event::Ended(why) => Fed::Ended(tag, why.clone()),

@@ -42,10 +42,22 @@ impl Opcode {
     }
 }
 
+/// What the first reserved bit of a frame means (RFC 7692 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coding {
+    /// Nothing was agreed on: nobody may set it.
+    #[default]
+    Plain,
+    /// The message is compressed where it is set.
+    Deflate,
+}
+
 /// The head of a client's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub is_final: bool,
+    /// The message that begins here is compressed.
+    pub is_deflated: bool,
     pub opcode: Opcode,
     pub mask: [u8; 4],
     /// Bytes of the head itself; the payload begins there.
@@ -55,20 +67,28 @@ pub struct Head {
 
 /// Payload of a control frame (RFC 6455 section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
+/// The three reserved bits, and the one of them that RFC 7692 uses.
+const RESERVED: u8 = 0x70;
+const DEFLATED: u8 = 0x40;
 /// Two bytes, the longest length, no mask.
 pub const SERVER_HEAD_BYTES_MAX: usize = 10;
 
 impl Head {
     /// Reads a client's frame head, or `None` when it is not complete yet. `payload_bytes_max`
     /// bounds what the frame may announce, before a byte of it is waited for.
-    pub fn parse(input: &[u8], payload_bytes_max: usize) -> Result<Option<Head>, Violation> {
+    pub fn parse(
+        input: &[u8],
+        coding: Coding,
+        payload_bytes_max: usize,
+    ) -> Result<Option<Head>, Violation> {
         let &[first, second, ..] = input else {
             return match input {
-                [first] => check_first(*first).map(|_| None),
+                [first] => check_first(*first, coding).map(|_| None),
                 _ => Ok(None),
             };
         };
-        let (is_final, opcode) = check_first(first)?;
+        let (is_final, opcode) = check_first(first, coding)?;
+        let is_deflated = first & DEFLATED != 0;
         if second & 0x80 == 0 {
             return Err(Violation::Protocol("a client's frame is not masked"));
         }
@@ -86,18 +106,21 @@ impl Head {
             return Ok(None);
         };
         let head_bytes = 2 + length_bytes + 4;
-        Ok(Some(Head { is_final, opcode, mask: [a, b, c, d], head_bytes, payload_bytes }))
+        let mask = [a, b, c, d];
+        Ok(Some(Head { is_final, is_deflated, opcode, mask, head_bytes, payload_bytes }))
     }
 }
 
-fn check_first(first: u8) -> Result<(bool, Opcode), Violation> {
-    if first & 0x70 != 0 {
+fn check_first(first: u8, coding: Coding) -> Result<(bool, Opcode), Violation> {
+    let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
+        return Err(Violation::Protocol("the opcode is reserved"));
+    };
+    // Only the first frame of a message says that it is compressed (RFC 7692 section 6.1).
+    let may_deflate = coding == Coding::Deflate && matches!(opcode, Opcode::Text | Opcode::Binary);
+    if first & RESERVED & !(if may_deflate { DEFLATED } else { 0 }) != 0 {
         return Err(Violation::Protocol("a reserved bit is set"));
     }
-    match Opcode::from_bits(first & 0x0F) {
-        Some(opcode) => Ok((first & 0x80 != 0, opcode)),
-        None => Err(Violation::Protocol("the opcode is reserved")),
-    }
+    Ok((first & 0x80 != 0, opcode))
 }
 
 /// The payload length and the bytes of its extended form. The shortest form is required.
@@ -151,6 +174,13 @@ pub fn server_head(opcode: Opcode, payload_bytes: usize) -> ([u8; SERVER_HEAD_BY
         head[2..10].copy_from_slice(&(payload_bytes as u64).to_be_bytes());
         (head, 10)
     }
+}
+
+/// The same for a frame whose payload is compressed.
+pub fn deflated_head(opcode: Opcode, payload_bytes: usize) -> ([u8; SERVER_HEAD_BYTES_MAX], usize) {
+    let (mut head, head_bytes) = server_head(opcode, payload_bytes);
+    head[0] |= DEFLATED;
+    (head, head_bytes)
 }
 
 /// The length of the server frame at the start of `bytes`, head and payload. `bytes` was written

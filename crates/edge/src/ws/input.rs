@@ -3,7 +3,7 @@
 
 use super::connection::{Inner, Phase};
 use super::frame::Opcode;
-use super::reader::{Incoming, Payload};
+use super::reader::{Incoming, Payload, check_text};
 use super::{Violation, close};
 use crate::shard::Shard;
 use bytes::{Buf, BytesMut};
@@ -60,7 +60,7 @@ impl Inner {
             return Progress::Paused;
         };
         let mut chunk = shard.take_chunk();
-        let outcome = transport.try_read(&mut chunk);
+        let outcome = transport.try_read(&self.waker, &mut chunk);
         let progress = match outcome {
             Ok(0) => {
                 self.kill();
@@ -87,7 +87,7 @@ impl Inner {
             return Progress::Paused;
         };
         let mut chunk = shard.take_chunk();
-        let outcome = transport.try_read(&mut chunk);
+        let outcome = transport.try_read(&self.waker, &mut chunk);
         shard.put_chunk(chunk);
         match outcome {
             Ok(count) if count > 0 => Progress::Some,
@@ -144,12 +144,26 @@ impl Inner {
     fn on_incoming(&mut self, shard: &Shard, incoming: Incoming<'_>) {
         match incoming {
             Incoming::Message(kind, payload) => self.on_message(shard, kind, payload),
+            Incoming::Deflated(kind, payload) => self.on_deflated(shard, kind, payload.bytes()),
             Incoming::Ping(payload) => self.waiting.push_control(Opcode::Pong, payload),
             Incoming::Pong | Incoming::Fragment => {}
             Incoming::Close(code) => {
                 self.begin_close(shard, code.unwrap_or(close::NORMAL), "");
             }
         }
+    }
+
+    /// The inflated message is bounded as every other one is.
+    fn on_deflated(&mut self, shard: &Shard, kind: MessageKind, payload: &[u8]) {
+        let mut inflater = shard.take_inflater();
+        let outcome = inflater
+            .inflate(payload, shard.config.web_socket.message_bytes_max)
+            .and_then(|message| check_text(kind, message).map(|()| message));
+        match outcome {
+            Ok(message) => self.on_message(shard, kind, Payload::Whole(message)),
+            Err(violation) => self.violate(shard, violation),
+        }
+        shard.put_inflater(inflater);
     }
 
     fn on_message(&mut self, shard: &Shard, kind: MessageKind, payload: Payload<'_>) {

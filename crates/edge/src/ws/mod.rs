@@ -2,6 +2,8 @@
 //! messages say: a `port::Driven` does.
 
 pub mod connection;
+pub mod deflate;
+pub mod extensions;
 pub mod frame;
 pub mod input;
 pub mod reader;
@@ -34,6 +36,8 @@ pub enum Violation {
     Protocol(&'static str),
     /// A text message or a closing reason is not UTF-8.
     Text,
+    /// A compressed message does not inflate.
+    Deflate,
     /// A message is larger than allowed, or comes in too many fragments.
     TooBig,
     /// A message of the kind that the subprotocol does not use.
@@ -44,7 +48,7 @@ impl Violation {
     pub fn close_code(self) -> u16 {
         match self {
             Violation::Protocol(_) => close::PROTOCOL,
-            Violation::Text => close::BAD_TEXT,
+            Violation::Text | Violation::Deflate => close::BAD_TEXT,
             Violation::TooBig => close::TOO_BIG,
             Violation::Kind => close::UNSUPPORTED,
         }
@@ -55,6 +59,7 @@ impl Violation {
         match self {
             Violation::Protocol(reason) => reason,
             Violation::Text => "the text is not UTF-8",
+            Violation::Deflate => "the compressed message does not inflate",
             Violation::TooBig => "the message is too big",
             Violation::Kind => "the subprotocol does not use this kind of message",
         }
@@ -65,6 +70,7 @@ impl Violation {
         match self {
             Violation::Protocol(_) => "websocket_protocol",
             Violation::Text => "websocket_text",
+            Violation::Deflate => "websocket_deflate",
             Violation::TooBig => "websocket_too_big",
             Violation::Kind => "websocket_kind",
         }

@@ -2,7 +2,7 @@
 //! apart, text checked. Pure; it holds nothing but the fragments of an unfinished message.
 
 use super::Violation;
-use super::frame::{Head, Opcode, unmask};
+use super::frame::{Coding, Head, Opcode, unmask};
 use bytes::BytesMut;
 use port::mounts::MessageKind;
 
@@ -13,6 +13,8 @@ const FRAGMENTS_MAX: u32 = 16 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
     Message(MessageKind, Payload<'a>),
+    /// A message that is to be inflated, and then checked if it is text.
+    Deflated(MessageKind, Payload<'a>),
     Ping(&'a [u8]),
     Pong,
     /// The client closes; the code it gave is valid, or it gave none.
@@ -39,6 +41,7 @@ impl Payload<'_> {
 #[derive(Debug)]
 pub struct Reader {
     message_bytes_max: usize,
+    coding: Coding,
     /// Boxed, because nearly all connections have no unfinished message nearly all the time.
     unfinished: Option<Box<Unfinished>>,
 }
@@ -46,13 +49,14 @@ pub struct Reader {
 #[derive(Debug)]
 struct Unfinished {
     kind: MessageKind,
+    is_deflated: bool,
     bytes: BytesMut,
     fragments: u32,
 }
 
 impl Reader {
-    pub fn new(message_bytes_max: usize) -> Reader {
-        Reader { message_bytes_max, unfinished: None }
+    pub fn new(message_bytes_max: usize, coding: Coding) -> Reader {
+        Reader { message_bytes_max, coding, unfinished: None }
     }
 
     /// Takes one frame from the start of `input`, unmasking it in place: how many bytes it took
@@ -63,7 +67,7 @@ impl Reader {
     ) -> Result<Option<(usize, Incoming<'a>)>, Violation> {
         let held = self.unfinished.as_ref().map_or(0, |message| message.bytes.len());
         let left = self.message_bytes_max.saturating_sub(held);
-        let Some(head) = Head::parse(input, left)? else {
+        let Some(head) = Head::parse(input, self.coding, left)? else {
             return Ok(None);
         };
         self.check_order(head)?;
@@ -77,8 +81,8 @@ impl Reader {
             Opcode::Ping => Incoming::Ping(payload),
             Opcode::Pong => Incoming::Pong,
             Opcode::Close => Incoming::Close(close_code(payload)?),
-            Opcode::Text => self.data(MessageKind::Text, head.is_final, payload)?,
-            Opcode::Binary => self.data(MessageKind::Binary, head.is_final, payload)?,
+            Opcode::Text => self.data(MessageKind::Text, head, payload)?,
+            Opcode::Binary => self.data(MessageKind::Binary, head, payload)?,
             Opcode::Continuation => self.continuation(head.is_final, payload)?,
         };
         Ok(Some((end, incoming)))
@@ -100,15 +104,15 @@ impl Reader {
     fn data<'a>(
         &mut self,
         kind: MessageKind,
-        is_final: bool,
+        head: Head,
         payload: &'a [u8],
     ) -> Result<Incoming<'a>, Violation> {
-        if is_final {
-            check_text(kind, payload)?;
-            return Ok(Incoming::Message(kind, Payload::Whole(payload)));
+        let is_deflated = head.is_deflated;
+        if head.is_final {
+            return whole(kind, is_deflated, Payload::Whole(payload));
         }
         let bytes = BytesMut::from(payload);
-        self.unfinished = Some(Box::new(Unfinished { kind, bytes, fragments: 1 }));
+        self.unfinished = Some(Box::new(Unfinished { kind, is_deflated, bytes, fragments: 1 }));
         Ok(Incoming::Fragment)
     }
 
@@ -123,8 +127,8 @@ impl Reader {
         message.bytes.extend_from_slice(payload);
         message.fragments += 1;
         if is_final {
-            check_text(message.kind, &message.bytes)?;
-            return Ok(Incoming::Message(message.kind, Payload::Joined(message.bytes)));
+            let payload = Payload::Joined(message.bytes);
+            return whole(message.kind, message.is_deflated, payload);
         }
         if message.fragments >= FRAGMENTS_MAX {
             return Err(Violation::TooBig);
@@ -134,7 +138,20 @@ impl Reader {
     }
 }
 
-fn check_text(kind: MessageKind, payload: &[u8]) -> Result<(), Violation> {
+fn whole(
+    kind: MessageKind,
+    is_deflated: bool,
+    payload: Payload<'_>,
+) -> Result<Incoming<'_>, Violation> {
+    if is_deflated {
+        return Ok(Incoming::Deflated(kind, payload));
+    }
+    check_text(kind, payload.bytes())?;
+    Ok(Incoming::Message(kind, payload))
+}
+
+/// Text is UTF-8 (RFC 6455 section 8.1).
+pub fn check_text(kind: MessageKind, payload: &[u8]) -> Result<(), Violation> {
     match kind {
         MessageKind::Binary => Ok(()),
         MessageKind::Text => std::str::from_utf8(payload).map(drop).map_err(|_| Violation::Text),

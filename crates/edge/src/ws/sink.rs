@@ -4,7 +4,7 @@
 use crate::shard;
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::slots::SlotId;
-use port::{Closer, Event, Refusal, Room, ShardId, Sink};
+use port::{Closer, Event, Refusal, Room, Run, ShardId, Sink, Taken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -27,6 +27,18 @@ impl Sink for Handle {
         match shard.connection(self.slot) {
             Some(connection) => connection.push(&shard, tag, event),
             None => Room::Free,
+        }
+    }
+
+    fn push_run(&self, tag: SubscriptionTag, run: &Run) -> Taken {
+        let all = Taken { records: run.deliveries().len(), room: Room::Free };
+        let Some(shard) = shard::current().filter(|shard| shard.id == self.shard) else {
+            debug_assert!(false, "a sink was fed outside its shard");
+            return all;
+        };
+        match shard.connection(self.slot) {
+            Some(connection) => connection.push_run(&shard, tag, run),
+            None => all,
         }
     }
 

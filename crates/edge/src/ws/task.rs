@@ -103,7 +103,7 @@ impl super::connection::Inner {
         if let Some(transport) = &mut self.transport
             && !transport.is_holding()
         {
-            transport.finish();
+            transport.finish(&self.waker);
             self.phase = Phase::Lingering;
         }
     }

@@ -1,10 +1,16 @@
-//! The opening handshake (RFC 6455 section 4): checked, authenticated and given a session before
-//! the 101, so that every refusal is an ordinary HTTP answer. After it, nothing of hyper remains.
+//! The opening handshake (RFC 6455 section 4, over HTTP/2 RFC 8441 section 5): checked,
+//! authenticated and given a session before it is answered, so that every refusal is an ordinary
+//! HTTP answer. After the 101 nothing of hyper remains; a stream of HTTP/2 stays hyper's.
 
 use super::connection::{Connection, Parts};
+use super::extensions;
+use super::frame::Coding;
 use super::sink::Handle;
 use super::task::ConnectionTask;
+use super::transport::Transport;
 use crate::Config;
+use crate::accept::Permit;
+use crate::http::carrier::{Carrier, Seat};
 use crate::http::io::IoHandle;
 use crate::shard::{self, Shard};
 use aws_lc_rs::digest;
@@ -13,11 +19,13 @@ use axum::extract::Request;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -100,8 +108,8 @@ async fn try_upgrade(
     request: &mut Request,
     peer: Peer,
 ) -> Result<Response, Turned> {
-    let accept = handshake(request)?;
-    check_origin(&endpoint.config, request.headers()).map_err(plain)?;
+    let opening = handshake(request)?;
+    check_origin(&endpoint.config, request).map_err(plain)?;
     let mount = endpoint.choose(request.headers()).map_err(plain)?.clone();
     let query = request.uri().query();
     let credential = find_credential(request.headers(), query, TokenPlace::HeaderOrQuery);
@@ -119,18 +127,34 @@ async fn try_upgrade(
     if shard.is_draining() {
         return Err(plain(Refusal::new(Code::Draining, "the server is shutting down")));
     }
+    let seat = match request.extensions_mut().remove::<Carrier>() {
+        Some(carrier) => Some(carrier.take().map_err(plain)?),
+        None => None,
+    };
+    let extension = endpoint.config.web_socket.compression.as_ref();
+    let extension = extension.and_then(|_| extensions::agree(request.headers()));
     let head = std::mem::take(request).into_parts().0;
     let start = Opening { endpoint, mount: &mount, peer, identity, head };
     let connection = begin(&shard, start).map_err(plain)?;
-    tokio::spawn(take_over(upgrade, ConnectionTask::new(connection.slot), connection.slot));
+    if extension.is_some() {
+        connection.agree(&shard, Coding::Deflate);
+    }
+    let task = ConnectionTask::new(connection.slot);
+    tokio::spawn(take_over(upgrade, seat, task, connection.slot));
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Handshake::Upgrade { accept } = opening {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+    let headers = response.headers_mut();
     if let Some(subprotocol) = mount.subprotocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    if let Some(extension) = extension {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(extension));
     }
     response.extensions_mut().insert(crate::http::answer::Answerer(mount.protocol));
     Ok(response)
@@ -177,23 +201,34 @@ fn begin(shard: &Shard, opening: Opening<'_>) -> Result<Rc<Connection>, Refusal>
     }
 }
 
-/// Waits until hyper has sent the 101, takes the socket back and starts the connection's own small
-/// task. This one ends, and with it hyper's part.
-async fn take_over(upgrade: OnUpgrade, task: ConnectionTask, slot: crate::shard::slots::SlotId) {
+/// Waits until hyper has sent the answer, takes the socket back, or the stream over, and starts the
+/// connection's own small task. This one ends, and with it hyper's part on a socket.
+async fn take_over(
+    upgrade: OnUpgrade,
+    seat: Option<(Seat, Permit)>,
+    task: ConnectionTask,
+    slot: crate::shard::slots::SlotId,
+) {
     let Ok(upgraded) = upgrade.await else {
         // The client went away; dropping the task gives the place up.
         return;
     };
-    let Ok(parts) = downcast::<TokioIo<IoHandle>>(upgraded) else {
-        tracing::error!("an upgraded connection is not one of ours");
-        return;
-    };
-    let Some((stream, permit)) = parts.io.into_inner().take() else {
-        return;
+    let (transport, early, permit) = match (downcast::<TokioIo<IoHandle>>(upgraded), seat) {
+        (Ok(parts), _) => match parts.io.into_inner().take() {
+            Some((stream, permit)) => (stream.into_transport(), parts.read_buf, permit),
+            None => return,
+        },
+        (Err(upgraded), Some((seat, permit))) => {
+            (Transport::stream(upgraded, seat), Bytes::new(), permit)
+        }
+        (Err(_), None) => {
+            tracing::error!("an upgraded connection is not one of ours");
+            return;
+        }
     };
     let connection = shard::current().and_then(|shard| shard.connection(slot));
     if let Some(connection) = connection {
-        connection.open(stream.into_transport(), &parts.read_buf, permit);
+        connection.open(transport, &early, permit);
         drop(connection);
         tokio::spawn(task);
     }
@@ -205,20 +240,33 @@ fn plain(refusal: Refusal) -> Turned {
 
 fn not_an_upgrade() -> Turned {
     let refusal = Refusal::new(Code::Unsupported, "this path speaks WebSocket only")
-        .hint("connect with a WebSocket client, over HTTP/1.1, version 13");
+        .hint("connect with a WebSocket client: version 13, HTTP/1.1 or extended CONNECT");
     (Some(StatusCode::UPGRADE_REQUIRED), refusal)
 }
 
-/// Checks the request and answers the value that proves we understood it.
-fn handshake(request: &Request) -> Result<HeaderValue, Turned> {
+/// How the client asked, and what proves to it that we have understood.
+enum Handshake {
+    /// HTTP/1.1: the socket becomes the WebSocket.
+    Upgrade { accept: HeaderValue },
+    /// HTTP/2: the stream does.
+    Stream,
+}
+
+fn handshake(request: &Request) -> Result<Handshake, Turned> {
     let headers = request.headers();
+    let is_stream = request.version() == Version::HTTP_2
+        && request.method() == Method::CONNECT
+        && request.extensions().get::<Protocol>().is_some_and(|name| name.as_str() == "websocket");
     let is_upgrade = request.version() == Version::HTTP_11
         && request.method() == Method::GET
         && has_word(headers, CONNECTION, "upgrade")
         && has_word(headers, UPGRADE, "websocket");
     let is_version = headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    if !is_upgrade || !is_version {
+    if !(is_upgrade || is_stream) || !is_version {
         return Err(not_an_upgrade());
+    }
+    if is_stream {
+        return Ok(Handshake::Stream);
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     if STANDARD.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
@@ -226,7 +274,9 @@ fn handshake(request: &Request) -> Result<HeaderValue, Turned> {
             .field("sec-websocket-key");
         return Err(plain(refusal));
     }
-    HeaderValue::try_from(accept_key(key)).map_err(|error| plain(Refusal::internal(&error)))
+    let accept = HeaderValue::try_from(accept_key(key));
+    let accept = accept.map_err(|error| plain(Refusal::internal(&error)))?;
+    Ok(Handshake::Upgrade { accept })
 }
 
 /// RFC 6455 section 4.2.2 step 5.4. SHA-1 proves understanding here, not identity.
@@ -247,12 +297,14 @@ fn has_word(headers: &HeaderMap, name: http::HeaderName, word: &str) -> bool {
 }
 
 /// A browser names the page that connects; other clients name none.
-fn check_origin(config: &Config, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(origin) = headers.get(ORIGIN) else {
+fn check_origin(config: &Config, request: &Request) -> Result<(), Refusal> {
+    let Some(origin) = request.headers().get(ORIGIN) else {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 has no `host` header: the request names the authority itself.
+    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let is_same = origin.split_once("://").is_some_and(|(_, rest)| Some(rest) == host);
     let is_listed = config.cors.origins.iter().any(|allowed| allowed == "*" || allowed == origin);
     if is_same || is_listed {

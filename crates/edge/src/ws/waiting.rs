@@ -1,14 +1,22 @@
-//! What a connection has to send and the socket has not taken yet: whole frames in one buffer,
-//! allocated when there is something and given back when all is sent. Control frames overtake
-//! data, between frames. Pure: the writing itself is a closure.
+//! What a connection has to send and the socket has not taken yet, allocated when there is
+//! something and given back when all is sent. Control frames overtake data, between frames. Pure:
+//! the writing itself is a closure.
+//!
+//! Frames that many connections are sent are held as they are, shared, until the socket has been
+//! tried: a client that keeps up costs no copy. What the socket refuses, and whatever must be put
+//! in order with it, is moved to the connection's own buffer.
 
-use super::frame::{Opcode, server_frame_bytes, server_head};
-use std::io;
+use super::frame::{Opcode, deflated_head, server_frame_bytes, server_head};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::io::{self, IoSlice};
 
 /// Room for a few small frames, so that a burst of them does not begin with moving them about.
 const FIRST_BYTES: usize = 512;
 /// Sent bytes are cut off the front of a buffer that never empties, once they are so many.
 const CUT_BYTES_MIN: usize = 64 * 1024;
+/// Shared pieces that one system call writes; beyond them, pieces are moved to the own buffer.
+const SHARED_MAX: usize = 16;
 
 #[derive(Debug, Default)]
 pub struct Waiting {
@@ -19,12 +27,15 @@ pub struct Waiting {
     frame_at: usize,
     /// Where the control frames that have overtaken end.
     control_end: usize,
+    /// Whole frames that the socket has not been tried with. While there are any, `bytes` is
+    /// empty.
+    shared: SmallVec<[Bytes; 1]>,
 }
 
 impl Waiting {
     /// Bytes not yet taken by the socket.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.bytes.len() - self.sent + self.shared.iter().map(Bytes::len).sum::<usize>()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -34,13 +45,28 @@ impl Waiting {
     /// Behind everything that waits.
     pub fn push(&mut self, opcode: Opcode, payload: &[u8]) {
         let (head, head_bytes) = server_head(opcode, payload.len());
-        let wanted = head_bytes + payload.len();
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve(wanted.max(FIRST_BYTES));
+        self.push_parts(&head[..head_bytes], payload);
+    }
+
+    /// The same for a compressed payload.
+    pub fn push_deflated(&mut self, opcode: Opcode, payload: &[u8]) {
+        let (head, head_bytes) = deflated_head(opcode, payload.len());
+        self.push_parts(&head[..head_bytes], payload);
+    }
+
+    /// Behind everything that waits: whole frames of ours, in a buffer that others are sent too.
+    pub fn push_shared(&mut self, frames: Bytes) {
+        if frames.is_empty() {
+            return;
         }
-        self.bytes.reserve(wanted);
-        self.bytes.extend_from_slice(&head[..head_bytes]);
-        self.bytes.extend_from_slice(payload);
+        if self.shared.len() >= SHARED_MAX {
+            self.own(0);
+        }
+        if self.bytes.is_empty() {
+            self.shared.push(frames);
+        } else {
+            self.bytes.extend_from_slice(&frames);
+        }
     }
 
     /// Before the data that waits, behind the frame that is half written and behind the control
@@ -51,6 +77,7 @@ impl Waiting {
             self.control_end = self.bytes.len();
             return;
         }
+        self.own(0);
         while self.frame_at < self.sent {
             self.frame_at += server_frame_bytes(&self.bytes[self.frame_at..]);
         }
@@ -62,12 +89,24 @@ impl Waiting {
     }
 
     /// Writes until all is sent (`true`) or the socket takes no more (`false`).
-    pub fn flush(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
-        while self.sent < self.bytes.len() {
-            match write(&self.bytes[self.sent..]) {
+    pub fn flush(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let mut shared_sent = 0;
+        loop {
+            let outcome = match self.slices(shared_sent) {
+                Some(slices) => write(&slices),
+                None => break,
+            };
+            match outcome {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent = (self.sent + count).min(self.bytes.len()),
+                Ok(count) if self.shared.is_empty() => {
+                    self.sent = (self.sent + count).min(self.bytes.len());
+                }
+                Ok(count) => shared_sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.own(shared_sent);
                     self.cut();
                     return Ok(false);
                 }
@@ -75,13 +114,70 @@ impl Waiting {
                 Err(error) => return Err(error),
             }
         }
-        *self = Waiting::default();
+        self.clear();
         Ok(true)
     }
 
     /// Gives everything up.
     pub fn clear(&mut self) {
         *self = Waiting::default();
+    }
+
+    /// What is to be written next; of the shared pieces, so many bytes are written.
+    fn slices(&self, shared_sent: usize) -> Option<SmallVec<[IoSlice<'_>; 2]>> {
+        let own = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty());
+        let mut slices: SmallVec<[IoSlice<'_>; 2]> = own.map(IoSlice::new).into_iter().collect();
+        let mut skip = shared_sent;
+        for piece in &self.shared {
+            match piece.get(skip..) {
+                Some(rest) if !rest.is_empty() => {
+                    slices.push(IoSlice::new(rest));
+                    skip = 0;
+                }
+                _ => skip -= piece.len().min(skip),
+            }
+        }
+        (!slices.is_empty()).then_some(slices)
+    }
+
+    fn push_parts(&mut self, head: &[u8], payload: &[u8]) {
+        self.own(0);
+        let wanted = head.len() + payload.len();
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(wanted.max(FIRST_BYTES));
+        }
+        self.bytes.reserve(wanted);
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Moves the shared pieces, of which so many bytes are written, to the own buffer: from the
+    /// frame on that is written in part, so that it is known where frames begin.
+    fn own(&mut self, shared_sent: usize) {
+        if self.shared.is_empty() {
+            return;
+        }
+        let mut skip = shared_sent;
+        let shared = std::mem::take(&mut self.shared);
+        self.bytes.reserve_exact(shared.iter().map(Bytes::len).sum::<usize>() - shared_sent);
+        for piece in shared {
+            if skip >= piece.len() {
+                skip -= piece.len();
+                continue;
+            }
+            let mut start = 0;
+            while skip > 0 {
+                let frame = server_frame_bytes(&piece[start..]).max(1);
+                if frame > skip {
+                    self.sent = skip;
+                    break;
+                }
+                skip -= frame;
+                start += frame;
+            }
+            skip = 0;
+            self.bytes.extend_from_slice(&piece[start..]);
+        }
     }
 
     fn cut(&mut self) {

@@ -5,7 +5,7 @@ use super::index::{KeyIndex, SubscriptionKey};
 use super::mailbox::{Attach, Guard, StartDefault};
 use crate::meter::ProjectMeter;
 use crate::topic::Topic;
-use port::{Delivery, Event, Identity, Refusal, Room, ShardId, Sink};
+use port::{Delivery, Event, Identity, Refusal, Room, Run, ShardId, Sink, Taken};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use types::filter::TopicPart;
@@ -24,6 +24,15 @@ pub struct Subscription {
     pub mode: Mode,
     pub is_caught_up_told: bool,
     pub latest_first: bool,
+}
+
+/// What became of a run.
+pub struct Given {
+    /// Records dealt with, from the run's start.
+    pub passed: usize,
+    /// Those of them that were pushed.
+    pub pushed: usize,
+    pub room: Room,
 }
 
 pub enum Mode {
@@ -75,6 +84,28 @@ impl Subscription {
     pub fn push(&self, delivery: &Arc<Delivery>) -> Room {
         self.meter.delivered(1);
         self.sink.push(self.tag, Event::Delivery(delivery))
+    }
+
+    /// Pushes what it wants of a run, as far as there is room.
+    pub fn push_run(&self, run: &Run) -> Given {
+        if !(self.exclude_own && run.deliveries().iter().any(|delivery| self.is_own(delivery))) {
+            let Taken { records, room } = self.sink.push_run(self.tag, run);
+            self.meter.delivered(records as u64);
+            return Given { passed: records, pushed: records, room };
+        }
+        let mut given = Given { passed: 0, pushed: 0, room: Room::Free };
+        for delivery in run.deliveries() {
+            given.passed += 1;
+            if self.is_own(delivery) {
+                continue;
+            }
+            given.pushed += 1;
+            given.room = self.push(delivery);
+            if given.room == Room::Full {
+                break;
+            }
+        }
+        given
     }
 }
 

@@ -6,22 +6,62 @@
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
 use super::state::{Lag, Mode, State};
-use port::{Delivery, Room};
-use std::collections::VecDeque;
+use port::{Delivery, Room, Run};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use types::TopicId;
 
 /// Records of one walk at most, give or take the last batch.
 const WALK_RECORDS_MAX: usize = 256;
+/// Bytes of records that are pushed at once: so much a connection may be given beyond its mark.
+const RUN_BYTES_MAX: usize = 64 * 1024;
+/// Sets of records that some takers have in common, kept per walk; further ones are made for each
+/// taker.
+const COMMON_SETS_MAX: usize = 1_024;
 
 pub struct Walk {
     topic: TopicId,
     records: Vec<Arc<Delivery>>,
+    /// Every record, for those who take all of them.
+    every: Rc<Cut>,
+    /// What takers of single keys have in common.
+    common: HashMap<Box<[u32]>, Rc<Cut>>,
     /// Takers of every record, then takers of single ones in order of subscription and record.
     all: Vec<SubscriptionKey>,
     keyed: Vec<(SubscriptionKey, u32)>,
     at_all: usize,
     at_keyed: usize,
+}
+
+/// Numbers of records in order, and the records themselves in runs of bounded size.
+struct Cut {
+    wanted: Box<[u32]>,
+    runs: Vec<Run>,
+}
+
+impl Cut {
+    fn new(records: &[Arc<Delivery>], wanted: Box<[u32]>) -> Cut {
+        let mut runs = Vec::new();
+        let mut bytes = 0;
+        let mut run: Vec<Arc<Delivery>> = Vec::new();
+        for delivery in wanted.iter().filter_map(|&index| records.get(index as usize)) {
+            bytes += delivery.record.size();
+            if bytes > RUN_BYTES_MAX && !run.is_empty() {
+                bytes = delivery.record.size();
+                runs.push(Run::new(std::mem::take(&mut run)));
+            }
+            run.push(Arc::clone(delivery));
+        }
+        runs.push(Run::new(run));
+        Cut { wanted, runs }
+    }
+
+    /// The number of the first record that lies behind the first `count` of these.
+    fn after(&self, count: usize) -> usize {
+        let last = count.checked_sub(1).and_then(|last| self.wanted.get(last));
+        last.map_or(0, |&index| index as usize + 1)
+    }
 }
 
 /// Moves the batches of the same topic that wait right behind into the same run.
@@ -67,7 +107,10 @@ impl Walk {
         if records.is_empty() || (all.is_empty() && keyed.is_empty()) {
             return None;
         }
-        Some(Walk { topic, records, all, keyed, at_all: 0, at_keyed: 0 })
+        let every = (0..).take(if all.is_empty() { 0 } else { records.len() }).collect();
+        let every = Rc::new(Cut::new(&records, every));
+        let common = HashMap::new();
+        Some(Walk { topic, records, every, common, all, keyed, at_all: 0, at_keyed: 0 })
     }
 
     pub fn is_done(&self) -> bool {
@@ -85,44 +128,50 @@ impl Walk {
         while *pushed < budget && self.at_all < self.all.len() {
             let key = self.all[self.at_all];
             self.at_all += 1;
-            if !self.feed(state, key, 0..self.records.len(), pushed) {
+            if !self.feed(state, key, &self.every, pushed) {
                 demoted.push(key);
             }
         }
         while *pushed < budget && self.at_keyed < self.keyed.len() {
             let key = self.keyed[self.at_keyed].0;
             let run = self.keyed[self.at_keyed..].iter().take_while(|(other, _)| *other == key);
-            let wanted: Vec<usize> = run.map(|&(_, index)| index as usize).collect();
+            let wanted: Box<[u32]> = run.map(|&(_, index)| index).collect();
             self.at_keyed += wanted.len();
-            if !self.feed(state, key, wanted.into_iter(), pushed) {
+            let cut = self.cut(wanted);
+            if !self.feed(state, key, &cut, pushed) {
                 demoted.push(key);
             }
         }
         demoted
     }
 
-    /// Pushes the records with these numbers, in order; `false` when the subscription was demoted.
-    fn feed(
-        &self,
-        state: &mut State,
-        key: SubscriptionKey,
-        wanted: impl Iterator<Item = usize>,
-        pushed: &mut usize,
-    ) -> bool {
+    /// These records, shared with the others who take the same ones.
+    fn cut(&mut self, wanted: Box<[u32]>) -> Rc<Cut> {
+        if let Some(known) = self.common.get(&wanted) {
+            return Rc::clone(known);
+        }
+        let cut = Rc::new(Cut::new(&self.records, wanted.clone()));
+        if self.common.len() < COMMON_SETS_MAX {
+            self.common.insert(wanted, Rc::clone(&cut));
+        }
+        cut
+    }
+
+    /// Pushes the records of a cut, in order; `false` when the subscription was demoted.
+    fn feed(&self, state: &mut State, key: SubscriptionKey, cut: &Cut, pushed: &mut usize) -> bool {
         let Some(subscription) = state.get(key) else {
             return true;
         };
         if !matches!(subscription.mode, Mode::Live) {
             return true;
         }
-        for index in wanted {
-            let delivery = &self.records[index];
-            if subscription.is_own(delivery) {
-                continue;
-            }
-            *pushed += 1;
-            if subscription.push(delivery) == Room::Full {
-                let rest = self.rest(index + 1);
+        let mut done = 0;
+        for run in &cut.runs {
+            let given = subscription.push_run(run);
+            done += given.passed;
+            *pushed += given.pushed;
+            if given.room == Room::Full {
+                let rest = self.rest(cut.after(done));
                 state.demote(key, &rest);
                 return false;
             }

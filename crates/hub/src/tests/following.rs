@@ -25,6 +25,87 @@ fn history_comes_before_live() {
 }
 
 #[test]
+fn takers_of_the_same_records_are_given_them_as_one_run() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        site.publish(&who, "t", vec![record("a", "0")]).await;
+        let filters = ["t", "t", "t/a", "t/a", "t/+", "t/b"];
+        let outlets: Vec<_> = filters.iter().map(|_| Runs::new()).collect();
+        let mut held = Vec::new();
+        for (filter, outlet) in filters.iter().zip(&outlets) {
+            let wanted = follow(filter, From::Latest);
+            let following = site.node.follow(&who, wanted, SHARD, Arc::clone(outlet) as _);
+            held.push(following.await.expect("a subscription"));
+        }
+        while !outlets.iter().all(|outlet| outlet.0.lock().is_live) {
+            tokio::task::yield_now().await;
+        }
+        let records = vec![record("a", "4"), record("b", "5"), record("a", "6")];
+        site.publish(&who, "t", records).await;
+        let expect: [&[&str]; 6] = [
+            &["4", "5", "6"],
+            &["4", "5", "6"],
+            &["4", "6"],
+            &["4", "6"],
+            &["4", "5", "6"],
+            &["5"],
+        ];
+        for (outlet, expect) in outlets.iter().zip(expect) {
+            let mut runs = outlet.take();
+            while runs.is_empty() {
+                tokio::task::yield_now().await;
+                runs = outlet.take();
+            }
+            assert_eq!(runs, [expect], "one run");
+        }
+    });
+}
+
+/// A connection that keeps runs apart.
+struct Runs(parking_lot::Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    runs: Vec<Vec<String>>,
+    is_live: bool,
+}
+
+impl Runs {
+    fn new() -> Arc<Runs> {
+        Arc::new(Runs(parking_lot::Mutex::default()))
+    }
+
+    fn take(&self) -> Vec<Vec<String>> {
+        std::mem::take(&mut self.0.lock().runs)
+    }
+}
+
+impl port::Sink for Runs {
+    fn push(&self, tag: types::SubscriptionTag, event: port::Event<'_>) -> port::Room {
+        match event {
+            port::Event::Delivery(delivery) => {
+                let run = port::Run::new(vec![Arc::clone(delivery)]);
+                self.push_run(tag, &run).room
+            }
+            port::Event::CaughtUp => {
+                self.0.lock().is_live = true;
+                port::Room::Free
+            }
+            _ => port::Room::Free,
+        }
+    }
+
+    fn push_run(&self, _: types::SubscriptionTag, run: &port::Run) -> port::Taken {
+        self.0.lock().runs.push(values(run.deliveries()));
+        port::Taken { records: run.deliveries().len(), room: port::Room::Free }
+    }
+
+    fn poll_room(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+#[test]
 fn latest_first_brings_the_key_s_value_once() {
     on_shard(async |site| {
         let who = site.owner().await;

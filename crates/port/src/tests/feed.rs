@@ -2,8 +2,8 @@
 //! and what is left of it when it is closed.
 
 use crate::feed::{BYTES_HIGH, BYTES_LOW, Fed, HIGH, LOW};
-use crate::sink::{Closer, Event, Room, Sink};
-use crate::{Code, CursorMint, Delivery, Feed, Origin, Refusal};
+use crate::sink::{Closer, Event, Room, Sink, Taken};
+use crate::{Code, CursorMint, Delivery, Feed, Origin, Refusal, Run};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ impl Count {
     }
 }
 
-fn delivery(bytes: usize) -> Arc<Delivery> {
+pub fn delivery(bytes: usize) -> Arc<Delivery> {
     let origin = Origin {
         project: "prj_00000000000000000000000000000001".parse().expect("an id"),
         topic: TopicName::parse("orders").expect("a name"),
@@ -139,4 +139,14 @@ fn closing_wakes_the_reader_with_the_first_reason() {
     let is_first = matches!(next(&feed),
         Poll::Ready(Fed::Closed(why)) if why.code() == Code::InvalidApiKey);
     assert!(is_first);
+}
+
+#[test]
+fn of_a_run_it_takes_what_fits() {
+    let feed = Feed::default();
+    let run = Run::new((0..HIGH + 10).map(|_| delivery(1)).collect());
+    assert_eq!(feed.push_run(TAG, &run), Taken { records: HIGH, room: Room::Full });
+    while next(&feed).is_ready() {}
+    let run = Run::new(vec![delivery(1), delivery(1)]);
+    assert_eq!(feed.push_run(TAG, &run), Taken { records: 2, room: Room::Free });
 }
