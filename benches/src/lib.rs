@@ -9,6 +9,7 @@ pub mod load;
 pub mod machine;
 pub mod mainstem;
 pub mod peers;
+pub mod pipe;
 pub mod process;
 pub mod report;
 pub mod ws;

@@ -1,14 +1,16 @@
 //! Holds many WebSockets and counts what comes. One thread and one epoll set; it checks no accept
 //! key and speaks no protocol: what is to be said after the upgrade is given as text.
 
+use benches::Fault;
 use benches::fanout::{cpu, raise_file_limit, rss_bytes};
+use benches::pipe::{Pipe, trusting};
 use benches::ws::{Counter, Seen, frame};
 use clap::Parser;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
-use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[global_allocator]
@@ -28,6 +30,9 @@ struct Arguments {
     /// New connections per second.
     #[arg(long, default_value_t = 2_000)]
     connect_rate: usize,
+    /// Connects over TLS, whatever certificate the server has.
+    #[arg(long)]
+    tls: bool,
     /// Text messages to send after the upgrade, in order.
     #[arg(long)]
     send: Vec<String>,
@@ -54,6 +59,7 @@ struct Report {
 
 struct Connection {
     socket: TcpStream,
+    pipe: Pipe,
     state: State,
 }
 
@@ -74,10 +80,11 @@ struct Load {
     seen: Seen,
     report: Report,
     buffer: Vec<u8>,
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Load {
-    fn new(arguments: Arguments) -> std::io::Result<Load> {
+    fn new(arguments: Arguments) -> Result<Load, Fault> {
         let subprotocol = match &arguments.subprotocol {
             Some(name) => format!("sec-websocket-protocol: {name}\r\n"),
             None => String::new(),
@@ -93,6 +100,7 @@ impl Load {
             request: request.into_bytes(),
             words,
             connections: Vec::with_capacity(arguments.connections),
+            tls: if arguments.tls { Some(trusting()?) } else { None },
             arguments,
             poll: Poll::new()?,
             seen: Seen::default(),
@@ -101,16 +109,17 @@ impl Load {
         })
     }
 
-    fn connect(&mut self) -> std::io::Result<()> {
+    fn connect(&mut self) -> Result<(), Fault> {
         let mut socket = TcpStream::connect(self.arguments.address)?;
         let token = Token(self.connections.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut socket, token, interest)?;
-        self.connections.push(Connection { socket, state: State::Connecting });
+        let pipe = self.tls.as_ref().map_or(Ok(Pipe::Plain), Pipe::tls)?;
+        self.connections.push(Connection { socket, pipe, state: State::Connecting });
         Ok(())
     }
 
-    fn run(&mut self) -> std::io::Result<()> {
+    fn run(&mut self) -> Result<(), Fault> {
         let mut events = Events::with_capacity(4_096);
         let every = Some(self.arguments.report_ms).filter(|ms| *ms > 0).map(Duration::from_millis);
         let begin = Instant::now();
@@ -161,7 +170,7 @@ impl Load {
         };
         if matches!(connection.state, State::Connecting) {
             let is_through = connection.socket.peer_addr().is_ok()
-                && connection.socket.write_all(&self.request).is_ok();
+                && connection.pipe.write(&mut connection.socket, &self.request).is_ok();
             if is_through {
                 let _ = connection.socket.set_nodelay(true);
                 connection.state = State::Asked(Vec::new());
@@ -174,7 +183,7 @@ impl Load {
             let Some(connection) = self.connections.get_mut(index) else {
                 return;
             };
-            match connection.socket.read(&mut self.buffer) {
+            match connection.pipe.read(&mut connection.socket, &mut self.buffer) {
                 Ok(0) => return self.end(index),
                 Ok(count) => self.on_bytes(index, count),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
@@ -194,7 +203,7 @@ impl Load {
                 let pings = self.seen.pings;
                 counter.take(bytes, &mut self.seen);
                 for _ in pings..self.seen.pings {
-                    let _ = connection.socket.write_all(&frame(0x8A, b""));
+                    let _ = connection.pipe.write(&mut connection.socket, &frame(0x8A, b""));
                 }
             }
             State::Asked(head) => {
@@ -211,7 +220,7 @@ impl Load {
                 }
                 let mut counter = Counter::default();
                 counter.take(&head[end + 4..], &mut self.seen);
-                let _ = connection.socket.write_all(&self.words);
+                let _ = connection.pipe.write(&mut connection.socket, &self.words);
                 connection.state = State::Open(counter);
                 self.report.connected += 1;
             }
