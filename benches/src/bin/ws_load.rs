@@ -240,7 +240,7 @@ impl Load {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Fault> {
     raise_file_limit();
     let mut load = Load::new(Arguments::parse())?;
     load.run()?;

@@ -21,6 +21,7 @@ const QUIET: Duration = Duration::from_millis(200);
 pub fn dev(dev: &Dev) -> Result<(), String> {
     let config = dev.config();
     let instruments = telemetry::install(&config.telemetry)?;
+    check_open_files(&config);
     let token = dev.admin_token(&*World::system().rng);
     let outcome = runtime()?.block_on(async {
         let app = App::build(config, std::slice::from_ref(&token), &instruments).await?;
@@ -39,6 +40,7 @@ pub fn serve(file: Option<PathBuf>) -> Result<(), String> {
         None => error.to_string(),
     })?;
     let instruments = telemetry::install(&config.telemetry)?;
+    check_open_files(&config);
     let operators = operators(&config)?;
     let outcome = runtime()?.block_on(async {
         let app = App::build(config, &operators, &instruments).await?;
@@ -59,6 +61,21 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// Takes as many descriptors as the system allows, and says so when that is fewer than the
+/// connections that would be let in.
+fn check_open_files(config: &Config) {
+    let wanted = u64::from(config.edge.accept.connections_max);
+    if let Some(limit) = stdx::open_files::raise_limit()
+        && limit < wanted
+    {
+        tracing::info!(
+            limit,
+            connections_max = wanted,
+            "the system allows fewer open files than edge.accept.connections_max; see ulimit -n"
+        );
+    }
 }
 
 /// The tokens that open the admin API; none keeps it shut.

@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod disk;
+pub mod open_files;
 pub mod rng;
 pub mod wheel;
 

@@ -1,3 +1,4 @@
 //! Tests of what touches the machine; the pure parts have theirs beside them.
 
+mod open_files;
 mod system_disk;

@@ -3,6 +3,7 @@
 //! outside is tested where it lies.
 
 mod backups;
+mod carriers;
 mod consumers;
 mod contract;
 mod data_folder;
