@@ -43,7 +43,7 @@ impl Connection {
         &self,
         path: &str,
         protocol: &'static str,
-        headers: &[(&'static str, &str)],
+        headers: Headers<'_>,
     ) -> (StatusCode, HeaderMap, SendStream<Bytes>, RecvStream) {
         let mut request = Request::builder()
             .method(Method::CONNECT)
@@ -143,6 +143,10 @@ async fn one_connection_carries_many_sessions_and_requests() {
     edge.end().await;
 }
 
+type Headers<'a> = &'a [(&'static str, &'a str)];
+/// Path, protocol, headers, and the status of the answer.
+type Case<'a> = (&'a str, &'static str, Headers<'a>, u16);
+
 #[tokio::test]
 async fn refusals_are_answers_of_http() {
     let mut settings = config();
@@ -155,7 +159,7 @@ async fn refusals_are_answers_of_http() {
     let own = ("origin", "http://edge.example");
     let words = ("sec-websocket-protocol", "words");
     let strange = ("sec-websocket-protocol", "strange");
-    let table: [(&str, &'static str, &[(&'static str, &str)], u16); 8] = [
+    let table: [Case<'_>; 8] = [
         ("/v1/ws", "websocket", &[version], 200),
         ("/v1/strict", "websocket", &[version, words, own], 200),
         ("/v1/ws", "websocket", &[], 426),
