@@ -89,6 +89,12 @@ impl Client {
         self.call(&request)
     }
 
+    pub fn put(&mut self, path: &str, body: &str) -> Result<(u16, String), Fault> {
+        let request = post(self.address, path, &self.key, body);
+        let request = [b"PUT", request.strip_prefix(b"POST").unwrap_or(&request)].concat();
+        self.call(&request)
+    }
+
     fn call(&mut self, request: &[u8]) -> Result<(u16, String), Fault> {
         self.socket.write_all(request)?;
         let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);

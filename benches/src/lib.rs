@@ -12,6 +12,7 @@ pub mod peers;
 pub mod pipe;
 pub mod process;
 pub mod report;
+pub mod rivals;
 pub mod ws;
 
 /// What ends a bench: told in words, to whoever runs it.

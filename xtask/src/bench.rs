@@ -6,8 +6,10 @@ use std::process::Command;
 
 /// What runs by itself. The other programs of the package are parts: servers to be measured
 /// beside, and loads.
-const SCENARIOS: [&str; 8] =
-    ["eventlog", "fanout", "idle", "keys", "publish", "replay", "start", "storage"];
+const SCENARIOS: [&str; 10] = [
+    "eventlog", "fanout", "idle", "keys", "peers", "publish", "replay", "sessions", "start",
+    "storage",
+];
 
 #[derive(clap::Args)]
 pub struct Bench {
@@ -27,7 +29,14 @@ impl Bench {
             |name: &&&str| self.names.is_empty() || self.names.iter().any(|n| n == **name);
         for name in SCENARIOS.iter().filter(is_wanted) {
             eprintln!("> {name}");
+            if *name == "peers" {
+                // Fetches what is not there yet; what cannot be had is left out of the table.
+                step(Command::new(root().join("benches/peers/install")).arg(peers_dir()))?;
+            }
             let mut command = Command::new(target_dir().join("release").join(name));
+            if *name == "peers" {
+                command.arg("--installed").arg(peers_dir());
+            }
             let result = output(command.current_dir(root()))?;
             print!("{result}");
             let to = root().join("benches/results").join(format!("{name}.txt"));
@@ -35,4 +44,9 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Where the servers of others are put that no distribution has.
+fn peers_dir() -> std::path::PathBuf {
+    target_dir().join("peers")
 }

@@ -54,6 +54,12 @@ impl Target {
         Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()), secret)
     }
 
+    /// The public API for a caller who brings credentials of its own.
+    pub fn public_as(&self, secret: String) -> Result<Api, String> {
+        let url = self.url.clone().or(self.dev_credentials().http_url);
+        Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()), secret)
+    }
+
     pub fn admin(&self) -> Result<Api, String> {
         let file = self.dev_credentials();
         let secret = self.admin_token.clone().or(file.admin_token).ok_or(

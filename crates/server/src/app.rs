@@ -149,6 +149,11 @@ impl App {
         &self.edge
     }
 
+    /// The platform without its sockets, for who drives sessions of their own.
+    pub fn hub(&self) -> Arc<dyn port::Hub> {
+        Arc::clone(&self.node) as _
+    }
+
     /// Its configuration, to be changed while it runs.
     pub fn running(&self) -> Arc<Running> {
         Arc::clone(&self.running)

@@ -15,6 +15,6 @@ mod reference;
 mod rounds;
 mod running;
 mod serve;
-mod telemetry;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;

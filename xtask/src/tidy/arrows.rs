@@ -24,6 +24,7 @@ pub enum Use {
 const LAYERS: &[(&str, u8)] = &[
     ("stdx", 0),
     ("standard-webhooks", 0),
+    ("swarm", 0),
     ("types", 1),
     ("port", 2),
     ("storage", 3),
@@ -45,7 +46,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// What stands at the seam: all that protocols, wire crates and the edge may see.
 const SEAM: &[&str] = &["stdx", "types", "port"];
 /// Terminal commands talk to the server from outside: they see words, no engine.
-const OUTSIDE: &[&str] = &["stdx", "standard-webhooks", "types"];
+const OUTSIDE: &[&str] = &["stdx", "standard-webhooks", "swarm", "types"];
 
 pub fn packages(metadata: &Value, root: &Path) -> Vec<Package> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

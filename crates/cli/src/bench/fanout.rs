@@ -1,144 +1,82 @@
-//! One publisher, many subscribers of the same topic: how many deliveries a second, and how long
-//! after the publish they come. Publisher and subscribers are this process, so they share a clock.
+//! Few publishers, many subscribers: what a delivery costs, how many a second, and how late.
 
-use super::progress::{self, Audience};
-use super::report::{Latencies, print};
-use super::socket::Socket;
+use super::case::{Case, rate};
+use super::dialects::{Follow, Publish};
+use super::report::emit;
+use super::scene::{Scene, Setting, Topics, make_topics};
 use crate::Outcome;
 use crate::target::Api;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
-
-/// Connections opened at the same time.
-const OPENING_MAX: usize = 64;
-/// After the last publish, how long deliveries may still come.
-const LINGER: Duration = Duration::from_secs(5);
+use swarm::Work;
 
 #[derive(clap::Args, Debug, Clone)]
 pub struct FanoutBench {
+    /// Name of the topic, or the beginning of the names of several; its durability is added.
     #[arg(long, default_value = "bench-fanout")]
     topic: String,
     #[arg(long, default_value_t = 1000)]
-    subscribers: usize,
-    /// Records published per second.
-    #[arg(long, default_value_t = 10)]
-    rate: u64,
-    /// Bytes of one record's value, its time included.
+    subscribers: u32,
+    /// Topics; subscriber N follows topic N modulo this.
+    #[arg(long, default_value_t = 1)]
+    topics: u32,
+    /// Deliveries per second, open loop; 0 is as fast as it goes.
+    #[arg(long, default_value_t = 10_000.0)]
+    rate: f64,
+    /// At full rate: records the publisher may be ahead of the mean subscriber, in each topic.
+    #[arg(long, default_value_t = 64.0)]
+    ahead: f64,
+    /// Records of one publish.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Bytes of one record's value.
     #[arg(long, default_value_t = 128)]
     size: usize,
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    #[arg(long)]
-    json: bool,
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Connections that publish, at most one per topic.
+    #[arg(long, default_value_t = 1)]
+    publishers: u32,
+    /// Connections opened per second.
+    #[arg(long, default_value_t = 2_500.0)]
+    connect_rate: f64,
+    #[arg(long, value_enum, default_value = "ws-json")]
+    follow: Follow,
+    #[arg(long, value_enum, default_value = "ws-json")]
+    publish: Publish,
+    /// `durable`, `relaxed` or `ephemeral`: of the topics this makes.
+    #[arg(long, default_value = "durable")]
+    durability: String,
+    #[command(flatten)]
+    setting: Setting,
 }
 
 impl FanoutBench {
     pub async fn run(&self, api: &Api) -> Outcome {
-        let origin = Instant::now();
-        let total = self.rate.max(1) * self.seconds;
-        let mut subscribers = self.subscribe(api, origin, total).await?;
-        let opened = origin.elapsed();
-        let started = Instant::now();
-        self.publish(api, origin, total).await?;
-        let mut all = Latencies::default();
-        while let Some(done) = subscribers.join_next().await {
-            all.merge(done.map_err(|error| error.to_string())??);
+        let streams = self.topics.clamp(1, self.subscribers.max(1));
+        let mut address = format!("{}-{}", self.topic, self.durability);
+        if streams > 1 {
+            address += "-{n}";
         }
-        let expected = total * self.subscribers as u64;
-        let report = json!({
-            "subscribers": self.subscribers,
-            "subscribed_in_seconds": opened.as_secs_f64(),
-            "records": total,
-            "deliveries": all.count(),
-            "missing": expected - all.count() as u64,
-            "deliveries_per_second": all.count() as f64 / started.elapsed().as_secs_f64(),
-            "latency": all.summary(),
-        });
-        print(&report, self.json);
-        Ok(())
-    }
-
-    async fn subscribe(
-        &self,
-        api: &Api,
-        origin: Instant,
-        total: u64,
-    ) -> Result<JoinSet<Result<Latencies, String>>, String> {
-        let mut opening = JoinSet::new();
-        let mut running = JoinSet::new();
-        let bar = progress::bar(Audience::of(self.json), self.subscribers as u64, "subscribers");
-        let mut left = self.subscribers;
-        while left > 0 || !opening.is_empty() {
-            while left > 0 && opening.len() < OPENING_MAX {
-                left -= 1;
-                let (api, topic) = (api.clone(), self.topic.clone());
-                opening.spawn(async move { open(&api, &topic).await });
-            }
-            if let Some(opened) = opening.join_next().await {
-                let socket = opened.map_err(|error| error.to_string())??;
-                let time_max = Duration::from_secs(self.seconds) + LINGER;
-                running.spawn(count(socket, origin, total, time_max));
-                bar.inc(1);
-            }
-        }
-        bar.finish_and_clear();
-        Ok(running)
-    }
-
-    async fn publish(&self, api: &Api, origin: Instant, total: u64) -> Outcome {
-        let mut ticks =
-            tokio::time::interval(Duration::from_secs_f64(1.0 / self.rate.max(1) as f64));
-        let bar = progress::bar(Audience::of(self.json), total, "records");
-        let mut pending = JoinSet::new();
-        for _ in 0..total {
-            ticks.tick().await;
-            let sent_us = origin.elapsed().as_micros() as u64;
-            let padding = "x".repeat(self.size.saturating_sub(40));
-            let data = json!({"sent_us": sent_us, "padding": padding});
-            let body = json!({"topic": self.topic, "data": data});
-            let (api, request) = (api.clone(), api.request(Method::POST, "/v1/events").json(&body));
-            pending.spawn(async move { api.call(request).await });
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        while let Some(done) = pending.join_next().await {
-            done.map_err(|error| error.to_string())??;
-        }
-        Ok(())
-    }
-}
-
-async fn open(api: &Api, topic: &str) -> Result<Socket, String> {
-    let mut socket = Socket::connect(api).await?;
-    let request = json!({"type": "subscribe", "id": 1, "filter": topic, "from": "latest"});
-    socket.send(request.to_string()).await?;
-    socket.wait_for("subscribed").await?;
-    Ok(socket)
-}
-
-/// Reads until all records have come or the time is over.
-async fn count(
-    mut socket: Socket,
-    origin: Instant,
-    total: u64,
-    time_max: Duration,
-) -> Result<Latencies, String> {
-    let mut latencies = Latencies::default();
-    let reading = async {
-        while (latencies.count() as u64) < total {
-            let text = socket.wait_for("record").await?;
-            let now_us = origin.elapsed().as_micros() as u64;
-            let record: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-            if let Some(sent_us) = record["data"]["sent_us"].as_u64() {
-                latencies.add(Duration::from_micros(now_us.saturating_sub(sent_us)));
-            }
-        }
-        Ok::<(), String>(())
-    };
-    match tokio::time::timeout(time_max, reading).await {
-        Ok(Err(error)) => Err(error),
-        _ => Ok(latencies),
+        make_topics(api, Topics { address: &address, streams, durability: &self.durability })
+            .await?;
+        let each = f64::from(self.subscribers.max(1)) / f64::from(streams);
+        let case = Case {
+            follow: self.follow,
+            publish: self.publish,
+            address,
+            subscribers: self.subscribers.max(1),
+            publishers: self.publishers,
+            connect_rate: self.connect_rate,
+            work: Work {
+                rate: rate(self.rate / each, self.ahead),
+                streams,
+                bytes: self.size,
+                batch: self.batch,
+                seconds: self.seconds,
+                records_max: 0,
+            },
+        };
+        let scene = Scene::new(api, &self.setting)?;
+        let report = super::blocking(move || case.run(&scene)).await?;
+        emit("fanout", report, self.setting.json.as_deref())
     }
 }

@@ -23,12 +23,6 @@ pub fn bar(audience: Audience, total: u64, what: &'static str) -> ProgressBar {
     styled(audience, ProgressBar::new(total), template, what)
 }
 
-/// A running count, where only the time is known beforehand.
-pub fn counter(audience: Audience, what: &'static str) -> ProgressBar {
-    let template = "{spinner} {human_pos} {msg}, {per_sec}, {elapsed}";
-    styled(audience, ProgressBar::no_length(), template, what)
-}
-
 fn styled(audience: Audience, bar: ProgressBar, template: &str, what: &'static str) -> ProgressBar {
     if audience == Audience::Machine || bar.is_hidden() {
         return ProgressBar::hidden();

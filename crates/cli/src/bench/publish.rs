@@ -1,141 +1,88 @@
-//! Publishing from several connections at once, each waiting for its acknowledgement before it
-//! sends the next batch.
+//! Publishing from several connections at once: as fast as it is acknowledged, or at a rate.
 
-use super::progress::{self, Audience};
-use super::report::{Latencies, print};
-use super::socket::Socket;
+use super::dialects::{Publish, Role};
+use super::report::emit;
+use super::scene::{Group, Scene, Setting, Topics, make_topics};
 use crate::Outcome;
 use crate::target::Api;
-use indicatif::ProgressBar;
-use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use swarm::{Rate, Signals, Work};
 
 #[derive(clap::Args, Debug, Clone)]
 pub struct PublishBench {
     #[arg(long, default_value = "bench")]
     topic: String,
     #[arg(long, default_value_t = 64)]
-    connections: usize,
+    connections: u32,
     /// Records of one call.
     #[arg(long, default_value_t = 100)]
     batch: usize,
     /// Bytes of one record's value.
     #[arg(long, default_value_t = 512)]
     size: usize,
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    #[arg(long, value_enum, default_value_t = Over::Http)]
-    over: Over,
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    Http,
-    WebSocket,
-}
-
-#[derive(Default)]
-struct Share {
-    records: u64,
-    latencies: Latencies,
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Records per second of all connections together, open loop; 0 is as fast as it goes, with
+    /// `--ahead` calls of each connection under way.
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=32))]
+    ahead: u32,
+    #[arg(long, value_enum, default_value = "rest")]
+    over: Publish,
+    #[command(flatten)]
+    setting: Setting,
 }
 
 impl PublishBench {
     pub async fn run(&self, api: &Api) -> Outcome {
-        let started = Instant::now();
-        let end = started + Duration::from_secs(self.seconds);
-        let bar = progress::counter(Audience::of(self.json), "records");
-        let publishers: Vec<_> = (0..self.connections.max(1))
-            .map(|_| {
-                let (bench, api, bar) = (self.clone(), api.clone(), bar.clone());
-                tokio::spawn(async move { bench.publish_until(&api, end, &bar).await })
-            })
-            .collect();
-        let mut all = Share::default();
-        for publisher in publishers {
-            let share = publisher.await.map_err(|error| error.to_string())??;
-            all.records += share.records;
-            all.latencies.merge(share.latencies);
-        }
-        bar.finish_and_clear();
-        let seconds = started.elapsed().as_secs_f64();
-        let rate = all.records as f64 / seconds;
-        let report = json!({
-            "records": all.records,
-            "seconds": seconds,
-            "records_per_second": rate,
-            "megabytes_per_second": rate * self.size as f64 / 1e6,
-            "calls": all.latencies.count(),
-            "call": all.latencies.summary(),
-        });
-        print(&report, self.json);
-        Ok(())
+        let topics = Topics { address: &self.topic, streams: 1, durability: "durable" };
+        make_topics(api, topics).await?;
+        let (bench, scene) = (self.clone(), Scene::new(api, &self.setting)?);
+        let report = super::blocking(move || bench.measure(&scene)).await?;
+        emit("publish", report, self.setting.json.as_deref())
     }
 
-    async fn publish_until(
-        &self,
-        api: &Api,
-        end: Instant,
-        bar: &ProgressBar,
-    ) -> Result<Share, String> {
-        let data = "x".repeat(self.size.saturating_sub(2));
-        let record = json!({"topic": self.topic, "data": data});
-        let records = vec![record; self.batch.max(1)];
-        match self.over {
-            Over::Http => self.over_http(api, end, &Value::Array(records), bar).await,
-            Over::WebSocket => self.over_web_socket(api, end, records, bar).await,
-        }
-    }
-
-    async fn over_http(
-        &self,
-        api: &Api,
-        end: Instant,
-        body: &Value,
-        bar: &ProgressBar,
-    ) -> Result<Share, String> {
-        let body = bytes::Bytes::from(body.to_string());
-        let mut share = Share::default();
-        while Instant::now() < end {
-            let sent = Instant::now();
-            let request = api
-                .request(Method::POST, "/v1/events")
-                .header("content-type", "application/json")
-                .body(body.clone());
-            let answer = request.send().await.map_err(|error| error.to_string())?;
-            let status = answer.status();
-            let text = answer.bytes().await.map_err(|error| error.to_string())?;
-            if !status.is_success() {
-                return Err(format!("{status}: {}", String::from_utf8_lossy(&text)));
-            }
-            share.latencies.add(sent.elapsed());
-            share.records += self.batch.max(1) as u64;
-            bar.inc(self.batch.max(1) as u64);
-        }
-        Ok(share)
-    }
-
-    async fn over_web_socket(
-        &self,
-        api: &Api,
-        end: Instant,
-        records: Vec<Value>,
-        bar: &ProgressBar,
-    ) -> Result<Share, String> {
-        let mut socket = Socket::connect(api).await?;
-        let text = json!({"type": "publish", "id": 1, "records": records}).to_string();
-        let mut share = Share::default();
-        while Instant::now() < end {
-            let sent = Instant::now();
-            socket.send(text.clone()).await?;
-            socket.wait_for("published").await?;
-            share.latencies.add(sent.elapsed());
-            share.records += self.batch.max(1) as u64;
-            bar.inc(self.batch.max(1) as u64);
-        }
-        Ok(share)
+    fn measure(&self, scene: &Scene) -> Result<Value, String> {
+        let connections = self.connections.max(1);
+        let mut press = scene.press(&Group {
+            dialect: self.over.name(),
+            role: Role::Publish,
+            address: self.topic.clone(),
+            // One stream for each connection, all of the same topic.
+            streams: connections,
+            count: connections,
+            per_second: 0.0,
+            secrets: Vec::new(),
+        })?;
+        press.limit_calls(self.ahead as usize);
+        let watch = scene.watch()?;
+        let work = Work {
+            rate: match self.rate {
+                per_second if per_second > 0.0 => Rate::Even { per_second },
+                _ => Rate::Closed,
+            },
+            streams: connections,
+            bytes: self.size,
+            batch: self.batch.max(1),
+            seconds: self.seconds,
+            records_max: 0,
+        };
+        let stop = AtomicBool::new(false);
+        let done = press.run(&work, &Signals { received: &|| 0.0, stop: &stop })?;
+        let records = done.answered * self.batch.max(1) as u64;
+        let per_second = records as f64 / done.seconds;
+        Ok(json!({
+            "records": records,
+            "seconds": done.seconds,
+            "records_per_second": per_second,
+            "megabytes_per_second": per_second * self.size as f64 / 1e6,
+            "calls": done.answered,
+            "refused": done.refused,
+            "refusal": done.refusal,
+            "call": done.latencies.summary(),
+            "server": watch.map(|watch| watch.told(records)),
+        }))
     }
 }

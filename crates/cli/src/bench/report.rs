@@ -1,56 +1,66 @@
-//! Latencies and how they are told.
+//! How reports are told: to people line by line, to machines as JSON, into a file if wanted.
 
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::path::Path;
+use swarm::compare::short;
+use swarm::watch;
 
-/// Every latency measured, in microseconds.
-#[derive(Debug, Clone, Default)]
-pub struct Latencies(Vec<u32>);
+/// Stands for the standard output.
+pub const STDOUT: &str = "-";
 
-impl Latencies {
-    pub fn add(&mut self, latency: Duration) {
-        self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+/// Adds what every report says of itself, and tells it.
+pub fn emit(bench: &str, mut report: Value, json: Option<&Path>) -> Result<(), String> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut whole = json!({
+        "bench": bench,
+        "at_unix_seconds": since.map(|since| since.as_secs()).unwrap_or_default(),
+        "machine": watch::machine(),
+    });
+    if let (Some(whole), Some(own)) = (whole.as_object_mut(), report.as_object_mut()) {
+        whole.append(own);
     }
-
-    pub fn merge(&mut self, other: Latencies) {
-        self.0.extend(other.0);
+    match json {
+        Some(path) if path == Path::new(STDOUT) => println!("{whole}"),
+        Some(path) => {
+            std::fs::write(path, format!("{whole:#}\n"))
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            print!("{}", text(&whole));
+        }
+        None => print!("{}", text(&whole)),
     }
+    Ok(())
+}
 
-    pub fn count(&self) -> usize {
-        self.0.len()
+/// A line per member; the members of an object stand on its line, a list has a line per item.
+pub fn text(report: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in report.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(items) => {
+                for item in items {
+                    text += &format!("{:>26}  {}\n", told(&item["name"]), parts(item));
+                }
+            }
+            value => text += &format!("{name:>26}  {}\n", told(value)),
+        }
     }
+    text
+}
 
-    /// Nearest-rank percentiles, in milliseconds.
-    pub fn summary(mut self) -> Value {
-        self.0.sort_unstable();
-        let at = |share: f64| {
-            let rank = (share * self.0.len() as f64).ceil() as usize;
-            let us = self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default();
-            f64::from(us) / 1000.0
-        };
-        json!({"p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99), "max_ms": at(1.0)})
+fn told(value: &Value) -> String {
+    match value {
+        Value::Number(number) => short(number.as_f64().unwrap_or_default()),
+        Value::String(text) => text.clone(),
+        Value::Object(_) => parts(value),
+        other => other.to_string(),
     }
 }
 
-/// Prints one JSON object for machines, or its members a line each for people.
-pub fn print(report: &Value, json: bool) {
-    if json {
-        println!("{report}");
-        return;
-    }
-    let Some(members) = report.as_object() else {
-        return;
-    };
-    for (name, value) in members {
-        match value {
-            Value::Number(number) => {
-                println!("{name:>24}  {:.1}", number.as_f64().unwrap_or_default());
-            }
-            Value::Object(parts) => {
-                let parts = parts.iter().map(|(name, part)| format!("{name} {part}"));
-                println!("{name:>24}  {}", parts.collect::<Vec<_>>().join("  "));
-            }
-            other => println!("{name:>24}  {other}"),
-        }
-    }
+fn parts(value: &Value) -> String {
+    let members = value.as_object().into_iter().flatten();
+    let parts = members.filter(|(name, _)| *name != "name").map(|(name, value)| match value {
+        Value::Object(_) => format!("{name} ({})", parts(value)),
+        value => format!("{name} {}", told(value)),
+    });
+    parts.collect::<Vec<_>>().join("  ")
 }

@@ -3,7 +3,11 @@
 //! outside is tested where it lies.
 
 mod backups;
+<<<<<<< HEAD
 mod carriers;
+=======
+mod bench;
+>>>>>>> 8bcbb58 (The terminal's load generator holds many connections, sends when due, and counts by offsets)
 mod consumers;
 mod contract;
 mod data_folder;

@@ -1,0 +1,4 @@
+//! The arithmetic of the load, and its parsers against bytes cut anywhere.
+
+mod arithmetic;
+mod parsers;
