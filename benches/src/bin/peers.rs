@@ -192,6 +192,7 @@ fn plan(arguments: &Arguments, server: &Server, address: &str, streams: u32, rol
     let count = if streams > 1 { streams * 10 } else { arguments.subscribers };
     Plan {
         server: server.address,
+        tls_name: None,
         sources: Vec::new(),
         first: 0,
         count,

@@ -49,6 +49,7 @@ mod tests {
         };
         let plan = Plan {
             server: ([127, 0, 0, 1], 1).into(),
+            tls_name: None,
             sources: Vec::new(),
             first: 0,
             count: 1,

@@ -163,11 +163,7 @@ impl Crew {
     fn open(&mut self, plan: Plan) -> Result<(), Fault> {
         self.dialect = Some((self.dialects)(&plan)?);
         self.heard.keeps_cursors = plan.keeps_cursors;
-        self.links.reroute(Route {
-            server: Some(plan.server),
-            sources: plan.sources.clone(),
-            receive_bytes: plan.receive_bytes,
-        });
+        self.links.reroute(Route::of(&plan)?);
         for number in plan.first..plan.first.saturating_add(plan.count) {
             self.links.add(number, number % plan.streams.max(1));
         }

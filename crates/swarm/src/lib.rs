@@ -14,6 +14,7 @@ pub mod order;
 pub mod pace;
 pub mod press;
 pub mod stamp;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod watch;

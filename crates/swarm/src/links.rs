@@ -3,11 +3,13 @@
 
 use crate::Fault;
 use crate::dialect::{Dialect, Heard, Line};
+use crate::order::Plan;
 use crate::pace::now_ns;
+use crate::stream::{Stream, Trust};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,18 +48,31 @@ pub struct Link {
     pub is_paused: bool,
     /// There may be something to read that nobody has read.
     is_unread: bool,
-    socket: Option<TcpStream>,
+    socket: Option<Stream>,
     tail: Vec<u8>,
     out: Vec<u8>,
     sent: usize,
 }
 
 /// Where to, and as whom.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Route {
     pub server: Option<SocketAddr>,
     pub sources: Vec<IpAddr>,
     pub receive_bytes: u32,
+    /// `None` speaks plain text.
+    pub trust: Option<Trust>,
+}
+
+impl Route {
+    pub fn of(plan: &Plan) -> Result<Route, Fault> {
+        Ok(Route {
+            server: Some(plan.server),
+            sources: plan.sources.clone(),
+            receive_bytes: plan.receive_bytes,
+            trust: plan.tls_name.as_deref().map(Trust::system).transpose()?,
+        })
+    }
 }
 
 pub struct Links {
@@ -130,7 +145,7 @@ impl Links {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(&mut socket, Token(index), interest);
         registered.map_err(|error| error.to_string())?;
-        link.socket = Some(socket);
+        link.socket = Some(Stream::new(socket, self.route.trust.as_ref())?);
         link.phase = Phase::Connecting;
         Ok(())
     }
@@ -138,8 +153,9 @@ impl Links {
     /// Resets a connection, so that not even its port remains.
     pub fn cut(&mut self, index: usize) {
         let Some(link) = self.links.get_mut(index) else { return };
-        if let Some(socket) = link.socket.take() {
-            let _ = socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+        if let Some(mut stream) = link.socket.take() {
+            let socket = stream.socket();
+            let _ = socket2::SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
         }
         link.phase = Phase::Idle;
     }
@@ -202,8 +218,9 @@ impl Link {
         buffer: &mut [u8],
     ) -> Result<(), String> {
         heard.is_ready = false;
-        let Some(socket) = &self.socket else { return Ok(()) };
+        let Some(stream) = &mut self.socket else { return Ok(()) };
         if self.phase == Phase::Connecting {
+            let socket = stream.socket();
             if let Ok(Some(error)) = socket.take_error() {
                 return Err(error.to_string());
             }
@@ -274,6 +291,7 @@ impl Link {
                 Err(error) => return Err(error),
             }
         }
+        socket.flush()?;
         self.sent = 0;
         if self.phase == Phase::Ready {
             self.out.clear();

@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     pub server: SocketAddr,
+    /// The server's name in its certificate; without it connections are plain text.
+    pub tls_name: Option<String>,
     /// Where connections come from, in turn; empty leaves that to the system.
     pub sources: Vec<IpAddr>,
     /// Number of the first.

@@ -82,11 +82,7 @@ pub struct Press {
 impl Press {
     /// Connects all of the plan's connections and waits until they are let in.
     pub fn open(plan: &Plan, dialect: Box<dyn Dialect>) -> Result<Press, Fault> {
-        let mut links = Links::new(Route {
-            server: Some(plan.server),
-            sources: plan.sources.clone(),
-            receive_bytes: plan.receive_bytes,
-        })?;
+        let mut links = Links::new(Route::of(plan)?)?;
         for number in plan.first..plan.first.saturating_add(plan.count.max(1)) {
             links.add(number, 0);
         }

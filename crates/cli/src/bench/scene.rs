@@ -6,7 +6,7 @@ use super::progress::{self, Audience};
 use crate::target::{Api, segment};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ const CONNECTIONS_PER_SOURCE: u32 = 20_000;
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// After the last record, deliveries are awaited as long as they keep coming at least this often.
 const QUIET_MAX: Duration = Duration::from_secs(5);
+/// How long an address may take to answer at first.
+const REACH_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Topics made at the same time.
 const MAKING_MAX: usize = 16;
@@ -66,21 +68,28 @@ pub struct Group {
 pub struct Scene {
     server: SocketAddr,
     host: String,
+    tls_name: Option<String>,
     secret: String,
     pub setting: Setting,
 }
 
 impl Scene {
     pub fn new(api: &Api, setting: &Setting) -> Result<Scene, String> {
-        let Some(rest) = api.url.strip_prefix("http://") else {
-            return Err(format!("{}: the load speaks plain HTTP only, `http://..`", api.url));
+        let (rest, port) = match (api.url.strip_prefix("http://"), api.url.strip_prefix("https://"))
+        {
+            (Some(rest), _) => (rest, 80),
+            (None, Some(rest)) => (rest, 443),
+            (None, None) => return Err(format!("{}: neither http:// nor https://", api.url)),
         };
         let host = rest.split('/').next().unwrap_or_default();
-        let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        let mut found = with_port.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-        let server = found.next().ok_or_else(|| format!("{host} has no address"))?;
+        let has_port = host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+        let with_port = if has_port { host.to_owned() } else { format!("{host}:{port}") };
+        let name = with_port.rsplit_once(':').map_or(host, |(name, _)| name);
+        let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let tls_name = (port == 443).then_some(name);
+        let server = reachable(&with_port)?;
         let (secret, setting) = (api.secret.clone(), setting.clone());
-        Ok(Scene { server, host: host.to_owned(), secret, setting })
+        Ok(Scene { server, host: host.to_owned(), tls_name, secret, setting })
     }
 
     pub fn plan(&self, group: &Group) -> Result<Plan, String> {
@@ -92,6 +101,7 @@ impl Scene {
         let settings = Settings { host: self.host.clone(), secrets, address, role };
         Ok(Plan {
             server: self.server,
+            tls_name: self.tls_name.clone(),
             sources: self.sources(group.count),
             first: 0,
             count: group.count,
@@ -167,6 +177,15 @@ impl Scene {
     pub fn watch(&self) -> Result<Option<Watch>, String> {
         self.setting.server_pid.map(Watch::begin).transpose()
     }
+}
+
+/// The first of a name's addresses that answers: `localhost` has two, a server often one.
+fn reachable(host: &str) -> Result<SocketAddr, String> {
+    let found = host.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, REACH_MAX).is_ok();
+    let server = found.iter().find(answers).or(found.first());
+    server.copied().ok_or_else(|| format!("{host} has no address"))
 }
 
 /// Waits until so much has been delivered, or nothing comes any more; answers what has.

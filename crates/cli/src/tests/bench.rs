@@ -18,6 +18,7 @@ fn dialect(name: &str, role: Role, address: &str) -> Box<dyn Dialect> {
     };
     let plan = Plan {
         server: "127.0.0.1:1".parse().unwrap(),
+        tls_name: None,
         sources: Vec::new(),
         first: 0,
         count: 1,

@@ -150,6 +150,31 @@ async fn reports_are_written_and_compared() {
     let compared = cli::run(&server.url, &key.secret, &["bench", "compare", file, file]);
     let table = String::from_utf8_lossy(&compared.stdout).into_owned();
     assert!(table.contains("records_per_second") && table.contains("1.00"), "{table}");
-    let wrong = cli::run("https://127.0.0.1:1", &key.secret, &["bench", "connect"]);
-    assert_eq!(wrong.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_speaks_tls() {
+    let folder = tempfile::TempDir::with_prefix("mainstem-e2e-").expect("a temporary directory");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, secret) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("a file");
+    std::fs::write(&secret, made.signing_key.serialize_pem()).expect("a file");
+    let files = json!({ "files": { "certificate": certificate, "key": secret } });
+    let home = Home::new(&json!({ "edge": { "tls": files } }));
+    let server = home.start();
+    let trusting = reqwest::Client::builder().danger_accept_invalid_certs(true).build();
+    let admin_url = server.admin_url.replacen("http", "https", 1);
+    let admin = server.admin_over(&admin_url, trusting.expect("a client"));
+    let room = admin.room(&json!({})).await;
+    let key = admin.key(&room, &["events:publish", "events:subscribe", "admin:write"]).await;
+    let port = server.authority().rsplit(':').next().expect("a port");
+    let url = format!("https://localhost:{port}");
+    let fanout = ["bench", "fanout", "--subscribers", "5", "--rate", "100", "--seconds", "0.5"];
+    let mut command = cli::command(&url, &key.secret, &[&fanout[..], &["--json"]].concat());
+    let output = command.env("SSL_CERT_FILE", &certificate).output().expect("a command runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = serde_json::from_slice(&output.stdout).expect("a report in JSON");
+    check_nothing_is_missing(&report, "over TLS");
+    let stranger = cli::run(&url, &key.secret, &[&fanout[..], &["--json"]].concat());
+    assert_eq!(stranger.status.code(), Some(1), "a certificate nobody trusts is refused");
 }
