@@ -31,7 +31,7 @@ impl Pace {
     pub fn due_by(&self, now_ns: u64) -> u64 {
         match now_ns.checked_sub(self.begin_ns) {
             None => 0,
-            Some(ns) => (ns as f64 * self.per_second / SECOND_NS) as u64 + 1,
+            Some(ns) => ((ns as f64 * self.per_second / SECOND_NS) as u64).saturating_add(1),
         }
     }
 }

@@ -149,7 +149,8 @@ impl Press {
                 Rate::Even { per_second } => {
                     let pace = Pace { begin_ns: begin, per_second: per_second / batch as f64 };
                     // What is due now, and no more: the clock goes on meanwhile.
-                    for _ in call..pace.due_by(now) {
+                    let due = pace.due_by(now);
+                    while call < due {
                         if work.records_max > 0 && turn.pressed.records >= work.records_max {
                             break;
                         }
@@ -162,7 +163,10 @@ impl Press {
                     let mut has_room = true;
                     while has_room {
                         let each = turn.pressed.records as f64 / f64::from(work.streams.max(1));
-                        has_room = each - (signals.received)() < ahead_max
+                        let is_all =
+                            work.records_max > 0 && turn.pressed.records >= work.records_max;
+                        has_room = !is_all
+                            && each - (signals.received)() < ahead_max
                             && self.has_room(call as usize % self.waiting.len());
                         if has_room {
                             self.call(work, call, now_ns(), &mut turn)?;

@@ -156,7 +156,8 @@ impl StormBench {
                     if now.ready >= u64::from(self.subscribers) {
                         storm.back_seconds.get_or_insert(seconds);
                     }
-                    if now.deliveries >= self.expected(published) {
+                    let is_caught_up = now.deliveries >= self.expected(published);
+                    if storm.back_seconds.is_some() && is_caught_up {
                         storm.caught_up_seconds.get_or_insert(seconds);
                     }
                     if begin.elapsed() > limit {

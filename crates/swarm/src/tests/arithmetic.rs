@@ -18,7 +18,7 @@ fn what_is_due_is_counted_from_the_beginning() {
     }
     assert_eq!(pace.due_ns(3), 3_001_000);
     let at_once = Pace { begin_ns: 0, per_second: f64::MAX };
-    assert_eq!(at_once.due_ns(1_000_000), 0);
+    assert_eq!((at_once.due_ns(1_000_000), at_once.due_by(7)), (0, u64::MAX));
 }
 
 proptest! {

@@ -110,7 +110,11 @@ impl Talk for Binary {
             if let Some(key) = &key {
                 bytes(say, key.as_bytes());
             }
-            bytes(say, value);
+            // A text in JSON, as the other protocols publish it: so all can show it.
+            number(say, value.len() as u64 + 2);
+            say.push(b'"');
+            say.extend_from_slice(value);
+            say.push(b'"');
         }
     }
 }
