@@ -87,7 +87,10 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
                     row["scenario"] = json!(scenario);
                     rows.push(row);
                 }
-                Err(why) => left_out.push(json!({ "name": name, "why": why.to_string() })),
+                Err(why) => {
+                    left_out.push(json!({ "name": name, "why": why.to_string() }));
+                    break;
+                }
             }
         }
     }
