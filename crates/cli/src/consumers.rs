@@ -46,6 +46,14 @@ pub enum Consumers {
         #[arg(long)]
         positions: Option<String>,
     },
+    /// Acknowledges everything that these cursors cover, for who follows `--from consumer:NAME`.
+    Commit {
+        #[command(flatten)]
+        at: Address,
+        /// As records carry them; one per partition.
+        #[arg(required = true)]
+        cursors: Vec<String>,
+    },
     /// Prints where a consumer stands, for `reset --positions`.
     Positions(Address),
     /// Fetches records; each is leased until it is settled.
@@ -137,6 +145,10 @@ impl Consumers {
             Consumers::Delete(at) => (Method::DELETE, at.path(), None),
             Consumers::Reset { at, to, positions } => {
                 (Method::POST, format!("{}/reset", at.path()), Some(reset(to, positions)?))
+            }
+            Consumers::Commit { at, cursors } => {
+                let body = json!({"cursors": cursors});
+                (Method::POST, format!("{}/commit", at.path()), Some(body))
             }
             Consumers::Positions(at) => return positions(&api, at).await,
             Consumers::Fetch { at, records_max, wait_ms, acknowledge } => {

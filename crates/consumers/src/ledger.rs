@@ -304,6 +304,16 @@ impl Ledger {
         self.commit();
     }
 
+    /// Everything before `to` is done with, in whoever's hands it is. What is just being moved to
+    /// the dead letters or committed is left to that.
+    pub fn acknowledge_to(&mut self, to: Offset) {
+        let before = self.pending.range(..to);
+        let done = before.filter(|(_, pending)| pending.phase != Phase::Settling);
+        let done: Vec<Offset> = done.map(|(&offset, _)| offset).collect();
+        done.into_iter().for_each(|offset| self.acknowledge(offset));
+        self.pass(to);
+    }
+
     /// The next of the key may go.
     fn leave_line(&mut self, offset: Offset, key: u64) {
         let Some(line) = self.lines.get_mut(&key) else {

@@ -131,13 +131,18 @@ impl Node {
         match &follow.from {
             From::Latest => {}
             From::Cursors(cursors) => start = self.open_cursors(who.project(), cursors)?,
-            From::Offset(_) if follow.filter.topic == TopicPart::Any => {
+            From::Offset(_) | From::Consumer(_) if follow.filter.topic == TopicPart::Any => {
                 return Err(Refusal::new(
                     Code::InvalidRequest,
-                    "an offset belongs to one topic, and the filter takes several",
+                    "an offset or a consumer belongs to one topic, and the filter takes several",
                 )
                 .field("from")
                 .hint("use a cursor, a time, `earliest` or `latest`"));
+            }
+            From::Consumer(name) => {
+                for topic in topics {
+                    start.merge(&self.committed_of(who, topic, name).await?);
+                }
             }
             from => {
                 for topic in topics {

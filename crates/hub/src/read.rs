@@ -47,7 +47,10 @@ impl Node {
         if let (Some(key), Some(count)) = (&request.key, request.last) {
             return self.read_last(&topic, key, count.clamp(1, limit)).await;
         }
-        let mut positions = self.resolve(&topic, &request.from).await?;
+        let mut positions = match &request.from {
+            From::Consumer(name) => self.committed_of(who, &topic, name).await?,
+            from => self.resolve(&topic, from).await?,
+        };
         let deadline = tokio::time::Instant::now() + request.wait.min(WAIT_MAX);
         loop {
             let answer = self.collect(&topic, request.key.as_ref(), &mut positions, limit).await?;
@@ -72,7 +75,8 @@ impl Node {
         }
     }
 
-    /// Where a read of one topic starts, in each of its partitions.
+    /// Where a read of one topic starts, in each of its partitions. Where a consumer stands is not
+    /// for everybody to know: `committed_of` tells that.
     pub(crate) async fn resolve(&self, topic: &Topic, from: &From) -> Result<Positions, Refusal> {
         let given = match from {
             From::Cursors(cursors) => Some(self.open_cursors(topic.project, cursors)?),
@@ -90,7 +94,7 @@ impl Node {
                     found.map_err(refusal_of)?
                 }
                 // A cursor that names no position here has seen nothing here.
-                From::Cursors(_) => given
+                From::Cursors(_) | From::Consumer(_) => given
                     .as_ref()
                     .and_then(|given| given.get(topic.id, partition))
                     .map_or(bounds.start, |next| next.min(bounds.end)),

@@ -84,6 +84,16 @@ pub trait Consumers: Send + Sync {
         publishes: Vec<(TopicName, Vec<Record>)>,
     ) -> Answer<'a, Vec<Vec<Placed>>>;
 
+    /// Everything that these cursors cover is acknowledged, whether it was fetched or not: for who
+    /// follows or reads the topic and wants the platform to remember where he is. Where the
+    /// consumer is further already it stays. Answers when that is on disk.
+    fn commit<'a>(
+        &'a self,
+        who: &'a Identity,
+        at: &'a ConsumerAddress,
+        cursors: Vec<String>,
+    ) -> Answer<'a, ConsumerInfo>;
+
     /// Puts the consumer elsewhere, also back. Deliveries under way are forgotten.
     fn reset<'a>(
         &'a self,

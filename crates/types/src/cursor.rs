@@ -3,7 +3,7 @@
 //! last cursor of each partition and present them together.
 
 use crate::limits::CURSOR_POSITIONS_MAX;
-use crate::{Offset, Partition, TimestampMs, TopicId};
+use crate::{ConsumerName, Offset, Partition, TimestampMs, TopicId};
 use std::collections::BTreeMap;
 
 /// The next offset to read in one partition.
@@ -121,4 +121,6 @@ pub enum From {
     /// After what these opaque cursors have covered; a partition none of them names starts at
     /// its beginning.
     Cursors(Vec<String>),
+    /// Where this durable consumer of the one topic read stands.
+    Consumer(ConsumerName),
 }

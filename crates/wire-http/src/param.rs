@@ -5,15 +5,15 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use port::{Code, Refusal};
 use std::time::Duration;
-use types::{From, Key};
+use types::{ConsumerName, From, Key};
 
-/// Cursors in one `from`, joined by commas.
-pub const CURSORS_MAX: usize = 1_024;
+/// Cursors in one `from`, joined by commas: where the subscription began, and one per partition.
+pub const CURSORS_MAX: usize = 2_048;
 /// Bytes of one `from`.
 pub const FROM_BYTES_MAX: usize = 256 * 1024;
 
-/// `earliest`, `latest`, `offset:N`, `time:<milliseconds or RFC 3339>`, or one or more cursors
-/// joined by commas.
+/// `earliest`, `latest`, `offset:N`, `time:<milliseconds or RFC 3339>`, `consumer:NAME`, or one or
+/// more cursors joined by commas.
 ///
 /// # Errors
 /// `INVALID_REQUEST` with `field` `from`. Whether a cursor is genuine is the hub's to say.
@@ -27,6 +27,9 @@ pub fn parse_from(text: &str) -> Result<From, Refusal> {
             .map(From::Offset)
             .map_err(|_| bad_from("after `offset:` comes a whole number")),
         Some(("time", time)) => parse_time(time).map(From::Time),
+        Some(("consumer", name)) => ConsumerName::parse(name)
+            .map(From::Consumer)
+            .map_err(|bad| bad_from(&format!("after `consumer:` comes its name: {bad}"))),
         Some(_) => Err(bad_from("it is of no known form")),
         None if text == "earliest" => Ok(From::Earliest),
         None if text == "latest" => Ok(From::Latest),
@@ -41,7 +44,7 @@ pub fn parse_from(text: &str) -> Result<From, Refusal> {
 /// `INVALID_REQUEST` when there are none, too many, or an empty one.
 pub fn cursors(cursors: Vec<String>) -> Result<From, Refusal> {
     if cursors.is_empty() || cursors.len() > CURSORS_MAX {
-        return Err(bad_from("it has no cursor, or more than 1024"));
+        return Err(bad_from("it has no cursor, or more than 2048"));
     }
     if cursors.iter().any(String::is_empty) {
         return Err(bad_from("one of its cursors is empty"));
@@ -61,7 +64,7 @@ fn parse_time(text: &str) -> Result<types::TimestampMs, Refusal> {
 fn bad_from(why: &str) -> Refusal {
     Refusal::new(Code::InvalidRequest, format!("`from` cannot be read: {why}"))
         .field("from")
-        .hint("earliest, latest, offset:N, time:<ms or RFC 3339>, or a cursor")
+        .hint("earliest, latest, offset:N, time:<ms or RFC 3339>, consumer:NAME, or a cursor")
 }
 
 /// `30s`, `500ms`, `2m`, or a whole number of seconds.

@@ -161,9 +161,15 @@ impl Core {
         if !partition.is_stored() {
             return Box::pin(ready(Ok(partition.bounds().end)));
         }
-        let is_on_disk = partition.state.lock().spans.iter().any(|span| span.max_timestamp >= time);
-        if !is_on_disk {
-            return Box::pin(ready(Ok(offset_in_tail(&partition, time))));
+        let older = {
+            let state = partition.state.lock();
+            let is_on_disk = state.spans.iter().any(|span| span.max_timestamp >= time);
+            let end = state.spans.back().map_or(state.start, |span| span.next_offset);
+            (!is_on_disk).then_some(end)
+        };
+        if let Some(older) = older {
+            let found = offset_in_tail(&partition, time);
+            return Box::pin(ready(Ok(skip_no_damage(&partition, older, found))));
         }
         self.blocking(Reading::Piece, move |core| core.offset_on_disk(&partition, time))
     }
@@ -192,7 +198,7 @@ impl Core {
                 before = entry.next_offset();
             }
         }
-        Ok(offset_in_tail(partition, time))
+        Ok(skip_no_damage(partition, before, offset_in_tail(partition, time)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! named after it.
 
 mod bury;
+mod commit;
 mod define;
 mod fetch;
 mod letters;
@@ -226,6 +227,15 @@ impl Consumers for Node {
         publishes: Vec<(TopicName, Vec<Record>)>,
     ) -> Answer<'a, Vec<Vec<Placed>>> {
         Box::pin(self.settle_and_publish(who, at, tokens, publishes))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        who: &'a Identity,
+        at: &'a ConsumerAddress,
+        cursors: Vec<String>,
+    ) -> Answer<'a, ConsumerInfo> {
+        Box::pin(self.commit_consumer(who, at, cursors))
     }
 
     fn reset<'a>(

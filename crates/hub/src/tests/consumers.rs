@@ -3,6 +3,7 @@
 mod crash;
 mod keys;
 mod letters;
+mod streaming;
 mod together;
 
 use super::{Base, Site, make_project, name, record};

@@ -3,7 +3,7 @@
 use super::access::{check_address, check_scope};
 use super::topics::Topic;
 use super::{Call, MemoryHub};
-use port::{CursorMint, Delivery, Identity, Keys, ReadAnswer, ReadRequest, Refusal};
+use port::{Code, CursorMint, Delivery, Identity, Keys, ReadAnswer, ReadRequest, Refusal};
 use std::sync::Arc;
 use types::limits::READ_RECORDS_MAX;
 use types::{Access, From, Key, Positions, Scope, TopicName};
@@ -70,6 +70,10 @@ impl MemoryHub {
             From::Cursors(cursors) => self.0.mint.read_all(who.project(), cursors),
             From::Earliest | From::Latest | From::Offset(_) | From::Time(_) => {
                 Ok(Positions::default())
+            }
+            From::Consumer(_) => {
+                let message = "this hub has no durable consumers";
+                Err(Refusal::new(Code::Unsupported, message).field("from"))
             }
         }
     }

@@ -185,7 +185,7 @@ impl Topic {
                 .records(partition, self.start(partition))
                 .find(|found| found.timestamp >= *time)
                 .map_or(self.end(partition), |found| found.offset),
-            From::Cursors(_) => {
+            From::Cursors(_) | From::Consumer(_) => {
                 named.get(self.id(), partition).unwrap_or_else(|| self.start(partition))
             }
         };

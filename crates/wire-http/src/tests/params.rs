@@ -5,7 +5,7 @@ use crate::trace::is_traceparent;
 use crate::view::is_json;
 use crate::{parse_from, parse_wait};
 use std::time::Duration;
-use types::From;
+use types::{ConsumerName, From};
 
 #[test]
 fn where_to_start() {
@@ -16,13 +16,14 @@ fn where_to_start() {
         ("time:1700000000000", From::Time(1_700_000_000_000)),
         ("time:2024-01-01T00:00:00Z", From::Time(1_704_067_200_000)),
         ("time:2024-01-01T02:00:00.5+02:00", From::Time(1_704_067_200_500)),
+        ("consumer:mail", From::Consumer(ConsumerName::parse("mail").unwrap())),
         ("abc", From::Cursors(vec!["abc".into()])),
         ("abc,d-_e", From::Cursors(vec!["abc".into(), "d-_e".into()])),
     ];
     for (text, from) in good {
         assert_eq!(parse_from(text), Ok(from), "{text}");
     }
-    let many = ["a"; 1_025].join(",");
+    let many = ["a"; 2_049].join(",");
     let bad = [
         "",
         "offset:",
@@ -31,6 +32,8 @@ fn where_to_start() {
         "time:",
         "time:yesterday",
         "when:1",
+        "consumer:",
+        "consumer:a b",
         ",",
         "a,",
         &many,

@@ -34,6 +34,7 @@ async fn bodies_are_read_strictly() {
             token(json!({"action": "retry", "delay_ms": 86_400_001u64})),
             Some("settlements[0].delay_ms"),
         ),
+        ("POST", "/commit", json!({"cursor": "x"}), Some("cursor")),
         ("POST", "/reset", json!({}), Some("to")),
         ("POST", "/reset", json!({"to": "now"}), Some("to")),
         ("POST", "/reset", json!({"to": "latest", "positions": []}), Some("to")),

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use port::{Code, Codec, Refusal};
 use types::limits::{HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::record::header;
-use types::{From, Header, Headers, Key, Record};
+use types::{ConsumerName, From, Header, Headers, Key, Record};
 use wire_http::address::parse_topic;
 use wire_http::param::{cursors, make_key};
 use wire_http::publish::{ID_BYTES_MAX, Publish, check_header, make_header};
@@ -117,9 +117,15 @@ fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
             let list = (0..count).map(|_| from.text("from")).collect::<Result<Vec<_>, _>>()?;
             cursors(list)?
         }
+        5 => {
+            let name = from.text("from")?;
+            From::Consumer(ConsumerName::parse(&name).map_err(|bad| {
+                Refusal::new(Code::InvalidRequest, bad.to_string()).field("from")
+            })?)
+        }
         _ => {
             let refusal = Refusal::new(Code::InvalidRequest, "there is no such start");
-            return Err(refusal.field("from").hint("0 to 4"));
+            return Err(refusal.field("from").hint("0 to 5"));
         }
     };
     Ok(Subscribe {

@@ -3,7 +3,7 @@
 
 use crate::stand::admin::Key;
 use crate::stand::server::{Home, Server};
-use crate::stand::{cli, within};
+use crate::stand::{cli, sse, within, ws};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,4 +198,33 @@ async fn a_record_that_fails_becomes_a_dead_letter_and_comes_back() {
     let info: Value =
         serde_json::from_str(&run(&["consumers", "show", TOPIC, "worker"])).expect("JSON");
     assert_eq!((&info["lag"], &info["dead_letters"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_it_was_committed() {
+    let (home, mut server, key) = started(&json!({})).await;
+    publish(&server, &key, 0..40).await;
+    let consumer = Consumer::new(&key, "worker");
+    let query = format!("topics={TOPIC}&from=consumer:worker");
+    let mut stream = sse::Stream::open(&server.url, &key.secret, &query).await;
+    let (mut done, mut cursors) = (BTreeSet::new(), BTreeMap::new());
+    for _ in 0..25 {
+        let got = stream.record().await;
+        done.insert(got.data()["n"].as_u64().expect("a number"));
+        cursors.insert(got.partition, got.cursor);
+    }
+    let body = json!({"cursors": cursors.values().collect::<Vec<_>>()});
+    consumer.call(&server, Method::POST, "/commit", &body).await;
+    server.kill();
+    server = home.start();
+    let mut socket = ws::Client::open(&server.url, &key.secret).await;
+    socket.subscribe(1, TOPIC, json!("consumer:worker")).await;
+    for _ in 25..40 {
+        let n = socket.record().await.data()["n"].as_u64().expect("a number");
+        assert!(done.insert(n), "{n} was committed");
+    }
+    assert_eq!(done, (0..40).collect());
+    let poll = cli::run(&server.url, &key.secret, &["consumers", "show", TOPIC, "worker"]);
+    let info: Value = serde_json::from_slice(&poll.stdout).expect("JSON");
+    assert_eq!(info["lag"], 15);
 }

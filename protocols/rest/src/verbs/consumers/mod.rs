@@ -25,6 +25,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(define::list_consumers))
         .routes(routes!(define::put_consumer, define::get_consumer, define::delete_consumer))
         .routes(routes!(define::reset_consumer))
+        .routes(routes!(settle::commit))
         .routes(routes!(fetch::fetch))
         .routes(routes!(settle::settle))
         .routes(routes!(letters::list_letters, letters::purge_letters))

@@ -1,7 +1,9 @@
 //! Settling deliveries: acknowledged, to be retried, extended, or given up. Each by itself; what
 //! became of them is answered in their order.
 
+use super::define::ConsumerView;
 use super::{ConsumerPath, consumers, json};
+use axum::Json;
 use axum::response::Response;
 use bytes::{BufMut, BytesMut};
 use http::StatusCode;
@@ -50,6 +52,15 @@ pub enum Action {
     Extend,
     /// Will never succeed: straight to the dead letters.
     Reject,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConsumerCommit)]
+pub struct CommitRequest {
+    /// Of records that were read, followed or fetched, one per partition; 1 to 4096.
+    cursors: Vec<String>,
 }
 
 /// What became of a delivery, or why nothing did.
@@ -101,6 +112,33 @@ pub async fn settle(
         Ok((status, json(write(&outcomes))))
     };
     caller.answer(outcome.await)
+}
+
+/// Acknowledge everything that cursors cover
+///
+/// For who follows or reads the topic with `from=consumer:NAME` instead of fetching: everything up
+/// to the cursors is acknowledged, whether it was fetched or not. The place only rises.
+#[utoipa::path(
+    post, path = "/v1/topics/{topic}/consumers/{consumer}/commit", tag = "consumers",
+    params(
+        ("topic" = String, Path, description = "The topic"),
+        ("consumer" = String, Path, description = "The consumer"),
+    ),
+    request_body = CommitRequest,
+    responses(
+        (status = 200, description = "Where it stands now; that is on disk", body = ConsumerView),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+pub async fn commit(
+    caller: Caller,
+    ConsumerPath(at): ConsumerPath,
+    _: StrictQuery<NoQuery>,
+    StrictJson(request): StrictJson<CommitRequest>,
+) -> Response {
+    let outcome =
+        async { consumers(&caller)?.commit(&caller.identity, &at, request.cursors).await };
+    caller.answer(outcome.await.map(|info| Json(ConsumerView::from(info))))
 }
 
 impl SettleRequest {
