@@ -55,6 +55,8 @@ pub struct Shard {
     slots: RefCell<Slots>,
     dirty: RefCell<VecDeque<Rc<Connection>>>,
     waiting_bytes: Cell<usize>,
+    /// Writes of this turn: what threads share is touched once per turn, not once per write.
+    written: Cell<u64>,
     /// Writes to the WebSockets of the whole edge.
     writes: Arc<AtomicU64>,
     writes_metric: metrics::Counter,
@@ -97,6 +99,7 @@ impl Shard {
             mailbox: seed.mailbox,
             faces: seed.faces,
             accounts: seed.accounts,
+            written: Cell::new(0),
             writes: seed.writes,
             writes_metric: metrics::counter!(port::metric::WEB_SOCKET_WRITES),
             draining: watch::Sender::new(false),
@@ -166,8 +169,16 @@ impl Shard {
     }
 
     pub fn count_writes(&self, writes: u32) {
-        self.writes.fetch_add(u64::from(writes), Ordering::Relaxed);
-        self.writes_metric.increment(u64::from(writes));
+        self.written.set(self.written.get() + u64::from(writes));
+    }
+
+    /// The end of a turn, or of what a connection did by itself.
+    pub fn tell_writes(&self) {
+        let written = self.written.take();
+        if written > 0 {
+            self.writes.fetch_add(written, Ordering::Relaxed);
+            self.writes_metric.increment(written);
+        }
     }
 
     /// Counts a change of one connection's waiting bytes into the total, which it answers.

@@ -83,6 +83,7 @@ impl Turn {
         // What a turn has gathered is written before the next turn.
         let has_more =
             self.flush(cx) || self.hub.poll_turn(cx, events).is_ready() || self.flush(cx);
+        self.shard.tell_writes();
         if has_more {
             // Not a loop: between two polls the runtime serves the tasks and the sockets.
             cx.waker().wake_by_ref();

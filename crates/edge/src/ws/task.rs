@@ -37,6 +37,7 @@ impl Future for ConnectionTask {
         let is_first = !std::mem::replace(&mut self.is_opened, true);
         let poll = connection.poll(&shard, cx, is_first);
         connection.arm(&shard);
+        shard.tell_writes();
         poll
     }
 }

@@ -176,6 +176,12 @@ impl Mailbox {
         }
     }
 
+    /// Whether nothing waits at this moment.
+    pub fn is_empty(&self) -> bool {
+        let inbox = self.0.lock();
+        inbox.messages.is_empty() && inbox.missed.is_empty()
+    }
+
     /// Takes everything that waits; when nothing does, the waker is kept.
     pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Vec<Message>> {
         let mut inbox = self.0.lock();

@@ -37,6 +37,10 @@ use std::time::Duration;
 use stdx::Clock;
 use walk::Walk;
 
+/// Takers served in a turn when no other walk waits. Nothing more would gather for them, and what
+/// is written right after it was pushed is still in the processor's cache.
+const ALONE_TAKERS_MAX: usize = 128;
+
 pub struct HubShard {
     mailbox: Arc<Mailbox>,
     engine: Arc<dyn Engine>,
@@ -115,6 +119,10 @@ impl port::Shard for HubShard {
         let mut pushed = 0;
         loop {
             if let Some((walk, at)) = &mut self.walk {
+                let budget = match self.waiting.is_empty() && self.mailbox.is_empty() {
+                    true => budget.min(ALONE_TAKERS_MAX * walk.len().max(1)),
+                    false => budget,
+                };
                 let demoted = walk.advance(&mut self.state.borrow_mut(), &mut pushed, budget);
                 if walk.is_done() {
                     let took = self.clock.monotonic().saturating_sub(*at);

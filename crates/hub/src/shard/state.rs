@@ -86,11 +86,10 @@ impl Subscription {
         self.sink.push(self.tag, Event::Delivery(delivery))
     }
 
-    /// Pushes what it wants of a run, as far as there is room.
+    /// Pushes what it wants of a run, as far as there is room. The caller meters it.
     pub fn push_run(&self, run: &Run) -> Given {
         if !(self.exclude_own && run.deliveries().iter().any(|delivery| self.is_own(delivery))) {
             let Taken { records, room } = self.sink.push_run(self.tag, run);
-            self.meter.delivered(records as u64);
             return Given { passed: records, pushed: records, room };
         }
         let mut given = Given { passed: 0, pushed: 0, room: Room::Free };
@@ -100,7 +99,7 @@ impl Subscription {
                 continue;
             }
             given.pushed += 1;
-            given.room = self.push(delivery);
+            given.room = self.sink.push(self.tag, Event::Delivery(delivery));
             if given.room == Room::Full {
                 break;
             }

@@ -6,6 +6,7 @@
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
 use super::state::{Lag, Mode, State};
+use crate::meter::ProjectMeter;
 use port::{Delivery, Room, Run};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -32,6 +33,9 @@ pub struct Walk {
     keyed: Vec<(SubscriptionKey, u32)>,
     at_all: usize,
     at_keyed: usize,
+    /// What was pushed and is not yet metered: threads share the meter, so it is touched once per
+    /// turn and not once per subscriber.
+    unmetered: Option<(Arc<ProjectMeter>, u64)>,
 }
 
 /// Numbers of records in order, and the records themselves in runs of bounded size.
@@ -110,7 +114,8 @@ impl Walk {
         let every = (0..).take(if all.is_empty() { 0 } else { records.len() }).collect();
         let every = Rc::new(Cut::new(&records, every));
         let common = HashMap::new();
-        Some(Walk { topic, records, every, common, all, keyed, at_all: 0, at_keyed: 0 })
+        let (at_all, at_keyed, unmetered) = (0, 0, None);
+        Some(Walk { topic, records, every, common, all, keyed, at_all, at_keyed, unmetered })
     }
 
     pub fn is_done(&self) -> bool {
@@ -125,10 +130,11 @@ impl Walk {
         budget: usize,
     ) -> Vec<SubscriptionKey> {
         let mut demoted = Vec::new();
+        let every = Rc::clone(&self.every);
         while *pushed < budget && self.at_all < self.all.len() {
             let key = self.all[self.at_all];
             self.at_all += 1;
-            if !self.feed(state, key, &self.every, pushed) {
+            if !self.feed(state, key, &every, pushed) {
                 demoted.push(key);
             }
         }
@@ -142,7 +148,29 @@ impl Walk {
                 demoted.push(key);
             }
         }
+        self.meter();
         demoted
+    }
+
+    /// Records of this walk.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn count(&mut self, meter: &Arc<ProjectMeter>, pushed: usize) {
+        match &mut self.unmetered {
+            Some((same, count)) if Arc::ptr_eq(same, meter) => *count += pushed as u64,
+            _ => {
+                self.meter();
+                self.unmetered = Some((Arc::clone(meter), pushed as u64));
+            }
+        }
+    }
+
+    fn meter(&mut self) {
+        if let Some((meter, count)) = self.unmetered.take() {
+            meter.delivered(count);
+        }
     }
 
     /// These records, shared with the others who take the same ones.
@@ -158,7 +186,13 @@ impl Walk {
     }
 
     /// Pushes the records of a cut, in order; `false` when the subscription was demoted.
-    fn feed(&self, state: &mut State, key: SubscriptionKey, cut: &Cut, pushed: &mut usize) -> bool {
+    fn feed(
+        &mut self,
+        state: &mut State,
+        key: SubscriptionKey,
+        cut: &Cut,
+        pushed: &mut usize,
+    ) -> bool {
         let Some(subscription) = state.get(key) else {
             return true;
         };
@@ -170,6 +204,7 @@ impl Walk {
             let given = subscription.push_run(run);
             done += given.passed;
             *pushed += given.pushed;
+            self.count(&subscription.meter, given.pushed);
             if given.room == Room::Full {
                 let rest = self.rest(cut.after(done));
                 state.demote(key, &rest);
