@@ -157,16 +157,22 @@ impl Ids {
     }
 
     /// Looks into the files that may hold the id, newest first. Blocks.
-    pub fn look_up(&self, hash: IdHash) -> Option<Place> {
+    ///
+    /// # Errors
+    /// The device did not answer: nobody knows whether the id was seen.
+    pub fn look_up(&self, hash: IdHash) -> io::Result<Option<Place>> {
         let runs = self.runs();
         for run in runs.iter().rev().filter(|run| run.may_hold(hash)) {
             match run.find(hash) {
-                Ok(Some(place)) => return Some(place),
+                Ok(Some(place)) => return Ok(Some(place)),
                 Ok(None) => {}
-                Err(error) => self.report(run, &error),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.report(run, &error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        None
+        Ok(None)
     }
 
     /// A file that cannot be read is not asked again; the next start makes it anew from the log.
@@ -253,7 +259,10 @@ impl Ids {
                         older.retain(|entry| entry.place.time >= expired_before);
                         fresh.extend(older);
                     }
-                    Err(error) => self.report(&small, &error),
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        self.report(&small, &error);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             // Newer places come first and win; an id may come twice only after its window.

@@ -81,6 +81,8 @@ pub struct Span {
 #[derive(Default)]
 pub struct State {
     pub start: Offset,
+    /// Where the last checkpoint written says that it starts. A crash goes back there.
+    pub start_kept: Offset,
     pub stored: Offset,
     pub visible: Offset,
     /// The offset after the last record that stays, shown or not.

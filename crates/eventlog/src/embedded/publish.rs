@@ -7,7 +7,7 @@
 
 use super::append::Entered;
 use super::core::Core;
-use super::disk::Reading;
+use super::disk::{Reading, Trouble};
 use super::ids::Ids;
 use super::ids::entry::{Entry, IdHash, IdMap, Place};
 use super::ids::table::{Claims, Recent, Settled, Table, Told};
@@ -18,6 +18,7 @@ use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry as Slot;
 use std::future::ready;
+use std::io;
 use std::sync::Arc;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use types::{Durability, Partition, Record, TimestampMs, TopicId, record};
@@ -208,7 +209,12 @@ impl Core {
         for _ in 0..LOOKS_MAX {
             if !hashes.is_empty() {
                 let look = move |core: &Core| {
-                    Ok(hashes.iter().map(|&hash| (hash, core.ids.look_up(hash))).collect())
+                    let look = |&hash: &IdHash| Ok((hash, core.ids.look_up(hash)?));
+                    let found: io::Result<_> = hashes.iter().map(look).collect();
+                    found.map_err(|error| {
+                        let text = format!("record ids cannot be read: {error}");
+                        Trouble::Log(LogError::Failed(text))
+                    })
                 };
                 let found: Vec<(IdHash, Option<Place>)> =
                     self.blocking(Reading::Piece, look).await?;

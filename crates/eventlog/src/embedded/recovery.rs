@@ -237,7 +237,7 @@ impl Core {
     /// What `Found` needs the next time.
     pub fn write_checkpoint(&self, is_clean: bool) -> io::Result<()> {
         let mut checkpoint = Checkpoint { is_clean, ..Checkpoint::default() };
-        let mut relaxed = Vec::new();
+        let (mut relaxed, mut starts) = (Vec::new(), Vec::new());
         for topic in self.topics.all() {
             for partition in &topic.partitions {
                 let mut state = partition.state.lock();
@@ -255,6 +255,7 @@ impl Core {
                 }
                 if floor > 0 || is_relaxed {
                     let (start, stored) = (state.start, state.stored);
+                    starts.push((Arc::clone(partition), start));
                     let mark = Mark { start, stored, floor, is_relaxed };
                     checkpoint.marks.insert(partition.stream, mark);
                 }
@@ -264,6 +265,9 @@ impl Core {
         checkpoint.write(&*self.world.disk, &self.options.dir)?;
         for partition in relaxed {
             partition.state.lock().is_marked_relaxed = true;
+        }
+        for (partition, start) in starts {
+            partition.state.lock().start_kept = start;
         }
         Ok(())
     }

@@ -230,12 +230,14 @@ impl Core {
         let mut freed = Freed::default();
         let before = partition.state.lock().start;
         loop {
-            let (span, start) = {
+            let (span, start, visible) = {
                 let state = partition.state.lock();
                 let Some(span) = state.spans.front().copied() else { break };
-                (span, state.start)
+                (span, state.start, state.visible)
             };
-            if bound.takes_span(&span, start) {
+            // What waits for a transaction is younger than anything a reader has seen: the start
+            // never passes the end.
+            if span.next_offset <= visible && bound.takes_span(&span, start) {
                 freed.bytes += self.drop_span(partition, &span);
                 continue;
             }
@@ -249,7 +251,7 @@ impl Core {
             let kept = between(&entries, start, span.next_offset);
             let mut from = start;
             let takes = |entry: &&Entry| {
-                let takes = bound.takes_entry(entry, from);
+                let takes = entry.next_offset() <= visible && bound.takes_entry(entry, from);
                 from = entry.next_offset();
                 takes
             };

@@ -407,8 +407,9 @@ impl Core {
 impl State {
     /// What the snapshot says of the partition.
     fn stream(&mut self) -> Stream {
-        let (start, covered) = (self.start, self.settled.min(self.stored));
-        self.hidden.forget_before(start);
+        let covered = self.settled.min(self.stored);
+        // Not before the start of now: without its checkpoint a crash brings back what was before.
+        self.hidden.forget_before(self.start_kept);
         let mut hidden = self.hidden.clone();
         let mut undecided = Vec::new();
         for Held { tail, transaction } in &self.held {

@@ -4,6 +4,7 @@ use super::*;
 use crate::{Placement, Together};
 use std::path::Path;
 use stdx::Disk;
+use testkit::disk::{Failure, Fault, Operation};
 use types::Header;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -173,4 +174,25 @@ async fn a_damaged_state_is_refused() {
     assert!(bed.disk.flip_bits(Path::new("/data/state"), 30, 1));
     let error = bed.try_open().err().expect("is refused");
     assert!(error.to_string().contains("`state` is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_looked_up_is_refused() {
+    for nth in 1..4 {
+        let bed = bed(nth);
+        let log = bed.open();
+        let first = publish_one(&log, 0, "a").await;
+        let others = (0..12).map(|id| (0, with_id(&format!("other {id}"), &"x".repeat(200))));
+        publish(&log, others.collect()).await;
+        log.maintain();
+        bed.disk.inject(Fault { operation: Operation::Read, nth, failure: Failure::Io });
+        let again = log.publish(to_topic(vec![(1, with_id("a", "a"))]), Together::IfStored).await;
+        match again {
+            Ok(again) => assert_eq!(place(&again[0]), (0, first.offset, true), "read {nth}"),
+            Err(error) => assert!(matches!(error, LogError::Failed(_)), "{error}"),
+        }
+        bed.disk.calm();
+        // Nothing is forgotten by it.
+        assert_eq!(place(&publish_one(&log, 2, "a").await), (0, first.offset, true));
+    }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::End;
 use std::time::Duration;
+use testkit::disk::{Failure, Fault, Operation};
 use types::batch::sequence_after;
 use types::{BatchBuilder, Producer, Stamp};
 
@@ -184,4 +185,51 @@ async fn what_waits_behind_a_transaction_is_bounded() {
     log.append(TOPIC, 1, vec![value("elsewhere")]).await.expect("is not behind it");
     log.end(producer, End::Commit).await.expect("is committed");
     append(&log, vec![value("b")]).await;
+}
+
+#[tokio::test]
+async fn retention_stops_at_what_waits_for_a_transaction() {
+    let bed = two_partitions();
+    let log = bed.open();
+    let producer = log.new_producer();
+    log.begin(producer, 10 * MINUTE).expect("begins");
+    append(&log, vec![value("before")]).await;
+    log.append_in(producer, TOPIC, 0, vec![value("a")]).await.expect("is stored");
+    append(&log, vec![value("behind")]).await;
+    let mut spec = spec(TOPIC, 2, Durability::Durable);
+    spec.config.retention.age_ms_max = Some(1_000);
+    log.put_topic(spec).expect("is changed");
+    bed.clock.advance(MINUTE);
+    log.maintain();
+    let bounds = log.bounds(TOPIC, 0).expect("known");
+    assert_eq!((bounds.start, bounds.end), (1, 1), "nobody has seen what comes after");
+    log.end(producer, End::Commit).await.expect("is committed");
+    assert_eq!(log.bounds(TOPIC, 0).expect("known").end, 3);
+    log.maintain();
+    assert_eq!(log.bounds(TOPIC, 0).expect("known").start, 3);
+}
+
+#[tokio::test]
+async fn what_was_given_up_stays_unseen_when_a_checkpoint_fails() {
+    for nth in 1..10 {
+        let bed = two_partitions();
+        let log = bed.open();
+        let producer = log.new_producer();
+        log.begin(producer, MINUTE).expect("begins");
+        log.append_in(producer, TOPIC, 0, vec![value("a")]).await.expect("is stored");
+        log.end(producer, End::Abort).await.expect("is given up");
+        append(&log, vec![value("b")]).await;
+        let mut spec = spec(TOPIC, 2, Durability::Durable);
+        spec.config.retention.age_ms_max = Some(1_000);
+        log.put_topic(spec).expect("is changed");
+        bed.clock.advance(MINUTE);
+        bed.disk.inject(Fault { operation: Operation::Flush, nth, failure: Failure::Io });
+        log.maintain();
+        bed.disk.calm();
+        let log = bed.crash(log);
+        let start = log.bounds(TOPIC, 0).expect("known").start;
+        let (found, _) = read_shown(&log, TOPIC, 0, start).await.expect("reads");
+        let texts: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
+        assert!(texts.iter().all(|text| text == "b"), "flush {nth}: {texts:?} from {start}");
+    }
 }
