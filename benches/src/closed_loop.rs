@@ -54,6 +54,7 @@ pub struct ClosedLoop<D> {
     publishers: Vec<Publisher<D>>,
     records_per_batch: usize,
     buffer: Vec<u8>,
+    acknowledged: u64,
 }
 
 impl<D: Dialect> ClosedLoop<D> {
@@ -76,7 +77,13 @@ impl<D: Dialect> ClosedLoop<D> {
             let begun = Instant::now();
             publishers.push(Publisher { socket, dialect, written: 0, acknowledged: 0, begun });
         }
-        Ok(ClosedLoop { poll, publishers, records_per_batch, buffer: vec![0; READ_BYTES] })
+        let buffer = vec![0; READ_BYTES];
+        Ok(ClosedLoop { poll, publishers, records_per_batch, buffer, acknowledged: 0 })
+    }
+
+    /// Records acknowledged by all runs so far, counted or not, also by one that failed.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
     }
 
     /// Publishes for `length`, or until `records_max` were acknowledged. Batches under way at the
@@ -102,6 +109,7 @@ impl<D: Dialect> ClosedLoop<D> {
                 if !self.read(index)? {
                     continue;
                 }
+                self.acknowledged += self.records_per_batch as u64;
                 let now = Instant::now();
                 let is_over = now >= end || run.records >= records_max;
                 if !is_over {

@@ -13,6 +13,7 @@ pub mod pipe;
 pub mod process;
 pub mod report;
 pub mod rivals;
+pub mod sealing;
 pub mod ws;
 
 /// What ends a bench: told in words, to whoever runs it.

@@ -53,6 +53,13 @@ impl Process {
         status_bytes(self.id(), "RssAnon:")
     }
 
+    /// Bytes it has read so far, from wherever.
+    pub fn read_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/io", self.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar:"));
+        line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
+    }
+
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -14,6 +14,11 @@ impl Series {
         self.0.push(value);
     }
 
+    /// The one added last; zero when there are none.
+    pub fn last(&self) -> f64 {
+        self.0.last().copied().unwrap_or_default()
+    }
+
     /// The nearest-rank value below which `share` of all lie; zero when there are none.
     pub fn at(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();

@@ -6,15 +6,18 @@ use std::process::Command;
 
 /// What runs by itself. The other programs of the package are parts: servers to be measured
 /// beside, and loads.
-const SCENARIOS: [&str; 10] = [
-    "eventlog", "fanout", "idle", "keys", "peers", "publish", "replay", "sessions", "start",
-    "storage",
+const SCENARIOS: [&str; 12] = [
+    "eventlog", "fanout", "idle", "keys", "peers", "publish", "recovery", "replay", "sessions",
+    "start", "storage", "topics",
 ];
 
 #[derive(clap::Args)]
 pub struct Bench {
     /// Only these; all without.
     names: Vec<String>,
+    /// Gets Apache Kafka (by `mvn`) and a newer NATS (by `go`) to be measured beside.
+    #[arg(long)]
+    fetch_peers: bool,
 }
 
 impl Bench {
@@ -23,6 +26,9 @@ impl Bench {
         if let Some(unknown) = unknown {
             let known = SCENARIOS.join(", ");
             return Err(format!("there is no bench `{unknown}`; there are {known}"));
+        }
+        if self.fetch_peers {
+            crate::peers::fetch()?;
         }
         step(cargo().args(["build", "--release", "--package", "server", "--package", "benches"]))?;
         let is_wanted =

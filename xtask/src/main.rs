@@ -7,6 +7,7 @@ mod faults;
 mod generate;
 mod new_protocol;
 mod packages;
+mod peers;
 mod run;
 mod test;
 mod tidy;

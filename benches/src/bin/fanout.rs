@@ -7,7 +7,7 @@ use benches::http::Client;
 use benches::load::{Load, Plan, Received};
 use benches::machine::Watch;
 use benches::mainstem::Mainstem;
-use benches::peers;
+use benches::peers::{self, Flushing};
 use benches::process::{Process, free_address, sibling};
 use benches::report::{Better, Company, Series, against, heading};
 use clap::Parser;
@@ -223,7 +223,7 @@ fn mainstem(arguments: &Arguments) -> Result<Contender, Fault> {
 }
 
 fn nats(arguments: &Arguments) -> Result<Option<Contender>, Fault> {
-    let Some(server) = peers::Nats::start(&arguments.dir.join("nats"))? else {
+    let Some(server) = peers::Nats::start(&arguments.dir.join("nats"), Flushing::AsItComes)? else {
         println!("nats-server is not installed and left out");
         return Ok(None);
     };

@@ -1,15 +1,16 @@
-//! Durable publishes over HTTP and over WebSocket, beside RabbitMQ (persistent, with confirms,
-//! flushed before each confirm) and NATS JetStream with file storage (not flushed), all with one
-//! client pattern, taking turns within one run. How often the disk was flushed is counted, since
-//! that is what "durable" means here.
+//! Durable publishes over HTTP, with encryption at rest and without, and over WebSocket, beside
+//! RabbitMQ (persistent, with confirms, flushed before each confirm), NATS JetStream with file
+//! storage and Apache Kafka, each of the two as it comes (not flushed) and told to flush before it
+//! acknowledges; all with one client pattern, taking turns within one run. How often the disk was
+//! flushed is counted, since that is what "durable" means here.
 
 use benches::Fault;
 use benches::closed_loop::{ClosedLoop, Dialect};
-use benches::dialects::{Amqp, Batch, Http, Nats, WebSocket};
+use benches::dialects::{Amqp, Batch, Http, Kafka, Nats, WebSocket};
 use benches::fanout::cpu;
 use benches::machine::Watch;
-use benches::mainstem::Mainstem;
-use benches::peers;
+use benches::mainstem::{AtRest, Mainstem};
+use benches::peers::{self, Flushing};
 use benches::process::Process;
 use benches::report::{Better, Company, Series, against, heading};
 use clap::Parser;
@@ -22,9 +23,11 @@ use std::time::Duration;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TARGET_RECORDS_PER_SECOND: f64 = 100_000.0;
+/// What encryption at rest may take of the rate.
+const TARGET_COST_PERCENT: f64 = 15.0;
 
 #[derive(Parser)]
-#[command(about = "Durable publishes per second, beside RabbitMQ and NATS JetStream")]
+#[command(about = "Durable publishes per second, beside RabbitMQ, NATS JetStream and Kafka")]
 struct Arguments {
     /// A directory on the disk to measure; made, and removed at the end.
     #[arg(long, default_value = "bench-publish")]
@@ -39,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t = 512)]
     bytes: usize,
     /// Length of one run.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// Runs per row; the medians are shown.
     #[arg(long, default_value_t = 5)]
@@ -75,44 +78,125 @@ fn main() -> Result<(), Fault> {
 fn measure(arguments: &Arguments) -> Result<(), Fault> {
     let (publishers, records, bytes) = (arguments.publishers, arguments.batch, arguments.bytes);
     heading(&format!("publish: {publishers} publishers, batches of {records} x {bytes} B"));
-    let mainstem = Mainstem::start(&arguments.dir.join("mainstem"))?;
-    let (rabbit, nats) = match arguments.alone {
-        true => (None, None),
-        false => (
-            peers::RabbitMq::start(&arguments.dir.join("rabbitmq"))?,
-            peers::Nats::start(&arguments.dir.join("nats"))?,
-        ),
-    };
     let batch = Batch { topic: "bench", records, bytes };
-    if let Some(nats) = &nats {
-        Nats::make_stream(nats.address, batch.topic)?;
-    }
-    let mut company = Company::default();
+    let encrypted = Mainstem::serve(&arguments.dir.join("encrypted"), AtRest::Encrypted)?;
+    let plain = Mainstem::serve(&arguments.dir.join("plain"), AtRest::Plain)?;
+    let mut peers = match arguments.alone {
+        true => Vec::new(),
+        false => Peer::all(arguments, batch)?,
+    };
     let named = |name| Row { name, ..Row::default() };
-    let [mut http, mut socket] = ["mainstem HTTP", "mainstem WebSocket"].map(named);
-    let [mut rabbit_row, mut nats_row] =
-        ["RabbitMQ persistent, confirms", "NATS JetStream, file"].map(named);
+    let [mut http, mut bare, mut socket] =
+        ["mainstem HTTP", "mainstem HTTP, not encrypted", "mainstem WebSocket"].map(named);
+    let (mut company, mut cost) = (Company::default(), Cost::default());
     for _ in 0..arguments.runs.max(1) {
         let mut turn = Turn { arguments, company: &mut company };
-        let (address, key) = (mainstem.address, mainstem.key.as_str());
-        let dialects = Http::many(publishers, address, key, batch);
-        turn.take(&mut http, &mainstem.process, address, dialects)?;
+        // There and back, so that what only changes with time changes both alike.
+        let first = turn.http(&mut http, &encrypted, batch)?;
+        let second = turn.http(&mut bare, &plain, batch)?;
+        let third = turn.http(&mut bare, &plain, batch)?;
+        let last = turn.http(&mut http, &encrypted, batch)?;
+        cost.add([first, last], [second, third]);
+        let (address, key) = (encrypted.address, encrypted.key.as_str());
         let dialects = WebSocket::many(publishers, address, key, batch);
-        turn.take(&mut socket, &mainstem.process, address, dialects)?;
-        if let Some(rabbit) = &rabbit {
-            let dialects = Amqp::many(publishers, batch);
-            turn.take(&mut rabbit_row, &rabbit.process, rabbit.address, dialects)?;
-        }
-        if let Some(nats) = &nats {
-            let dialects = Nats::many(publishers, batch);
-            turn.take(&mut nats_row, &nats.process, nats.address, dialects)?;
-            Nats::purge(nats.address)?;
+        turn.take(&mut socket, &encrypted.process, address, dialects)?;
+        for peer in &mut peers {
+            peer.take(&mut turn, batch)?;
         }
     }
-    let ours = http.acknowledged + socket.acknowledged;
-    check_stored(&mainstem, batch, ours)?;
-    print(&[http, socket, rabbit_row, nats_row], &company);
+    check_stored(&encrypted, batch, http.acknowledged + socket.acknowledged)?;
+    check_stored(&plain, batch, bare.acknowledged)?;
+    let peers: Vec<Row> = peers.into_iter().map(|peer| peer.row).collect();
+    print(&[http, bare, socket], &peers, &cost, &company);
     Ok(())
+}
+
+/// What encryption at rest costs, run by run.
+#[derive(Default)]
+struct Cost {
+    rate_percent: Series,
+    cpu_percent: Series,
+}
+
+/// One turn of one server.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    records_per_second: f64,
+    server_us: f64,
+}
+
+impl Cost {
+    fn add(&mut self, with: [Taken; 2], without: [Taken; 2]) {
+        let part = |figure: fn(&Taken) -> f64| {
+            let sum = |turns: [Taken; 2]| turns.iter().map(figure).sum::<f64>();
+            100.0 * (sum(with) / sum(without) - 1.0)
+        };
+        self.rate_percent.add(-part(|turn| turn.records_per_second));
+        self.cpu_percent.add(part(|turn| turn.server_us));
+    }
+}
+
+/// A server of others that runs, and its figures.
+struct Peer {
+    server: Server,
+    row: Row,
+}
+
+enum Server {
+    RabbitMq(peers::RabbitMq),
+    Nats(peers::Nats),
+    Kafka(peers::Kafka),
+}
+
+impl Peer {
+    /// Those that are installed.
+    fn all(arguments: &Arguments, batch: Batch<'_>) -> Result<Vec<Peer>, Fault> {
+        let dir = |name: &str| arguments.dir.join(name);
+        let mut all = Vec::new();
+        let mut add = |server: Option<Server>, name| match server {
+            Some(server) => all.push(Peer { server, row: Row { name, ..Row::default() } }),
+            None => println!("left out, since it is not installed: {name}"),
+        };
+        let rabbit = peers::RabbitMq::start(&dir("rabbitmq"))?;
+        add(rabbit.map(Server::RabbitMq), "RabbitMQ persistent, confirms");
+        let names = ["NATS JetStream, file", "NATS JetStream, sync_interval: always"];
+        for (flushing, name) in [Flushing::AsItComes, Flushing::Always].into_iter().zip(names) {
+            let nats = peers::Nats::start(&dir(&format!("nats-{flushing:?}")), flushing)?;
+            if let Some(nats) = &nats {
+                Nats::make_stream(nats.address, batch.topic)?;
+            }
+            add(nats.map(Server::Nats), name);
+        }
+        let names = ["Apache Kafka", "Apache Kafka, log.flush.interval.messages=1"];
+        for (flushing, name) in [Flushing::AsItComes, Flushing::Always].into_iter().zip(names) {
+            let kafka = peers::Kafka::start(&dir(&format!("kafka-{flushing:?}")), flushing)?;
+            if let Some(kafka) = &kafka {
+                Kafka::make_topic(kafka.address, batch.topic)?;
+            }
+            add(kafka.map(Server::Kafka), name);
+        }
+        Ok(all)
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_>, batch: Batch<'_>) -> Result<(), Fault> {
+        let (row, publishers) = (&mut self.row, turn.arguments.publishers);
+        match &self.server {
+            Server::RabbitMq(rabbit) => {
+                let dialects = Amqp::many(publishers, batch);
+                turn.take(row, &rabbit.process, rabbit.address, dialects)?;
+            }
+            Server::Nats(nats) => {
+                let dialects = Nats::many(publishers, batch);
+                turn.take(row, &nats.process, nats.address, dialects)?;
+                Nats::purge(nats.address)?;
+            }
+            Server::Kafka(kafka) => {
+                let dialects = Kafka::many(publishers, batch)?;
+                turn.take(row, &kafka.process, kafka.address, dialects)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What was acknowledged must lie in the topic: the next record's offset counts it.
@@ -135,14 +219,22 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    fn http(&mut self, row: &mut Row, server: &Mainstem, batch: Batch<'_>) -> Result<Taken, Fault> {
+        let (address, key) = (server.address, server.key.as_str());
+        let dialects = Http::many(self.arguments.publishers, address, key, batch);
+        self.take(row, &server.process, address, dialects)
+    }
+
     fn take<D: Dialect>(
         &mut self,
         row: &mut Row,
         server: &Process,
         address: SocketAddr,
         dialects: Vec<D>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Taken, Fault> {
         let mut publishing = ClosedLoop::open(address, dialects, self.arguments.batch)?;
+        // What the one before left in the kernel's memory is not this one's to write.
+        rustix::fs::sync();
         // Buffers, files and caches reach their working size first.
         let warming = Duration::from_secs_f64(self.arguments.seconds / 4.0);
         row.acknowledged += publishing.run(warming, u64::MAX)?.records;
@@ -154,21 +246,25 @@ impl Turn<'_> {
         let seen = watch.end()?;
         row.acknowledged += run.records;
         let records = run.records.max(1) as f64;
-        row.records_per_second.add(run.records_per_second());
+        let taken = Taken {
+            records_per_second: run.records_per_second(),
+            server_us: server_cpu.as_secs_f64() * 1e6 / records,
+        };
+        row.records_per_second.add(taken.records_per_second);
         row.p50_ms.add(run.latency_ms.at(0.5));
         row.p99_ms.add(run.latency_ms.at(0.99));
-        row.server_us.add(server_cpu.as_secs_f64() * 1e6 / records);
+        row.server_us.add(taken.server_us);
         row.load_us.add(load_cpu.as_secs_f64() * 1e6 / records);
         row.flushes_per_second.add(seen.flushes as f64 / seen.seconds);
         row.records_per_flush.add(records / seen.flushes.max(1) as f64);
         self.company.add(&seen, server_cpu + load_cpu);
-        Ok(())
+        Ok(taken)
     }
 }
 
-fn print(rows: &[Row], company: &Company) {
+fn print(ours: &[Row; 3], peers: &[Row], cost: &Cost, company: &Company) {
     println!(
-        "{:<30} {:>26} {:>22} {:>22} {:>18} {:>8} {:>16} {:>9}",
+        "{:<44} {:>26} {:>22} {:>22} {:>18} {:>8} {:>16} {:>9}",
         "row",
         "records/s",
         "batch p50 ms",
@@ -178,9 +274,9 @@ fn print(rows: &[Row], company: &Company) {
         "flushes/s",
         "rec/flush"
     );
-    for row in rows.iter().filter(|row| !row.records_per_second.is_empty()) {
+    for row in ours.iter().chain(peers) {
         println!(
-            "{:<30} {:>26} {:>22} {:>22} {:>18} {:>8.2} {:>16} {:>9.0}",
+            "{:<44} {:>26} {:>22} {:>22} {:>18} {:>8.2} {:>16} {:>9.0}",
             row.name,
             row.records_per_second.told(0),
             row.p50_ms.told(1),
@@ -191,10 +287,9 @@ fn print(rows: &[Row], company: &Company) {
             row.records_per_flush.median(),
         );
     }
-    let [ours @ .., rabbit, nats] = rows else { return };
     for row in ours {
         let rate = row.records_per_second.median();
-        for peer in [rabbit, nats].into_iter().filter(|peer| !peer.records_per_second.is_empty()) {
+        for peer in peers {
             println!(
                 "ratio {} / {}: {:.2} in records/s, {:.2} in server CPU per record",
                 row.name,
@@ -203,14 +298,24 @@ fn print(rows: &[Row], company: &Company) {
                 row.server_us.median() / peer.server_us.median(),
             );
         }
-        if rabbit.records_per_second.is_empty() || nats.records_per_second.is_empty() {
-            println!("ratio {}: a peer is not installed or was left out", row.name);
-        }
         against(row.name, rate, TARGET_RECORDS_PER_SECOND, Better::More);
     }
+    println!(
+        "encryption at rest, percent more server CPU per record: {}",
+        cost.cpu_percent.told(1)
+    );
+    println!("encryption at rest, percent fewer records/s: {}", cost.rate_percent.told(1));
+    let figure = cost.rate_percent.median();
+    against("encryption's cost in percent", figure, TARGET_COST_PERCENT, Better::Less);
     company.print();
-    let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-    println!("{}", json!({ "bench": "publish", "rows": rows, "company": company.json() }));
+    let rows: Vec<Value> = ours.iter().chain(peers).map(Row::json).collect();
+    let encryption =
+        json!({ "rate_percent": cost.rate_percent.json(), "cpu_percent": cost.cpu_percent.json() });
+    let company = company.json();
+    println!(
+        "{}",
+        json!({ "bench": "publish", "rows": rows, "encryption": encryption, "company": company })
+    );
 }
 
 impl Row {

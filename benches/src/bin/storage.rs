@@ -3,6 +3,7 @@
 //! Prints a table for people and one line of JSON for machines. It must not be a test: figures
 //! depend on the machine and on who else uses it.
 
+use benches::sealing::fixed_keys;
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use parking_lot::{Condvar, Mutex};
@@ -14,10 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stdx::disk::Open;
 use stdx::{Disk, SystemClock, SystemDisk, SystemRng};
-use storage::{
-    DataKey, DataKeys, Entry, ExtentRef, Frame, Group, KeyError, Options, Source, Store,
-    StoreError, StreamId, WRAPPED_BYTES, World, WrappedKey,
-};
+use storage::{DataKeys, Entry, Frame, Group, Options, Source, Store, StoreError, StreamId, World};
 use types::{TenantId, TopicId};
 
 #[global_allocator]
@@ -91,7 +89,7 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
             }
         }
         for &streams in &arguments.streams {
-            for (how, keys) in [("plain", None), ("sealed", Some(FixedKeys::shared()))] {
+            for (how, keys) in [("plain", None), ("sealed", Some(fixed_keys()))] {
                 let mut bench = Bench::open(arguments, streams, keys)?;
                 let figures = medians(arguments, || bench.run(arguments, bytes).map(Some))?;
                 bench.close()?;
@@ -264,34 +262,6 @@ fn figures(times: &mut [Duration], totals: Totals) -> Figures {
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
-/// The same data key for all: making one is not what is measured.
-struct FixedKeys;
-
-impl FixedKeys {
-    fn shared() -> Arc<dyn DataKeys> {
-        Arc::new(FixedKeys)
-    }
-}
-
-impl DataKeys for FixedKeys {
-    fn make(&self, tenant: TenantId, _: ExtentRef) -> Result<(DataKey, WrappedKey), KeyError> {
-        let wrapped = WrappedKey { tenant, version: 1, nonce: [0; 12], bytes: [0; WRAPPED_BYTES] };
-        Ok((DataKey::new([7; 32]), wrapped))
-    }
-
-    fn open(&self, _: ExtentRef, _: &WrappedKey) -> Result<DataKey, KeyError> {
-        Ok(DataKey::new([7; 32]))
-    }
-
-    fn index_secret(&self, _: TenantId) -> Result<[u8; 16], KeyError> {
-        Ok([7; 16])
-    }
-
-    fn epoch(&self) -> u64 {
-        0
-    }
 }
 
 /// A closed loop: the producer refills what was acknowledged, the writer gathers what is there.

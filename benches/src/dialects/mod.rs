@@ -1,12 +1,14 @@
 //! Publishing as each server's clients do it, at the least cost for the client: our HTTP and
-//! WebSocket faces, NATS JetStream, and RabbitMQ with confirms.
+//! WebSocket faces, NATS JetStream, RabbitMQ with confirms, and Apache Kafka.
 
 mod amqp;
 mod json;
+mod kafka;
 mod nats;
 
 pub use amqp::Amqp;
 pub use json::{Batch, Http, WebSocket};
+pub use kafka::Kafka;
 pub use nats::Nats;
 
 use crate::Fault;

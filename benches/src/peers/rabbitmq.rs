@@ -1,49 +1,13 @@
-//! The servers we are measured beside, from the distribution's packages: each a private node in a
-//! directory of its own, on free ports, ended by its process id. A peer that is not installed is
-//! left out, and the result says so.
+//! A private RabbitMQ node of the distribution's package.
 
+use super::{START_MAX, installed};
 use crate::Fault;
 use crate::process::{Process, free_address, wait_until};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-const START_MAX: Duration = Duration::from_secs(60);
 const RABBITMQ_SCRIPT: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-
-/// `nats-server`, its clients' port and its WebSocket port.
-pub struct Nats {
-    pub process: Process,
-    pub address: SocketAddr,
-    pub web_socket: SocketAddr,
-}
-
-impl Nats {
-    /// `None` when it is not installed.
-    pub fn start(dir: &Path) -> Result<Option<Nats>, Fault> {
-        let Some(program) = installed("nats-server") else {
-            return Ok(None);
-        };
-        std::fs::create_dir_all(dir)?;
-        let (address, web_socket) = (free_address()?, free_address()?);
-        // The stock settings but for ports, place, and pings that would only disturb.
-        let config = format!(
-            "listen: \"{address}\"\nping_interval: \"30m\"\nmax_connections: 19000\n\
-             jetstream {{ store_dir: \"{}\" }}\n\
-             websocket {{ listen: \"{web_socket}\", no_tls: true }}\n",
-            dir.join("store").display()
-        );
-        std::fs::write(dir.join("nats.conf"), config)?;
-        let mut command = Command::new(program);
-        command.arg("--config").arg(dir.join("nats.conf"));
-        let mut process = Process::start(&mut command, &dir.join("nats.log"))?;
-        let is_open =
-            || TcpStream::connect(address).is_ok() && TcpStream::connect(web_socket).is_ok();
-        wait_until(&mut process, START_MAX, is_open)?;
-        Ok(Some(Nats { process, address, web_socket }))
-    }
-}
 
 /// A RabbitMQ node. Fields are dropped in their order: the node ends before its name server.
 pub struct RabbitMq {
@@ -85,11 +49,4 @@ impl RabbitMq {
         wait_until(&mut process, START_MAX, || TcpStream::connect(address).is_ok())?;
         Ok(Some(RabbitMq { process, _names: names, address }))
     }
-}
-
-/// The program of that name in one of the usual directories.
-fn installed(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin".into(), "/usr/local/bin".into()];
-    std::env::split_paths(&path).chain(usual).map(|dir| dir.join(name)).find(|path| path.exists())
 }
