@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// Runs per row; the medians are shown.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     runs: usize,
     /// Without the servers of others.
     #[arg(long)]

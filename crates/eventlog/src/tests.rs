@@ -4,6 +4,7 @@
 mod appending;
 mod collecting;
 mod hands;
+mod id_tables;
 mod keys;
 mod once;
 mod once_properties;

@@ -9,7 +9,7 @@ pub mod table;
 
 use self::entry::{Entry, IdHash, Place};
 use self::run::{RUN_IDS_MAX, Run};
-use self::table::{Claims, Settled, Table};
+use self::table::{Claims, SLOT_BYTES, Settled, Table};
 use super::snapshot::HASH_KEY_BYTES;
 use crate::LogError;
 use metrics::{Counter, Gauge};
@@ -49,7 +49,7 @@ struct Gauges {
 }
 
 /// Bytes of memory one id takes at most while it is in a table: maps grow by doubling.
-const ID_BYTES: usize = 2 * (size_of::<(IdHash, Place)>() + 1) * 8 / 7;
+const ID_BYTES: usize = 2 * SLOT_BYTES * 8 / 7;
 
 impl Ids {
     pub fn new(hash_key: [u8; HASH_KEY_BYTES], memory_bytes_max: usize) -> Ids {
@@ -149,11 +149,6 @@ impl Ids {
 
     pub fn set_runs(&self, runs: Vec<Arc<Run>>) {
         *self.runs.write() = runs.into();
-    }
-
-    /// Whether a file may hold the id.
-    pub fn may_be_stored(&self, hash: IdHash) -> bool {
-        self.runs.read().iter().any(|run| run.may_hold(hash))
     }
 
     /// Looks into the files that may hold the id, newest first. Blocks.

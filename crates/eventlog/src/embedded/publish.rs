@@ -10,6 +10,7 @@ use super::core::Core;
 use super::disk::{Reading, Trouble};
 use super::ids::Ids;
 use super::ids::entry::{Entry, IdHash, IdMap, Place};
+use super::ids::run::Run;
 use super::ids::table::{Claims, Recent, Settled, Table, Told};
 use super::topic::Shared;
 use super::transaction::Ended;
@@ -233,18 +234,24 @@ impl Core {
 
     fn try_publish(&self, call: &mut Call) -> Result<Step, LogError> {
         let mut tables = Tables(self.ids.tables(call.topics.iter().map(|topic| topic.id)));
+        // Files are made durable before what is in them leaves the tables, so these are not older.
+        let runs = self.ids.runs();
         let mut missing = Vec::new();
-        let mut first: IdMap<usize> =
-            IdMap::with_capacity_and_hasher(call.hashes.len(), Default::default());
+        // One id alone has no other like it.
+        let several = if call.hashes.len() > 1 { call.hashes.len() } else { 0 };
+        let mut first: IdMap<usize> = IdMap::with_capacity_and_hasher(several, Default::default());
         let mut fates = Vec::with_capacity(call.hashes.len());
         for (index, hash) in call.hashes.iter().enumerate() {
             fates.push(match hash {
                 None => Fate::New,
+                Some(hash) if several == 0 => {
+                    self.fate(call, (&mut tables, &runs), index, *hash, &mut missing)
+                }
                 Some(hash) => match first.entry(*hash) {
                     Slot::Occupied(first) => Fate::Same(*first.get()),
                     Slot::Vacant(slot) => {
                         slot.insert(index);
-                        self.fate(call, &mut tables, index, *hash, &mut missing)
+                        self.fate(call, (&mut tables, &runs), index, *hash, &mut missing)
                     }
                 },
             });
@@ -269,7 +276,7 @@ impl Core {
     fn fate(
         &self,
         call: &Call,
-        tables: &mut Tables<'_>,
+        (tables, runs): (&mut Tables<'_>, &[Arc<Run>]),
         index: usize,
         hash: IdHash,
         missing: &mut Vec<IdHash>,
@@ -285,7 +292,7 @@ impl Core {
         match call.known.get(&hash) {
             Some(Some(place)) if place.time >= topic.oldest => return Fate::Old(*place),
             Some(_) => {}
-            None if self.ids.may_be_stored(hash) => missing.push(hash),
+            None if runs.iter().any(|run| run.may_hold(hash)) => missing.push(hash),
             None => {}
         }
         Fate::New

@@ -30,6 +30,10 @@ impl Hasher for Half {
         }
     }
 
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
     fn write_u128(&mut self, hash: u128) {
         self.0 = hash as u64;
     }

@@ -1,9 +1,14 @@
 //! The newest ids, in memory: those whose record is on its way to the device, and those stored
 //! since the last run was written. It must not know files.
+//!
+//! Whether an id's record is stored yet is known of its append, not of the id: so what is stored
+//! costs the writer one step for all ids of an append, while publishers wait for it.
 
-use super::entry::{Entry, IdHash, IdMap, Place};
+use super::entry::{Entry, IdHash, Place};
 use crate::LogError;
 use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::{Offset, Partition, TopicId};
@@ -14,22 +19,29 @@ pub type Told = oneshot::Receiver<Result<(), LogError>>;
 pub struct Claims {
     pub topic: TopicId,
     /// Filled under the table's lock, before anybody else can see these claims.
-    entries: Mutex<Vec<Entry>>,
+    claimed: Mutex<Claimed>,
     /// Those who sent one of these ids again meanwhile.
     waiting: Mutex<Vec<oneshot::Sender<Result<(), LogError>>>>,
 }
 
+#[derive(Default)]
+struct Claimed {
+    entries: Vec<Entry>,
+    /// The table's number for the append; none without entries.
+    number: u64,
+}
+
 impl Claims {
     pub fn new(topic: TopicId) -> Arc<Claims> {
-        Arc::new(Claims { topic, entries: Mutex::default(), waiting: Mutex::default() })
+        Arc::new(Claims { topic, claimed: Mutex::default(), waiting: Mutex::default() })
     }
 
     pub fn fill(&self, entries: Vec<Entry>) {
-        *self.entries.lock() = entries;
+        self.claimed.lock().entries = entries;
     }
 
     pub fn count(&self) -> usize {
-        self.entries.lock().len()
+        self.claimed.lock().entries.len()
     }
 }
 
@@ -40,28 +52,73 @@ pub enum Recent {
     Waits(Place, Told),
 }
 
+/// A hash in two halves, which need no alignment of 16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Halves {
+    high: u64,
+    low: u64,
+}
+
+impl Halves {
+    fn of(hash: IdHash) -> Halves {
+        Halves { high: (hash >> 64) as u64, low: hash as u64 }
+    }
+
+    fn whole(self) -> IdHash {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+}
+
+impl Hash for Halves {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.low);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    place: Place,
+    /// Of the append; 0 of what was found while the log was opened.
+    number: u64,
+}
+
+type Slots = HashMap<Halves, Slot, BuildHasherDefault<super::entry::Half>>;
+
+/// Bytes one id takes in a map.
+pub const SLOT_BYTES: usize = size_of::<(Halves, Slot)>() + 1;
+
 #[derive(Default)]
 pub struct Table {
-    claimed: IdMap<(Arc<Claims>, Place)>,
-    stored: IdMap<Place>,
+    recent: Slots,
     /// Being written to a run; still looked up until it is there.
-    leaving: IdMap<Place>,
+    leaving: Slots,
+    /// Appends that are not settled, by their numbers. Their ids are in `recent`.
+    pending: HashMap<u64, Arc<Claims>>,
+    number_last: u64,
 }
 
 impl Table {
     pub fn find(&self, hash: IdHash) -> Option<Recent> {
-        if let Some((claims, place)) = self.claimed.get(&hash) {
-            let (tell, told) = oneshot::channel();
-            claims.waiting.lock().push(tell);
-            return Some(Recent::Waits(*place, told));
-        }
-        self.stored.get(&hash).or_else(|| self.leaving.get(&hash)).copied().map(Recent::Stored)
+        let key = Halves::of(hash);
+        let slot = self.recent.get(&key).or_else(|| self.leaving.get(&key))?;
+        let Some(claims) = self.pending.get(&slot.number) else {
+            return Some(Recent::Stored(slot.place));
+        };
+        let (tell, told) = oneshot::channel();
+        claims.waiting.lock().push(tell);
+        Some(Recent::Waits(slot.place, told))
     }
 
     pub fn claim(&mut self, claims: &Arc<Claims>) {
-        for entry in &*claims.entries.lock() {
-            self.claimed.insert(entry.hash, (Arc::clone(claims), entry.place));
+        self.number_last += 1;
+        let number = self.number_last;
+        let mut claimed = claims.claimed.lock();
+        claimed.number = number;
+        for entry in &claimed.entries {
+            self.recent.insert(Halves::of(entry.hash), Slot { place: entry.place, number });
         }
+        drop(claimed);
+        self.pending.insert(number, Arc::clone(claims));
     }
 
     /// What became of an append: its ids count from now on, or never did. Answers who waits.
@@ -70,49 +127,68 @@ impl Table {
         claims: &Claims,
         is_stored: Settled,
     ) -> Vec<oneshot::Sender<Result<(), LogError>>> {
-        for entry in &*claims.entries.lock() {
-            self.claimed.remove(&entry.hash);
-            if is_stored == Settled::Stored {
-                self.stored.insert(entry.hash, entry.place);
+        let claimed = claims.claimed.lock();
+        self.pending.remove(&claimed.number);
+        if is_stored == Settled::Refused {
+            for entry in &claimed.entries {
+                self.recent.remove(&Halves::of(entry.hash));
             }
         }
+        drop(claimed);
         std::mem::take(&mut *claims.waiting.lock())
     }
 
     /// Found while the log is opened; the first one found stays.
     pub fn add(&mut self, entry: &Entry) {
-        self.stored.entry(entry.hash).or_insert(entry.place);
+        let slot = Slot { place: entry.place, number: 0 };
+        self.recent.entry(Halves::of(entry.hash)).or_insert(slot);
     }
 
     pub fn len(&self) -> usize {
-        self.claimed.len() + self.stored.len() + self.leaving.len()
+        self.recent.len() + self.leaving.len()
     }
 
     /// Memory of it, about: the maps keep room for as many as there ever were.
     pub fn memory_bytes(&self) -> usize {
-        const SLOT_BYTES: usize = size_of::<(IdHash, Place)>() + 1;
-        let slots = self.stored.capacity() + self.leaving.capacity() + 2 * self.claimed.capacity();
-        slots * 8 / 7 * SLOT_BYTES
+        let slots = self.recent.capacity() + self.leaving.capacity();
+        let claimed: usize = self.pending.values().map(|claims| claims.count()).sum();
+        slots * 8 / 7 * SLOT_BYTES + claimed * size_of::<Entry>()
     }
 
     /// What is stored begins to leave; answers it. What left before and did not arrive is in it.
     pub fn begin_leaving(&mut self) -> Vec<Entry> {
-        if self.leaving.is_empty() {
-            self.leaving = std::mem::take(&mut self.stored);
-        } else {
-            self.leaving.extend(self.stored.drain());
+        // As many will come again, and a map that grows moves all it holds.
+        let room = Slots::with_capacity_and_hasher(self.recent.len(), Default::default());
+        let mut stored = std::mem::replace(&mut self.recent, room);
+        for claims in self.pending.values() {
+            for entry in &claims.claimed.lock().entries {
+                if let Some((key, slot)) = stored.remove_entry(&Halves::of(entry.hash)) {
+                    self.recent.insert(key, slot);
+                }
+            }
         }
-        self.leaving.iter().map(|(&hash, &place)| Entry { hash, place }).collect()
+        if self.leaving.is_empty() {
+            self.leaving = stored;
+        } else {
+            self.leaving.extend(stored);
+        }
+        let entry = |(key, slot): (&Halves, &Slot)| Entry { hash: key.whole(), place: slot.place };
+        self.leaving.iter().map(entry).collect()
     }
 
     pub fn end_leaving(&mut self) {
-        self.leaving = IdMap::default();
+        self.leaving = Slots::default();
     }
 
     /// The first offset of each partition that is claimed and not settled.
-    pub fn claimed_offsets(&self) -> impl Iterator<Item = (TopicId, Partition, Offset)> + '_ {
-        let places = self.claimed.values();
-        places.map(|(claims, place)| (claims.topic, place.partition(), place.offset()))
+    pub fn claimed_offsets(&self) -> Vec<(TopicId, Partition, Offset)> {
+        let mut offsets = Vec::new();
+        for claims in self.pending.values() {
+            let claimed = claims.claimed.lock();
+            let places = claimed.entries.iter().map(|entry| entry.place);
+            offsets.extend(places.map(|it| (claims.topic, it.partition(), it.offset())));
+        }
+        offsets
     }
 }
 
