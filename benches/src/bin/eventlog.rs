@@ -3,6 +3,7 @@
 //! table for people and one line of JSON for machines. It must not be a test: figures depend on
 //! the machine and on who else uses it.
 
+use benches::fanout::cpu;
 use bytes::Bytes;
 use clap::Parser;
 use eventlog::{EmbeddedLog, Engine, Together, TopicSpec};
@@ -58,31 +59,37 @@ fn main() -> Result<(), Fault> {
 }
 
 async fn measure(arguments: &Arguments) -> Result<(), Fault> {
-    println!("{:<44} {:>12} {:>10}", "row", "records/s", "of store");
+    println!("{:<52} {:>12} {:>8} {:>10}", "row", "records/s", "cpu us/r", "of beside");
     let mut rows = Vec::new();
     for count in [1, 100] {
         let frame_bytes = count * (arguments.bytes + 12);
         let (mut alone, mut whole) = (Vec::new(), Vec::new());
         for _ in 0..arguments.runs.max(1) {
-            alone.push(store_alone(arguments, frame_bytes)? * count as f64);
+            let frames = store_alone(arguments, frame_bytes)?;
+            alone.push(frames.of_records(count));
             whole.push(appends(arguments, count).await?);
         }
-        let (alone, whole) = (median(alone), median(whole));
+        let (alone, whole) = (medians(&alone), medians(&whole));
         rows.push(show(&format!("store alone, {frame_bytes} B frames"), alone, None));
         let name = format!("event log, durable, {count} per append");
-        rows.push(show(&name, whole, Some(whole / alone)));
+        rows.push(show(&name, whole, Some(alone)));
     }
     for count in [1, 100] {
         let (mut without, mut with) = (Vec::new(), Vec::new());
-        // Taking turns, so that what disturbs the machine disturbs both.
-        for _ in 0..arguments.runs.max(1) {
-            without.push(publishes(arguments, count, "x-id").await?);
-            with.push(publishes(arguments, count, types::record::header::ID).await?);
+        for run in 0..arguments.runs.max(1) {
+            // Taking turns, the other one first the next time, so that what disturbs the machine
+            // disturbs both.
+            for turn in [run, run + 1] {
+                match turn % 2 {
+                    0 => without.push(publishes(arguments, count, "x-id").await?),
+                    _ => with.push(publishes(arguments, count, types::record::header::ID).await?),
+                }
+            }
         }
-        let (without, with) = (median(without), median(with));
+        let (without, with) = (medians(&without), medians(&with));
         rows.push(show(&format!("published, no ids, {count} per call"), without, None));
         let name = format!("published with ids, {count} per call (of without)");
-        rows.push(show(&name, with, Some(with / without)));
+        rows.push(show(&name, with, Some(without)));
     }
     for per_append in [100, 1] {
         let (name, rate) = replay(arguments, per_append).await?;
@@ -95,15 +102,49 @@ async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     Ok(())
 }
 
-fn show(name: &str, records_per_second: f64, ratio: Option<f64>) -> Value {
-    let shown = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-    println!("{name:<44} {records_per_second:>12.0} {shown:>10}");
-    json!({ "row": name, "records_per_second": records_per_second.round(), "of_store": ratio })
+/// One run's figures; a row is the median of each.
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    records_per_second: f64,
+    /// Of the whole process, publishers included.
+    cpu_us: f64,
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+impl Rate {
+    fn of(records: u64, took: Duration, cpu: Duration) -> Rate {
+        let records = records.max(1) as f64;
+        let cpu_us = cpu.as_secs_f64() * 1e6 / records;
+        Rate { records_per_second: records / took.as_secs_f64(), cpu_us }
+    }
+
+    /// Of frames that stand for so many records each.
+    fn of_records(self, count: usize) -> Rate {
+        let count = count as f64;
+        Rate { records_per_second: self.records_per_second * count, cpu_us: self.cpu_us / count }
+    }
+}
+
+fn show(name: &str, rate: Rate, beside: Option<Rate>) -> Value {
+    let ratio = beside.map(|beside| rate.records_per_second / beside.records_per_second);
+    let shown = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+    let Rate { records_per_second, cpu_us } = rate;
+    println!("{name:<52} {records_per_second:>12.0} {cpu_us:>8.2} {shown:>10}");
+    json!({
+        "row": name, "records_per_second": records_per_second.round(),
+        "cpu_us_per_record": cpu_us, "of_beside": ratio,
+    })
+}
+
+fn medians(rates: &[Rate]) -> Rate {
+    let median = |field: fn(&Rate) -> f64| {
+        let mut values: Vec<f64> = rates.iter().map(field).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or_default()
+    };
+    Rate {
+        records_per_second: median(|rate| rate.records_per_second),
+        cpu_us: median(|rate| rate.cpu_us),
+    }
 }
 
 fn world() -> World {
@@ -136,12 +177,12 @@ fn uuid_of(number: u128) -> uuid::Uuid {
 }
 
 /// Acknowledged records per second from publishers that each wait for their answer.
-async fn appends(arguments: &Arguments, count: usize) -> Result<f64, Fault> {
+async fn appends(arguments: &Arguments, count: usize) -> Result<Rate, Fault> {
     let dir = arguments.dir.join("log");
     let log = open(&dir, arguments.partitions, 32 << 20)?;
     let acknowledged = Arc::new(AtomicU64::new(0));
     let value = Bytes::from(vec![b'x'; arguments.bytes]);
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), cpu());
     let until = started + Duration::from_secs_f64(arguments.seconds);
     let publishers: Vec<_> = (0..arguments.publishers)
         .map(|publisher| {
@@ -160,7 +201,8 @@ async fn appends(arguments: &Arguments, count: usize) -> Result<f64, Fault> {
     for publisher in publishers {
         publisher.await??;
     }
-    let rate = acknowledged.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    let records = acknowledged.load(Ordering::Relaxed);
+    let rate = Rate::of(records, started.elapsed(), cpu() - cpu_before);
     log.close().await;
     drop(log);
     std::fs::remove_dir_all(&dir)?;
@@ -173,12 +215,12 @@ async fn publishes(
     arguments: &Arguments,
     count: usize,
     header: &'static str,
-) -> Result<f64, Fault> {
+) -> Result<Rate, Fault> {
     let dir = arguments.dir.join("log");
     let log = open(&dir, arguments.partitions, 32 << 20)?;
     let acknowledged = Arc::new(AtomicU64::new(0));
     let value = Bytes::from(vec![b'x'; arguments.bytes]);
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), cpu());
     let until = started + Duration::from_secs_f64(arguments.seconds);
     let publishers: Vec<_> = (0..arguments.publishers)
         .map(|publisher| {
@@ -206,7 +248,8 @@ async fn publishes(
     for publisher in publishers {
         publisher.await??;
     }
-    let rate = acknowledged.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    let records = acknowledged.load(Ordering::Relaxed);
+    let rate = Rate::of(records, started.elapsed(), cpu() - cpu_before);
     log.close().await;
     drop(log);
     std::fs::remove_dir_all(&dir)?;
@@ -214,7 +257,7 @@ async fn publishes(
 }
 
 /// Records per second of one reader from the first to the last, after a restart, from the disk.
-async fn replay(arguments: &Arguments, per_append: usize) -> Result<(String, f64), Fault> {
+async fn replay(arguments: &Arguments, per_append: usize) -> Result<(String, Rate), Fault> {
     let dir = arguments.dir.join("replay");
     let log = open(&dir, 1, 0)?;
     let value = Bytes::from(vec![b'x'; REPLAY_BYTES]);
@@ -234,7 +277,7 @@ async fn replay(arguments: &Arguments, per_append: usize) -> Result<(String, f64
     log.close().await;
     drop(log);
     let log = open(&dir, 1, 0)?;
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), cpu());
     let (mut next, mut records, mut bytes, mut batches) = (0, 0u64, 0usize, 0u64);
     loop {
         let found = log.read(TOPIC, 0, next, 1 << 20).await?;
@@ -246,13 +289,13 @@ async fn replay(arguments: &Arguments, per_append: usize) -> Result<(String, f64
             bytes += record.value.map_or(0, |value| value.len());
         }
     }
-    let took = started.elapsed().as_secs_f64();
+    let rate = Rate::of(records, started.elapsed(), cpu() - cpu_before);
     assert_eq!(bytes as u64, records * REPLAY_BYTES as u64);
     log.close().await;
     drop(log);
     std::fs::remove_dir_all(&dir)?;
     let name = format!("replay of {records} records in {batches} batches");
-    Ok((name, records as f64 / took))
+    Ok((name, rate))
 }
 
 /// A closed loop over the store: as many frames outstanding as there are publishers.
@@ -291,7 +334,7 @@ fn next_frame(frame: Frame) -> Frame {
 }
 
 /// Frames per second of the store with nothing above it.
-fn store_alone(arguments: &Arguments, frame_bytes: usize) -> Result<f64, Fault> {
+fn store_alone(arguments: &Arguments, frame_bytes: usize) -> Result<Rate, Fault> {
     let dir = arguments.dir.join("store");
     let (store, _) = Store::open(world(), storage::Options::new(&dir), &mut |_, _, _| {})?;
     let frame = |publisher: u32| Frame {
@@ -310,11 +353,12 @@ fn store_alone(arguments: &Arguments, frame_bytes: usize) -> Result<f64, Fault> 
         is_over: false.into(),
     });
     let writer = store.start(source.clone());
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), cpu());
     store.wake();
     std::thread::sleep(Duration::from_secs_f64(arguments.seconds));
     source.is_over.store(true, Ordering::Relaxed);
-    let rate = source.settled.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    let frames = source.settled.load(Ordering::Relaxed);
+    let rate = Rate::of(frames, started.elapsed(), cpu() - cpu_before);
     writer.stop();
     drop(store);
     std::fs::remove_dir_all(&dir)?;
