@@ -25,18 +25,17 @@ impl Filter {
     /// and Mitzenmacher, "Less Hashing, Same Performance").
     fn probes(&self, hash: IdHash) -> impl Iterator<Item = (usize, u64)> + use<> {
         let (high, low) = ((hash >> 64) as u64, hash as u64 | 1);
-        let words = self.words.len() as u64;
-        (0..PROBES)
-            .map(move |probe| {
-                let sum = high.wrapping_add(low.wrapping_mul(probe));
-                ((sum >> 6) % words, 1 << (sum & 63))
-            })
-            .map(|(word, bit)| (word as usize, bit))
+        let words = self.words.len() as u128;
+        (0..PROBES).map(move |probe| {
+            let sum = high.wrapping_add(low.wrapping_mul(probe));
+            // The upper bits choose the word, without a division; the lower ones the bit.
+            ((u128::from(sum) * words >> 64) as usize, 1 << (sum & 63))
+        })
     }
 
     pub fn add(&mut self, hash: IdHash) {
         for (word, bit) in self.probes(hash) {
-            // The remainder is below the length.
+            // A part of the length is below it.
             self.words[word] |= bit;
         }
     }

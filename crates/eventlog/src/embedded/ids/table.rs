@@ -84,6 +84,9 @@ struct Slot {
 
 type Slots = HashMap<Halves, Slot, BuildHasherDefault<super::entry::Half>>;
 
+/// Odd, and 2^64 divided by the golden ratio: such numbers need no further hashing.
+const NUMBER_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Bytes one id takes in a map.
 pub const SLOT_BYTES: usize = size_of::<(Halves, Slot)>() + 1;
 
@@ -93,7 +96,7 @@ pub struct Table {
     /// Being written to a run; still looked up until it is there.
     leaving: Slots,
     /// Appends that are not settled, by their numbers. Their ids are in `recent`.
-    pending: HashMap<u64, Arc<Claims>>,
+    pending: HashMap<u64, Arc<Claims>, BuildHasherDefault<super::entry::Half>>,
     number_last: u64,
 }
 
@@ -110,7 +113,8 @@ impl Table {
     }
 
     pub fn claim(&mut self, claims: &Arc<Claims>) {
-        self.number_last += 1;
+        // Every number comes once before any comes twice, and none is near the one before it.
+        self.number_last = self.number_last.wrapping_add(NUMBER_STEP);
         let number = self.number_last;
         let mut claimed = claims.claimed.lock();
         claimed.number = number;
