@@ -27,6 +27,10 @@ const FIXED_RATE: f64 = 10_000.0;
 /// Records the publisher may be ahead of the mean subscriber.
 const AHEAD_MAX: f64 = 64.0;
 const WARM_SECONDS: f64 = 1.0;
+/// Connections that publish, at most one per topic.
+const PUBLISHERS_MAX: u32 = 8;
+/// Who speaks WebSocket beside us.
+const WEB_SOCKET_PEERS: [&str; 4] = ["uws-bun", "ws", "socket-io", "nats"];
 
 #[derive(Parser)]
 #[command(about = "Fan-out beside other servers")]
@@ -83,7 +87,10 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
                     row["scenario"] = json!(scenario);
                     rows.push(row);
                 }
-                Err(why) => left_out.push(json!({ "name": name, "why": why.to_string() })),
+                Err(why) => {
+                    left_out.push(json!({ "name": name, "why": why.to_string() }));
+                    break;
+                }
             }
         }
     }
@@ -128,7 +135,7 @@ fn one(
     }
     let idle = sample(server.process.id()).anonymous_bytes.saturating_sub(before.anonymous_bytes);
     let mut publisher = self::plan(arguments, &server, address, streams, Role::Publish);
-    publisher.count = 1;
+    publisher.count = PUBLISHERS_MAX.min(streams);
     publisher.dialect = server.publish.to_owned();
     let mut press = Press::open(&publisher, rivals::make(&publisher)?)?;
     let each = f64::from(plan.count) / f64::from(streams);
@@ -273,8 +280,23 @@ fn print(arguments: &Arguments, rows: &[Value], left_out: &[Value]) {
                 if lost > 0.0 { format!("  {lost:.0} not delivered") } else { String::new() },
             );
         }
+        beside_best(&here);
     }
     for one in left_out {
         println!("left out: {}: {}", one["name"].as_str().unwrap_or_default(), one["why"]);
+    }
+}
+
+/// Deliveries per second beside the fastest other server that speaks WebSocket.
+fn beside_best(rows: &[&Value]) {
+    let rate = |row: &Value| row["full"]["per_second"].as_f64().unwrap_or_default();
+    let is_peer = |row: &&&Value| WEB_SOCKET_PEERS.iter().any(|name| row["name"] == *name);
+    let best = rows.iter().filter(is_peer).max_by(|left, right| rate(left).total_cmp(&rate(right)));
+    let Some(best) = best else { return };
+    let title = |row: &Value| servers::title(row["name"].as_str().unwrap_or_default());
+    let is_ours = |row: &&&Value| row["name"].as_str().is_some_and(|one| one.starts_with("main"));
+    for ours in rows.iter().filter(is_ours) {
+        let ratio = rate(ours) / rate(best);
+        println!("ratio of deliveries/s, {} / {}: {ratio:.2}", title(ours), title(best));
     }
 }

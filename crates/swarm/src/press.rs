@@ -16,8 +16,9 @@ use std::time::Duration;
 const OPEN_NS_MAX: u64 = 60_000_000_000;
 /// Begun and not let in, at once.
 const OPENING_MAX: usize = 512;
-/// Calls without an answer on one connection at full rate; servers refuse more in flight.
-const CALLS_MAX: usize = 32;
+/// Calls without an answer on one connection at full rate. A server that takes fewer at a time
+/// leaves the rest in the socket.
+const CALLS_MAX: usize = 1_024;
 /// How long answers are awaited after the last record.
 const ANSWER_NS_MAX: u64 = 10_000_000_000;
 const STEP: Duration = Duration::from_millis(1);
@@ -141,8 +142,7 @@ impl Press {
         let mut call = 0u64;
         loop {
             let now = now_ns();
-            let is_all = work.records_max > 0 && turn.pressed.records >= work.records_max;
-            if now >= end || is_all || signals.stop.load(Ordering::Relaxed) {
+            if now >= end || turn.is_all(work) || signals.stop.load(Ordering::Relaxed) {
                 break;
             }
             let wait = match work.rate {
@@ -151,7 +151,7 @@ impl Press {
                     // What is due now, and no more: the clock goes on meanwhile.
                     let due = pace.due_by(now);
                     while call < due {
-                        if work.records_max > 0 && turn.pressed.records >= work.records_max {
+                        if turn.is_all(work) {
                             break;
                         }
                         self.call(work, call, pace.due_ns(call), &mut turn)?;
@@ -160,23 +160,7 @@ impl Press {
                     sleep_until(pace.due_ns(call))
                 }
                 Rate::Full { ahead_max } => {
-                    let mut has_room = true;
-                    while has_room {
-                        let each = turn.pressed.records as f64 / f64::from(work.streams.max(1));
-                        let is_all =
-                            work.records_max > 0 && turn.pressed.records >= work.records_max;
-                        has_room = !is_all
-                            && each - (signals.received)() < ahead_max
-                            && self.has_room(call as usize % self.waiting.len());
-                        if has_room {
-                            self.call(work, call, now_ns(), &mut turn)?;
-                            call += 1;
-                        }
-                        if now_ns() - now > STEP_NS {
-                            break;
-                        }
-                    }
-                    if has_room { Duration::ZERO } else { STEP }
+                    self.press_ahead(work, ahead_max, signals, &mut call, &mut turn)?
                 }
                 Rate::Closed => {
                     for index in 0..self.waiting.len() {
@@ -192,6 +176,31 @@ impl Press {
         turn.pressed.seconds = (now_ns() - begin) as f64 / 1e9;
         self.finish(&mut turn.pressed)?;
         Ok(turn.pressed)
+    }
+
+    /// Publishes for a moment, until the mean subscriber is too far behind; answers how long to
+    /// wait.
+    fn press_ahead(
+        &mut self,
+        work: &Work,
+        ahead_max: f64,
+        signals: &Signals<'_>,
+        call: &mut u64,
+        turn: &mut Turning,
+    ) -> Result<Duration, Fault> {
+        let begin = now_ns();
+        while now_ns() - begin < STEP_NS {
+            let each = turn.pressed.records as f64 / f64::from(work.streams.max(1));
+            let has_room = !turn.is_all(work)
+                && each - (signals.received)() < ahead_max
+                && self.has_room(*call as usize % self.waiting.len());
+            if !has_room {
+                return Ok(STEP);
+            }
+            self.call(work, *call, now_ns(), turn)?;
+            *call += 1;
+        }
+        Ok(Duration::ZERO)
     }
 
     fn has_room(&self, index: usize) -> bool {
@@ -271,6 +280,12 @@ impl Press {
 struct Turning {
     pressed: Pressed,
     values: Vec<Vec<u8>>,
+}
+
+impl Turning {
+    fn is_all(&self, work: &Work) -> bool {
+        work.records_max > 0 && self.pressed.records >= work.records_max
+    }
 }
 
 /// The kernel waits for sockets in whole milliseconds, so the rest is slept.

@@ -109,6 +109,8 @@ impl ConnectBench {
         Ok(json!({
             "seconds": done.pressed.seconds,
             "messages": done.pressed.records,
+            "refused": done.pressed.refused,
+            "refusal": done.pressed.refusal,
             "deliveries": report.all.deliveries,
             "missing": done.expected.saturating_sub(report.all.deliveries),
             "doubled": report.all.doubled,
