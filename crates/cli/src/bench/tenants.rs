@@ -10,11 +10,14 @@ use crate::target::{Api, Target};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use swarm::press::Pressed;
 use swarm::{Lead, Press, Rate, Signals, Work};
 
 /// Made at the same time.
-const MAKING_MAX: usize = 8;
+const MAKING_MAX: usize = 4;
+const TRIES_MAX: u32 = 60;
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 const TOPIC: &str = "bench-tenants";
 
 #[derive(clap::Args, Debug, Clone)]
@@ -110,7 +113,9 @@ impl TenantsBench {
             dialect: Publish::WsJson.name(),
             ..followers.clone()
         };
-        let mut lead = scene.open(&scene.plan(&followers)?)?;
+        let mut plan = scene.plan(&followers)?;
+        plan.retries_max = TRIES_MAX;
+        let mut lead = scene.open(&plan)?;
         let _loud_follower = scene.open(&scene.plan(&one(Role::Follow))?)?;
         let mut press = scene.press(&publishers)?;
         let mut loud_press = scene.press(&one(Role::Publish))?;
@@ -187,6 +192,15 @@ async fn one_tenant(api: &Api, admin: &Api, name: &str, quota: u32) -> Result<Ma
     let made = post(keys, json!({ "name": "bench", "scopes": scopes })).await?;
     let secret = text(&made["secret"]);
     let own = Api { secret: secret.clone(), ..api.clone() };
-    make_topics(&own, Topics { address: TOPIC, streams: 1, durability: "durable" }).await?;
+    let topics = Topics { address: TOPIC, streams: 1, durability: "durable" };
+    let mut tries = 0;
+    // A new key is checked the slow way, and a server checks few of them at a time.
+    while let Err(why) = make_topics(&own, topics).await {
+        tries += 1;
+        if tries > TRIES_MAX || !why.starts_with("OVERLOADED") {
+            return Err(why);
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
     Ok(Made { tenant, secret })
 }
