@@ -285,6 +285,7 @@ function readTopic(answer: any): Topic {
       ...(schema === undefined ? {} : { schema }),
       schema_kind: (answer.schema_kind ?? 'json_schema') as SchemaKind,
       schema_compatibility: (answer.schema_compatibility ?? 'backward') as Compatibility,
+      delta: Boolean(answer.delta ?? false),
     },
     storedBytes: Number(answer.stored_bytes ?? 0),
     records: (answer.offsets ?? []).reduce((sum: number, at: any) => sum + (at.end - at.start), 0),

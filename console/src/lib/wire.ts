@@ -65,6 +65,7 @@ export interface TopicConfig {
   schema?: unknown;
   schema_kind?: SchemaKind;
   schema_compatibility?: Compatibility;
+  delta?: boolean;
 }
 
 export interface ConnectionView {

@@ -204,6 +204,8 @@ pub(crate) struct TopicView {
     /// What another schema must keep towards this one: `none`, `backward`, `forward` or `full`.
     #[schema(value_type = String, example = "backward")]
     pub(crate) schema_compatibility: types::Compatibility,
+    /// Subscribers that ask for it get values as differences to the ones before.
+    pub(crate) delta: bool,
     /// Counted from 1; 0 without a schema.
     pub(crate) schema_version: u32,
     pub(crate) created_at: TimestampMs,
@@ -249,6 +251,8 @@ pub(crate) struct TopicConfigSchema {
     pub(crate) schema_kind: Option<String>,
     /// `backward` when absent, `none`, `forward` or `full`.
     pub(crate) schema_compatibility: Option<String>,
+    /// Subscribers that ask for it get a key's values as differences to the ones before.
+    pub(crate) delta: Option<bool>,
 }
 
 impl From<TopicInfo> for TopicView {
@@ -274,6 +278,7 @@ impl From<TopicInfo> for TopicView {
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,
             schema_compatibility: info.config.schema_compatibility,
+            delta: info.config.delta,
             created_at: info.created_at,
             stored_bytes: info.stored_bytes,
             offsets,

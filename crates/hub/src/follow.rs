@@ -2,8 +2,10 @@
 
 use crate::node::Node;
 use crate::shard::mailbox::{Attach, Mailbox, Message, StartDefault};
+use crate::shard::shape::Wish;
 use crate::topic::Topic;
-use port::{Code, CursorMint, Follow, Identity, Refusal, ShardId, Sink, Subscription};
+use port::shaping::{GATHER_MS_MAX, GATHER_MS_MIN};
+use port::{Code, CursorMint, Follow, Identity, Refusal, Shaping, ShardId, Sink, Subscription};
 use rules::{grants, scopes};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +36,7 @@ impl Node {
             _ => StartDefault::Earliest,
         };
         let (tag, connection) = (follow.tag, follow.connection);
+        let wish = self.wish_of(who, follow.shaping)?;
         let known: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
         let is_wild = follow.filter.topic == TopicPart::Any;
         mailbox.send(Message::Attach(Box::new(Attach {
@@ -45,6 +48,8 @@ impl Node {
             start_default,
             latest_first: follow.latest_first,
             exclude_own: follow.exclude_own,
+            wish,
+            mint: Arc::clone(&self.signer) as _,
             sink,
             meter: self.meters.get(who.tenant(), who.project()),
             mailbox: Arc::clone(&mailbox),
@@ -61,6 +66,29 @@ impl Node {
         let guard = Box::new(guard);
         let cursor = self.signer.mint(who.project(), &start);
         Ok(Subscription { tag, start, cursor, guard })
+    }
+
+    /// What the subscription asks for beyond its filter, read and checked.
+    fn wish_of(
+        &self,
+        who: &Identity,
+        shaping: Option<Box<Shaping>>,
+    ) -> Result<Option<Box<Wish>>, Refusal> {
+        let Some(shaping) = shaping else {
+            return Ok(None);
+        };
+        let conflate = shaping.conflate.map(|window| (window, GATHER_MS_MIN, "conflate_ms"));
+        // Zero gathers what comes together anyway.
+        let batch = shaping.batch.map(|window| (window, 0, "batch_ms"));
+        for (window, least, name) in [conflate, batch].into_iter().flatten() {
+            if !(u128::from(least)..=u128::from(GATHER_MS_MAX)).contains(&window.as_millis()) {
+                let message = format!("`{name}` is {least} to {GATHER_MS_MAX} milliseconds");
+                return Err(Refusal::new(Code::InvalidRequest, message).field(name));
+            }
+        }
+        let condition = shaping.condition.as_deref();
+        let condition = condition.map(|text| self.conditions.get(who.project(), text));
+        Ok(Some(Box::new(Wish { condition: condition.transpose()?, shaping: *shaping })))
     }
 
     /// Topics made or deleted while the subscription was on its way to the shard were told to it

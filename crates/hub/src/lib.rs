@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod cleanup;
+mod conditions;
 mod connections;
 mod consumers;
 mod cursor;

@@ -73,6 +73,7 @@ pub struct Node {
     pub(crate) presence: Presence,
     pub(crate) consumers: crate::consumers::Desk,
     pub(crate) append_seconds: Histogram,
+    pub(crate) conditions: crate::conditions::Conditions,
     /// Held while a topic's definition changes.
     pub(crate) definitions: tokio::sync::Mutex<()>,
     pub(crate) presence_topics: Mutex<()>,
@@ -108,6 +109,7 @@ impl Node {
             presence: Presence::default(),
             consumers: crate::consumers::Desk::default(),
             append_seconds: metrics::histogram!(port::metric::APPEND_SECONDS),
+            conditions: crate::conditions::Conditions::default(),
             definitions: tokio::sync::Mutex::new(()),
             presence_topics: Mutex::new(()),
             unwritten: tokio::sync::Mutex::default(),

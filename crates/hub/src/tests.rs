@@ -12,6 +12,7 @@ mod once;
 mod presence;
 mod reading;
 mod schemas;
+mod shaping;
 
 use crate::{Node, Options, Parts, World};
 use eventlog::EmbeddedLog;
@@ -194,6 +195,7 @@ fn follow(filter: &str, from: From) -> Follow {
         latest_first: false,
         exclude_own: false,
         connection: None,
+        shaping: None,
     }
 }
 
@@ -207,6 +209,9 @@ struct Outlet {
 struct Taken {
     waiting: VecDeque<Arc<Delivery>>,
     news: Vec<String>,
+    /// What came in one frame each.
+    frames: Vec<Vec<port::Sent>>,
+    progress: Vec<port::Progress>,
     wakers: Vec<Waker>,
 }
 
@@ -221,6 +226,14 @@ impl Outlet {
         state.waiting.drain(..).collect()
     }
 
+    fn frames(&self) -> Vec<Vec<port::Sent>> {
+        std::mem::take(&mut self.state.lock().expect("no panic while held").frames)
+    }
+
+    fn progress(&self) -> Vec<port::Progress> {
+        std::mem::take(&mut self.state.lock().expect("no panic while held").progress)
+    }
+
     fn news(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().expect("no panic while held").news)
     }
@@ -231,6 +244,11 @@ impl Sink for Outlet {
         let mut state = self.state.lock().expect("no panic while held");
         match event {
             Event::Delivery(delivery) => state.waiting.push_back(Arc::clone(delivery)),
+            Event::Records(records) => {
+                state.waiting.extend(records.iter().map(|sent| Arc::clone(&sent.delivery)));
+                state.frames.push(records.to_vec());
+            }
+            Event::Progress(progress) => state.progress.push(progress.clone()),
             Event::CaughtUp => state.news.push("caught up".to_owned()),
             Event::Gap { from, to, .. } => state.news.push(format!("gap {from} {to}")),
             Event::Ended(why) => state.news.push(format!("ended {}", why.code().name())),

@@ -27,6 +27,16 @@ pub trait Form: 'static {
     fn encode(delivery: &Delivery) -> Bytes;
 }
 
+/// How a record is told to a reader who asked for differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delta {
+    /// The value is the record's own, byte for byte; the reader keeps it for what comes.
+    Whole,
+    /// The value is a patch (`stdx::patch`) of the value that the reader got at this offset, for
+    /// the same key.
+    From(Offset),
+}
+
 /// Forms cached per delivery; a fourth one is encoded anew for each reader.
 const FORMS_MAX: usize = 3;
 
@@ -36,6 +46,8 @@ pub struct Delivery {
     pub offset: Offset,
     pub timestamp: TimestampMs,
     pub record: Record,
+    /// Only for readers who asked for it.
+    pub delta: Option<Delta>,
     forms: [OnceLock<(TypeId, Bytes)>; FORMS_MAX],
 }
 
@@ -47,7 +59,15 @@ impl Delivery {
         timestamp: TimestampMs,
         record: Record,
     ) -> Delivery {
-        Delivery { origin, partition, offset, timestamp, record, forms: Default::default() }
+        Delivery {
+            origin,
+            partition,
+            offset,
+            timestamp,
+            record,
+            delta: None,
+            forms: Default::default(),
+        }
     }
 
     /// The position right after this record.

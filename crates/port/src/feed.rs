@@ -1,8 +1,8 @@
 //! A sink for adapters that read at their own pace from an async stream (HTTP bodies, gRPC):
 //! a bounded queue with a waker on each side. Also the connection's closer.
 
-use crate::sink::{Closer, Event, Room, Sink};
-use crate::{Delivery, Refusal};
+use crate::sink::{Closer, Event, Loss, Room, Sink};
+use crate::{Delivery, Progress, Refusal, Sent};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +12,8 @@ use types::{Offset, Partition, SubscriptionTag, TopicId};
 #[derive(Debug, Clone)]
 pub enum Fed {
     Delivery(SubscriptionTag, Arc<Delivery>),
+    Records(SubscriptionTag, Vec<Sent>),
+    Progress(SubscriptionTag, Progress),
     CaughtUp(SubscriptionTag),
     Gap {
         tag: SubscriptionTag,
@@ -19,10 +21,42 @@ pub enum Fed {
         partition: Partition,
         from: Offset,
         to: Offset,
+        why: Loss,
     },
     Ended(SubscriptionTag, Refusal),
     /// The whole connection must end; nothing follows.
     Closed(Refusal),
+}
+
+impl Fed {
+    /// An event, kept.
+    pub fn keep(tag: SubscriptionTag, event: Event<'_>) -> Fed {
+        match event {
+            Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
+            Event::Records(records) => Fed::Records(tag, records.to_vec()),
+            Event::Progress(progress) => Fed::Progress(tag, progress.clone()),
+            Event::CaughtUp => Fed::CaughtUp(tag),
+            Event::Gap { topic, partition, from, to, why } => {
+                Fed::Gap { tag, topic, partition, from, to, why }
+            }
+            Event::Ended(why) => Fed::Ended(tag, why.clone()),
+        }
+    }
+
+    /// The event that was kept; `None` for the end of the connection, which is none.
+    pub fn event(&self) -> Option<(SubscriptionTag, Event<'_>)> {
+        Some(match self {
+            Fed::Delivery(tag, delivery) => (*tag, Event::Delivery(delivery)),
+            Fed::Records(tag, records) => (*tag, Event::Records(records)),
+            Fed::Progress(tag, progress) => (*tag, Event::Progress(progress)),
+            Fed::CaughtUp(tag) => (*tag, Event::CaughtUp),
+            &Fed::Gap { tag, topic, partition, from, to, why } => {
+                (tag, Event::Gap { topic, partition, from, to, why })
+            }
+            Fed::Ended(tag, why) => (*tag, Event::Ended(why)),
+            Fed::Closed(_) => return None,
+        })
+    }
 }
 
 /// Events waiting at most before the hub is asked to pause; it may overshoot by one batch.
@@ -68,7 +102,14 @@ impl State {
 fn weight(fed: &Fed) -> usize {
     match fed {
         Fed::Delivery(_, delivery) => delivery.record.size(),
-        Fed::CaughtUp(_) | Fed::Gap { .. } | Fed::Ended(..) | Fed::Closed(_) => 0,
+        Fed::Records(_, records) => {
+            records.iter().map(|sent| sent.delivery.record.size()).sum::<usize>()
+        }
+        Fed::Progress(..)
+        | Fed::CaughtUp(_)
+        | Fed::Gap { .. }
+        | Fed::Ended(..)
+        | Fed::Closed(_) => 0,
     }
 }
 
@@ -130,14 +171,7 @@ impl Sink for Feed {
             // Whoever feeds it waits until it is abandoned, instead of reading on for nobody.
             return Room::Full;
         }
-        let fed = match event {
-            Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
-            Event::CaughtUp => Fed::CaughtUp(tag),
-            Event::Gap { topic, partition, from, to } => {
-                Fed::Gap { tag, topic, partition, from, to }
-            }
-            Event::Ended(why) => Fed::Ended(tag, why.clone()),
-        };
+        let fed = Fed::keep(tag, event);
         state.bytes += weight(&fed);
         state.queue.push_back(fed);
         if let Some(reader) = state.reader.take() {

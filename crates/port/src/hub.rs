@@ -234,6 +234,8 @@ pub struct Follow {
     pub exclude_own: bool,
     /// The connection it is counted with, for operators; `None` is counted nowhere.
     pub connection: Option<crate::ConnectionId>,
+    /// What few subscriptions ask for.
+    pub shaping: Option<Box<crate::Shaping>>,
 }
 
 /// An open subscription; dropping it ends it.

@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod run;
 pub mod schemas;
 pub mod session;
+pub mod shaping;
 pub mod sink;
 #[cfg(test)]
 mod tests;
@@ -37,4 +38,5 @@ pub use refusal::{Code, Kind, RateState, Refusal};
 pub use run::{Run, Shared};
 pub use schemas::{SchemaDraft, SchemaInfo, Schemas};
 pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
-pub use sink::{Closer, Event, Room, Shard, Sink, Taken};
+pub use shaping::{Credits, Progress, Sent, Shaping};
+pub use sink::{Closer, Event, Loss, Room, Shard, Sink, Taken};

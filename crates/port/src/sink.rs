@@ -1,7 +1,7 @@
 //! How the engine hands events to a connection. A sink belongs to one shard (edge thread): the hub
 //! calls it only there, in order, and never blocks in it.
 
-use crate::{Delivery, Refusal, Run};
+use crate::{Delivery, Progress, Refusal, Run, Sent};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use types::{Offset, Partition, SubscriptionTag, TopicId};
@@ -9,18 +9,48 @@ use types::{Offset, Partition, SubscriptionTag, TopicId};
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     Delivery(&'a Arc<Delivery>),
+    /// Records of a shaped subscription, in order; at least one.
+    Records(&'a [Sent]),
+    /// A shaped subscription stands further on than its last record says.
+    Progress(&'a Progress),
     /// Everything stored when the subscription began has been delivered; what follows is live.
     /// Sent once per subscription.
     CaughtUp,
-    /// Records of this partition were removed by retention before this reader came to them.
+    /// Records of this partition are not there for this reader any more.
     Gap {
         topic: TopicId,
         partition: Partition,
         from: Offset,
         to: Offset,
+        why: Loss,
     },
     /// The subscription is over (topic deleted, access lost, range damaged). Nothing follows.
     Ended(&'a Refusal),
+}
+
+/// Why records are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Retention removed them before the reader came to them. It goes on at `to`.
+    Expired,
+    /// The log was set back behind the reader's cursor (restored from a backup, or the end of a
+    /// relaxed topic went with the power): what stood from `from` to `to` is undone, and the
+    /// reader goes on at `from` with what was written since.
+    HistoryLost,
+    /// The topic of the reader's cursor was deleted. The one that has its name now is another, and
+    /// the reader goes on at its beginning.
+    TopicGone,
+}
+
+impl Loss {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::Expired => "expired",
+            Loss::HistoryLost => "history_lost",
+            Loss::TopicGone => "topic_gone",
+        }
+    }
 }
 
 /// Whether the connection has room for more. `Full` takes the event all the same; it asks the hub

@@ -3,6 +3,7 @@
 //! reads a clock, or knows a protocol or a database.
 #![forbid(unsafe_code)]
 
+pub mod condition;
 pub mod grants;
 pub mod quota;
 pub mod rate;
@@ -10,6 +11,7 @@ pub mod rate_table;
 pub mod schema;
 pub mod scopes;
 
+pub use condition::Condition;
 pub use rate::{Gcra, Rate};
 pub use rate_table::{Bound, RateTable};
 pub use schema::Schema;

@@ -1,5 +1,6 @@
 //! Tests of the decisions, by module.
 
+mod condition;
 mod grants;
 mod quota;
 mod rate;

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod disk;
 pub mod open_files;
+pub mod patch;
 pub mod rng;
 pub mod wheel;
 

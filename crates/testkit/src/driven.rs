@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use port::feed::Fed;
 use port::mounts::SessionFactory;
 use port::{
-    Code, Credential, Deadline, Driven, Event, Feed, Flow, Hub, Identity, Peer, Refusal, RequestId,
+    Code, Credential, Deadline, Driven, Feed, Flow, Hub, Identity, Peer, Refusal, RequestId,
     SessionStart, ShardId, Wire,
 };
 use std::future::Future;
@@ -213,20 +213,15 @@ impl Turning {
             };
             let wire = &mut self.wire;
             let flow = match fed {
-                Fed::Delivery(tag, delivery) => {
-                    self.session.on_event(cx, tag, Event::Delivery(&delivery), wire)
-                }
-                Fed::CaughtUp(tag) => self.session.on_event(cx, tag, Event::CaughtUp, wire),
-                Fed::Gap { tag, topic, partition, from, to } => {
-                    let gap = Event::Gap { topic, partition, from, to };
-                    self.session.on_event(cx, tag, gap, wire)
-                }
-                Fed::Ended(tag, why) => self.session.on_event(cx, tag, Event::Ended(&why), wire),
                 Fed::Closed(why) if why.code() == Code::Draining => {
                     self.session.on_drain(why.wait().unwrap_or(DRAIN_WAIT), wire);
                     Flow::Close
                 }
                 Fed::Closed(why) => self.session.on_refusal(why, wire),
+                event => match event.event() {
+                    Some((tag, event)) => self.session.on_event(cx, tag, event, wire),
+                    None => Flow::Continue,
+                },
             };
             if flow == Flow::Close {
                 return std::ops::ControlFlow::Break(());

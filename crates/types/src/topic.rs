@@ -126,6 +126,8 @@ pub struct TopicConfig {
     pub schema_kind: SchemaKind,
     /// What another schema must keep towards the present one.
     pub schema_compatibility: Compatibility,
+    /// Subscribers that ask for it get a key's values as differences to the ones before.
+    pub delta: bool,
 }
 
 /// How long ids are remembered unless the topic says otherwise: one day.
@@ -143,6 +145,7 @@ impl Default for TopicConfig {
             schema: None,
             schema_kind: SchemaKind::default(),
             schema_compatibility: Compatibility::default(),
+            delta: false,
         }
     }
 }

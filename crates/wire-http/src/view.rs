@@ -10,6 +10,7 @@ use crate::json::DEPTH_MAX;
 use crate::scan;
 use crate::text::{write_base64, write_display, write_member, write_number, write_string};
 use bytes::{BufMut, Bytes, BytesMut};
+use port::delivery::Delta;
 use port::hub::Placed;
 use port::{Delivery, Form};
 use types::record::header;
@@ -89,7 +90,11 @@ fn write_members(out: &mut BytesMut, delivery: &Delivery) {
             write_string(out, &String::from_utf8_lossy(value));
         }
     }
-    write_data(out, record);
+    match delivery.delta {
+        None => write_data(out, record),
+        Some(Delta::Whole) => write_exact(out, record),
+        Some(Delta::From(base)) => write_delta(out, record, base),
+    }
     write_member(out, "cursor");
     write_string(out, &delivery.cursor());
     out.put_u8(b'}');
@@ -209,6 +214,30 @@ fn write_data(out: &mut BytesMut, record: &Record) {
     }
     write_member(out, "data_base64");
     write_base64(out, value);
+}
+
+/// `,"data_text":".."`: the value byte for byte, for readers who apply differences to it; what is
+/// not UTF-8 goes as base64.
+fn write_exact(out: &mut BytesMut, record: &Record) {
+    match record.value.as_deref().map(|value| (value, std::str::from_utf8(value))) {
+        None => write_data(out, record),
+        Some((_, Ok(text))) => {
+            write_member(out, "data_text");
+            write_string(out, text);
+        }
+        Some((value, Err(_))) => {
+            write_member(out, "data_base64");
+            write_base64(out, value);
+        }
+    }
+}
+
+/// `,"delta_base64":"..","base":7`: what makes the value of the value at that offset.
+fn write_delta(out: &mut BytesMut, record: &Record, base: Offset) {
+    write_member(out, "delta_base64");
+    write_base64(out, record.value.as_deref().unwrap_or_default());
+    write_member(out, "base");
+    write_number(out, base);
 }
 
 /// The value as it is, but on one line: a line break between tokens becomes a space, and inside

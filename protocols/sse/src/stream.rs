@@ -10,7 +10,8 @@ use http_body::{Body, Frame};
 use port::feed::Fed;
 use port::live::{Connection, Quota};
 use port::{
-    Code, Delivery, Feed, Follow, Lease, Origin, Protocol, Refusal, RequestId, Subscription,
+    Code, Delivery, Feed, Follow, Lease, Loss, Origin, Protocol, Refusal, RequestId, Sent,
+    Subscription,
 };
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -91,6 +92,7 @@ impl Stream {
                 latest_first: wanted.latest_first,
                 exclude_own: wanted.exclude_own,
                 connection: Some(stream._lease.id),
+                shaping: None,
             };
             let sink = stream.feed.clone();
             let opened = caller.hub.follow(&caller.identity, follow, caller.peer.shard, sink);
@@ -139,7 +141,12 @@ impl Stream {
             match fed {
                 Poll::Pending => break,
                 Poll::Ready(Fed::Delivery(_, delivery)) => {
-                    owes_id |= self.write_record(&mut out, &delivery);
+                    owes_id |= self.write_record(&mut out, &delivery, 0);
+                }
+                Poll::Ready(Fed::Records(_, records)) => {
+                    for Sent { delivery, left_out } in &records {
+                        owes_id |= self.write_record(&mut out, delivery, *left_out);
+                    }
                 }
                 Poll::Ready(other) => self.write_other(&mut out, other),
             }
@@ -151,12 +158,17 @@ impl Stream {
     }
 
     /// Answers whether the id is still owed.
-    fn write_record(&mut self, out: &mut BytesMut, delivery: &Delivery) -> bool {
+    fn write_record(&mut self, out: &mut BytesMut, delivery: &Delivery, left_out: u32) -> bool {
+        let head = match left_out {
+            0 => "{".to_owned(),
+            left_out => format!("{{\"left_out\":{left_out},"),
+        };
+        let head = head.as_bytes();
         self.positions.advance(delivery.position());
         self.origin = Some(Arc::clone(&delivery.origin));
         let form = delivery.form::<JsonForm>();
         if self.positions.len() > ID_EACH_PARTITIONS_MAX {
-            write_event(out, None, None, &[b"{", &form]);
+            write_event(out, None, None, &[head, &form]);
             return true;
         }
         // With one partition the record's own cursor says it all, unless the record is an old one
@@ -164,8 +176,8 @@ impl Stream {
         let is_all =
             self.positions.len() == 1 && self.positions.iter().next() == Some(delivery.position());
         match cursor_of(&form).filter(|_| is_all) {
-            Some(cursor) => write_event(out, Some(cursor), None, &[b"{", &form]),
-            None => write_event(out, Some(&self.id()), None, &[b"{", &form]),
+            Some(cursor) => write_event(out, Some(cursor), None, &[head, &form]),
+            None => write_event(out, Some(&self.id()), None, &[head, &form]),
         }
         false
     }
@@ -174,15 +186,27 @@ impl Stream {
         let mut data = BytesMut::new();
         match fed {
             Fed::Delivery(_, delivery) => {
-                self.write_record(out, &delivery);
+                self.write_record(out, &delivery, 0);
+            }
+            Fed::Records(_, records) => {
+                for Sent { delivery, left_out } in &records {
+                    self.write_record(out, delivery, *left_out);
+                }
+            }
+            Fed::Progress(_, progress) => {
+                self.positions.merge(&progress.positions);
+                write_id(out, &self.id());
             }
             Fed::CaughtUp(tag) => {
                 write_filter(&mut data, self.filter(tag));
                 data.put_u8(b'}');
                 write_event(out, Some(&self.id()), Some("caught_up"), &[&data]);
             }
-            Fed::Gap { tag, topic, partition, from, to } => {
-                self.positions.advance(Position { topic, partition, next: to });
+            Fed::Gap { tag, topic, partition, from, to, why } => {
+                // Otherwise the stream began at a place that is left of it already.
+                if why == Loss::Expired {
+                    self.positions.advance(Position { topic, partition, next: to });
+                }
                 write_filter(&mut data, self.filter(tag));
                 // Text, because it may pass 2^53.
                 write_member(&mut data, "topic_id");
@@ -193,6 +217,8 @@ impl Stream {
                     write_member(&mut data, name);
                     write_display(&mut data, number);
                 }
+                write_member(&mut data, "reason");
+                write_string(&mut data, why.name());
                 data.put_u8(b'}');
                 write_event(out, Some(&self.id()), Some("gap"), &[&data]);
             }

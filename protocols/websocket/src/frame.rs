@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use port::hub::{Placed, PresenceMember};
-use port::{Credential, Delivery, PresenceCall, Refusal, RequestId};
+use port::{
+    Credential, Credits, Delivery, Loss, PresenceCall, Refusal, RequestId, Sent, Shaping,
+};
 use std::sync::Arc;
+use std::time::Duration;
 use types::{Filter, From, Key, Offset, Partition, PrincipalId, ProjectId, TopicId, TopicName};
 use wire_http::publish::Publish;
 
@@ -39,6 +42,11 @@ pub enum Verb {
     Refresh(Credential),
     Subscribe(Subscribe),
     Unsubscribe(SubId),
+    /// So many more records may be sent to a subscription with credits.
+    Credit {
+        sub: SubId,
+        add: u64,
+    },
     Publish(Vec<Publish>),
     Presence(Presence),
     Ping,
@@ -52,6 +60,33 @@ pub struct Subscribe {
     pub latest: Switch,
     pub exclude_own: Switch,
     pub presence: Switch,
+    pub shape: Shape,
+}
+
+/// What few subscriptions ask for; see `port::Shaping`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Shape {
+    pub condition: Option<String>,
+    pub conflate_ms: Option<u64>,
+    pub batch_ms: Option<u64>,
+    pub delta: Switch,
+    pub credits: Option<u64>,
+}
+
+impl Shape {
+    /// `None` when nothing is asked for.
+    pub fn shaping(self) -> Option<Box<Shaping>> {
+        if self == Shape::default() {
+            return None;
+        }
+        Some(Box::new(Shaping {
+            condition: self.condition,
+            conflate: self.conflate_ms.map(Duration::from_millis),
+            batch: self.batch_ms.map(Duration::from_millis),
+            delta: self.delta.is_on(),
+            credits: self.credits.map(Credits::new),
+        }))
+    }
 }
 
 /// An option of a frame.
@@ -124,6 +159,11 @@ pub enum Say {
         id: CallId,
         sub: SubId,
     },
+    Credited {
+        id: CallId,
+        sub: SubId,
+        credits: u64,
+    },
     Published {
         id: CallId,
         places: Vec<Place>,
@@ -145,7 +185,19 @@ pub enum Say {
     },
     Record {
         sub: SubId,
+        /// Records of its key that were passed over for it.
+        left_out: u32,
         delivery: Arc<Delivery>,
+    },
+    /// Several in one frame.
+    Records {
+        sub: SubId,
+        records: Vec<Sent>,
+    },
+    /// The subscription stands here, though no record says so.
+    Progress {
+        sub: SubId,
+        cursor: String,
     },
     PresenceChange {
         sub: SubId,
@@ -160,6 +212,7 @@ pub enum Say {
         partition: Partition,
         from: Offset,
         to: Offset,
+        why: Loss,
     },
     Ended {
         sub: SubId,

@@ -4,13 +4,14 @@
 use crate::config::Config;
 use crate::frame::{CallId, Frame, Say, SubId};
 use crate::refusal::{SERVICE_RESTART, close_code, ends_session};
-use crate::subscriptions::{EARLY_EVENTS_MAX, Early, Kind, State, Subscriptions};
+use crate::subscriptions::{EARLY_EVENTS_MAX, Kind, State, Subscriptions};
 use crate::{WebSocket, verbs};
 use port::live::{Connection, Quota};
+use port::feed::Fed;
 use port::metric;
 use port::{
     Closer, Code, Codec, Deadline, Delivery, Event, Flow, Hub, Identity, Lease, Outbox, Peer,
-    Protocol, Refusal, Session, SessionStart, Sink, Then, Wait,
+    Protocol, Refusal, Sent, Session, SessionStart, Sink, Then, Wait,
 };
 use std::future::Future;
 use std::marker::PhantomData;
@@ -156,17 +157,36 @@ impl<C: FrameCodec> WebSocketSession<C> {
     pub(crate) fn say_event(&mut self, out: &mut Out<C>, sub: SubId, kind: Kind, event: Event<'_>) {
         let say = match (kind, event) {
             (Kind::Records, Event::Delivery(delivery)) => {
-                Say::Record { sub, delivery: Arc::clone(delivery) }
+                Say::Record { sub, left_out: 0, delivery: Arc::clone(delivery) }
+            }
+            (Kind::Records, Event::Records(records)) => {
+                let extras = self.subscriptions.extras(sub).flatten();
+                if extras.is_some_and(|extras| extras.is_batched) {
+                    Say::Records { sub, records: records.to_vec() }
+                } else {
+                    for sent in records {
+                        let Sent { left_out, delivery } = sent.clone();
+                        out.send(Frame::Said(Say::Record { sub, left_out, delivery }));
+                    }
+                    return;
+                }
+            }
+            (Kind::Records, Event::Progress(progress)) => {
+                Say::Progress { sub, cursor: progress.cursor.clone() }
             }
             (Kind::Presence, Event::Delivery(delivery)) => {
                 Say::PresenceChange { sub, delivery: Arc::clone(delivery) }
             }
             (Kind::Records, Event::CaughtUp) => Say::CaughtUp { sub },
-            (Kind::Records, Event::Gap { topic, partition, from, to }) => {
-                Say::Gap { sub, topic, partition, from, to }
+            (Kind::Records, Event::Gap { topic, partition, from, to, why }) => {
+                Say::Gap { sub, topic, partition, from, to, why }
             }
-            // Presence is of the moment: it has no history to be caught up with or to lose.
-            (Kind::Presence, Event::CaughtUp | Event::Gap { .. }) => return,
+            // Presence is of the moment: it has no history to be caught up with or to lose, and
+            // nothing of it is shaped.
+            (
+                Kind::Presence,
+                Event::CaughtUp | Event::Gap { .. } | Event::Records(_) | Event::Progress(_),
+            ) => return,
             (_, Event::Ended(why)) => {
                 // The client is told that its number is over, so nothing of it may follow.
                 self.subscriptions.remove_all(sub);
@@ -211,7 +231,7 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
         match &mut entry.state {
             State::Open(_) => self.say_event(out, sub, kind, event),
             State::Starting(early) if early.len() < EARLY_EVENTS_MAX => {
-                early.push(Early::keep(event));
+                early.push(Fed::keep(tag, event));
             }
             State::Starting(_) => {
                 return Err(Refusal::new(Code::Overloaded, "the subscription began too slowly")
@@ -228,7 +248,7 @@ impl<C: FrameCodec> Session for WebSocketSession<C> {
     }
 
     fn record_frame(sub: u32, delivery: &Arc<Delivery>) -> Option<Frame> {
-        Some(Frame::Said(Say::Record { sub, delivery: Arc::clone(delivery) }))
+        Some(Frame::Said(Say::Record { sub, left_out: 0, delivery: Arc::clone(delivery) }))
     }
 
     fn on_refusal(&mut self, out: &mut Out<C>, refusal: Refusal) -> Flow {

@@ -3,11 +3,12 @@
 //! subscription ended finds nothing.
 
 use crate::frame::SubId;
-use port::{Code, Delivery, Event, Refusal};
+use port::feed::Fed;
+use port::{Code, Credits, Refusal};
 use std::any::Any;
 use std::sync::Arc;
 use types::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
-use types::{Offset, Partition, SubscriptionTag, TopicId};
+use types::SubscriptionTag;
 
 /// Low bits of a tag are the place in the table, the others count its uses.
 const PLACE_BITS: u32 = 10;
@@ -26,38 +27,9 @@ pub enum Kind {
     Presence,
 }
 
-/// An event kept for a moment.
-#[derive(Debug)]
-pub enum Early {
-    Delivery(Arc<Delivery>),
-    CaughtUp,
-    Gap { topic: TopicId, partition: Partition, from: Offset, to: Offset },
-    Ended(Refusal),
-}
-
-impl Early {
-    pub fn keep(event: Event<'_>) -> Early {
-        match event {
-            Event::Delivery(delivery) => Early::Delivery(Arc::clone(delivery)),
-            Event::CaughtUp => Early::CaughtUp,
-            Event::Gap { topic, partition, from, to } => Early::Gap { topic, partition, from, to },
-            Event::Ended(why) => Early::Ended(why.clone()),
-        }
-    }
-
-    pub fn event(&self) -> Event<'_> {
-        match self {
-            Early::Delivery(delivery) => Event::Delivery(delivery),
-            Early::CaughtUp => Event::CaughtUp,
-            &Early::Gap { topic, partition, from, to } => Event::Gap { topic, partition, from, to },
-            Early::Ended(why) => Event::Ended(why),
-        }
-    }
-}
-
 pub enum State {
     /// Asked of the hub, not answered to the client: what comes is kept in order.
-    Starting(Vec<Early>),
+    Starting(Vec<Fed>),
     /// Dropping the guard ends it.
     Open(#[allow(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>),
 }
@@ -66,6 +38,15 @@ pub struct Entry {
     pub sub: SubId,
     pub kind: Kind,
     pub state: State,
+    /// What few subscriptions have.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// The session's part of a shaped subscription.
+pub struct Extras {
+    /// Records that come together go in one frame.
+    pub is_batched: bool,
+    pub credits: Option<Arc<Credits>>,
 }
 
 #[derive(Default)]
@@ -109,7 +90,7 @@ impl Subscriptions {
         // Just found or made, so it is there.
         let place = &mut self.places[index];
         place.uses = if place.uses == uses_max { 0 } else { place.uses + 1 };
-        place.entry = Some(Entry { sub, kind, state: State::Starting(Vec::new()) });
+        place.entry = Some(Entry { sub, kind, state: State::Starting(Vec::new()), extras: None });
         // Below `PLACES_MAX`: each number has at most two entries and their count is bounded.
         Ok(SubscriptionTag(place.uses << PLACE_BITS | index as u32))
     }
@@ -139,12 +120,19 @@ impl Subscriptions {
         &mut self,
         tag: SubscriptionTag,
         guard: Box<dyn Any + Send + Sync>,
-    ) -> Option<(SubId, Kind, Vec<Early>)> {
+    ) -> Option<(SubId, Kind, Vec<Fed>)> {
         let entry = self.get(tag)?;
         match std::mem::replace(&mut entry.state, State::Open(guard)) {
             State::Starting(early) => Some((entry.sub, entry.kind, early)),
             State::Open(_) => Some((entry.sub, entry.kind, Vec::new())),
         }
+    }
+
+    /// What a client's subscription has beyond others; `None` when there is no such number.
+    pub fn extras(&self, sub: SubId) -> Option<Option<&Extras>> {
+        let mut entries = self.entries();
+        let found = entries.find(|entry| entry.sub == sub && entry.kind == Kind::Records)?;
+        Some(found.extras.as_deref())
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {

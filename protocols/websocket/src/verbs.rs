@@ -1,6 +1,7 @@
 //! One command per file: check, apply, answer. This file is only the choice between them.
 
 pub(crate) mod connect;
+mod credit;
 mod ping;
 mod presence;
 mod publish;
@@ -23,6 +24,7 @@ pub(crate) fn apply<C: FrameCodec>(
         Verb::Ping => ping::apply(out, id),
         Verb::Subscribe(subscribe) => subscribe::apply(session, out, id, subscribe),
         Verb::Unsubscribe(sub) => unsubscribe::apply(session, out, id, sub),
+        Verb::Credit { sub, add } => credit::apply(session, out, id, sub, add),
         Verb::Presence(presence) => presence::apply(session, out, id, presence),
         Verb::Connect(credential) => connect::apply(session, out, id, credential),
         Verb::Refresh(credential) => refresh::apply(session, out, id, credential),

@@ -85,6 +85,7 @@ impl LeanSession {
                 latest_first: false,
                 exclude_own: false,
                 connection: None,
+                shaping: None,
             };
             let outcome = hub.follow(&who, follow, shard, sink).await;
             let then: Then<Self> = Box::new(move |session, out| {
@@ -151,7 +152,7 @@ impl Session for LeanSession {
         match event {
             Event::Delivery(delivery) => out.send(delivery.form::<Value>()),
             Event::CaughtUp => out.send(Bytes::from_static(b"caught up")),
-            Event::Gap { .. } | Event::Ended(_) => {}
+            Event::Records(_) | Event::Progress(_) | Event::Gap { .. } | Event::Ended(_) => {}
         }
         Ok(Flow::Continue)
     }

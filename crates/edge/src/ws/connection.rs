@@ -183,7 +183,7 @@ impl Connection {
         }
         // Pushed from inside one of its own callbacks: kept, and no more is wanted before it ends.
         room.unwrap_or_else(|| {
-            self.late.borrow_mut().push(owned(tag, event));
+            self.late.borrow_mut().push(Fed::keep(tag, event));
             Room::Full
         })
     }
@@ -324,14 +324,8 @@ impl Inner {
     }
 
     fn on_late(&mut self, shard: &Shard, fed: &Fed) {
-        let (tag, event) = match fed {
-            Fed::Delivery(tag, delivery) => (*tag, Event::Delivery(delivery)),
-            Fed::CaughtUp(tag) => (*tag, Event::CaughtUp),
-            &Fed::Gap { tag, topic, partition, from, to } => {
-                (tag, Event::Gap { topic, partition, from, to })
-            }
-            Fed::Ended(tag, why) => (*tag, Event::Ended(why)),
-            Fed::Closed(_) => return,
+        let Some((tag, event)) = fed.event() else {
+            return;
         };
         self.call(shard, |driven, cx, wire| driven.on_event(cx, tag, event, wire));
     }
@@ -500,13 +494,4 @@ pub fn tidy_wire(mut wire: Wire) -> Wire {
     wire.close_code = None;
     wire.shared = None;
     wire
-}
-
-fn owned(tag: SubscriptionTag, event: Event<'_>) -> Fed {
-    match event {
-        Event::Delivery(delivery) => Fed::Delivery(tag, Arc::clone(delivery)),
-        Event::CaughtUp => Fed::CaughtUp(tag),
-        Event::Gap { topic, partition, from, to } => Fed::Gap { tag, topic, partition, from, to },
-        Event::Ended(why) => Fed::Ended(tag, why.clone()),
-    }
 }

@@ -1,9 +1,10 @@
 //! How news crosses to a shard: once per shard, whatever the number of its subscribers.
 
 use super::index::SubscriptionKey;
+use super::shape::Wish;
 use crate::topic::Topic;
 use parking_lot::Mutex;
-use port::{Delivery, Identity, Refusal, Sink};
+use port::{CursorMint, Delivery, Identity, Refusal, Sink};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -66,6 +67,9 @@ pub struct Attach {
     pub start_default: StartDefault,
     pub latest_first: bool,
     pub exclude_own: bool,
+    /// What few subscriptions ask for.
+    pub wish: Option<Box<Wish>>,
+    pub mint: Arc<dyn CursorMint>,
     pub sink: Arc<dyn Sink>,
     pub meter: Arc<crate::meter::ProjectMeter>,
     /// Where the guard will tell of its end.

@@ -11,9 +11,12 @@
 //! `seen` is, per partition, the first offset the shard has not walked yet. A pump never passes
 //! it, and a walk never starts before it: whoever stands at `seen` in every partition is live.
 
+mod delta;
+mod hold;
 mod index;
 pub mod mailbox;
 mod pump;
+pub mod shape;
 mod state;
 mod walk;
 
@@ -72,6 +75,17 @@ impl HubShard {
         }
     }
 
+    /// What a walk leaves to be done for a subscription.
+    fn follow_up(&mut self, next: walk::Next) {
+        match next {
+            walk::Next::Pump(key) => self.start_pump(key),
+            walk::Next::Timer(key, timer) => {
+                let (state, engine) = (Rc::clone(&self.state), Arc::clone(&self.engine));
+                self.pumps.push(Box::pin(pump::wait(state, engine, key, timer)));
+            }
+        }
+    }
+
     fn start_pump(&mut self, key: SubscriptionKey) {
         let state = Rc::clone(&self.state);
         let engine = Arc::clone(&self.engine);
@@ -123,13 +137,13 @@ impl port::Shard for HubShard {
                     true => budget.min(ALONE_TAKERS_MAX * walk.len().max(1)),
                     false => budget,
                 };
-                let demoted = walk.advance(&mut self.state.borrow_mut(), &mut pushed, budget);
+                let next = walk.advance(&mut self.state.borrow_mut(), &mut pushed, budget);
                 if walk.is_done() {
                     let took = self.clock.monotonic().saturating_sub(*at);
                     self.delivery_seconds.record(took.as_secs_f64());
                     self.walk = None;
                 }
-                demoted.into_iter().for_each(|key| self.start_pump(key));
+                next.into_iter().for_each(|next| self.follow_up(next));
                 if pushed >= budget {
                     // Those who lag get their share of a busy thread too.
                     self.poll_pumps(cx);

@@ -3,9 +3,10 @@
 
 use super::index::{KeyIndex, SubscriptionKey};
 use super::mailbox::{Attach, Guard, StartDefault};
+use super::shape::Shape;
 use crate::meter::ProjectMeter;
 use crate::topic::Topic;
-use port::{Delivery, Event, Identity, Refusal, Room, Run, ShardId, Sink, Taken};
+use port::{CursorMint, Delivery, Event, Identity, Refusal, Room, Run, ShardId, Sink, Taken};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use types::filter::TopicPart;
@@ -24,6 +25,9 @@ pub struct Subscription {
     pub mode: Mode,
     pub is_caught_up_told: bool,
     pub latest_first: bool,
+    pub mint: Arc<dyn CursorMint>,
+    /// What few subscriptions ask for.
+    pub shape: Option<Box<Shape>>,
 }
 
 /// What became of a run.
@@ -71,6 +75,22 @@ impl Subscription {
     pub fn wants(&self, delivery: &Delivery) -> bool {
         let key = delivery.record.key.as_ref().map(|key| &key.bytes()[..]);
         self.filter.key.matches(key) && !self.is_own(delivery)
+    }
+
+    /// Whether it is of the records that a shaped subscription chooses.
+    pub fn chooses(&self, delivery: &Delivery) -> bool {
+        let condition = self.shape.as_deref().and_then(|shape| shape.condition.as_deref());
+        condition.is_none_or(|condition| condition.holds(&delivery.record))
+    }
+
+    /// A lagging subscription goes on at the first of what it could not send.
+    pub fn stop_at(&mut self, rest: &Lag) {
+        if let Some(shape) = &mut self.shape {
+            shape.let_go();
+        }
+        if let Mode::Lagging(lag) = &mut self.mode {
+            rewind(lag, rest);
+        }
     }
 
     pub fn is_own(&self, delivery: &Delivery) -> bool {
@@ -169,6 +189,8 @@ impl State {
             mode: Mode::Lagging(lag),
             is_caught_up_told: false,
             latest_first: attach.latest_first,
+            mint: attach.mint,
+            shape: attach.wish.map(|wish| Box::new(Shape::new(*wish))),
         });
         if is_wild {
             self.wild.push(key);
@@ -234,6 +256,9 @@ impl State {
         }
         lag.extend(from.iter().map(|(&at, &next)| (at, next)));
         if let Some(subscription) = self.get_mut(key) {
+            if let Some(shape) = &mut subscription.shape {
+                rewind(&mut lag, &shape.rest());
+            }
             subscription.mode = Mode::Lagging(lag);
         }
         metrics::counter!(port::metric::DEMOTIONS).increment(1);
@@ -379,6 +404,15 @@ impl State {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.slot);
         Some(subscription)
+    }
+}
+
+/// Back to the first offsets of what was held and never sent.
+pub fn rewind(lag: &mut Lag, first: &Lag) {
+    for (&at, &first) in first {
+        if let Some(next) = lag.get_mut(&at) {
+            *next = (*next).min(first);
+        }
     }
 }
 

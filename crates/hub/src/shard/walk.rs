@@ -5,12 +5,16 @@
 
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
-use super::state::{Lag, Mode, State};
+use super::delta::Version;
+use super::shape::{Item, Offered, Timer};
+use super::state::{Lag, Mode, State, Subscription};
 use crate::meter::ProjectMeter;
 use port::{Delivery, Room, Run};
+use rules::Condition;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::time::Instant;
 use types::TopicId;
 
 /// Records of one walk at most, give or take the last batch.
@@ -36,6 +40,24 @@ pub struct Walk {
     /// What was pushed and is not yet metered: threads share the meter, so it is touched once per
     /// turn and not once per subscriber.
     unmetered: Option<(Arc<ProjectMeter>, u64)>,
+    /// Values of the topic may be told as differences.
+    has_deltas: bool,
+    shared: Shared,
+}
+
+/// What is to be done for a subscription after it was fed.
+pub enum Next {
+    /// It was demoted.
+    Pump(SubscriptionKey),
+    /// It holds records back.
+    Timer(SubscriptionKey, Timer),
+}
+
+/// What shaped subscriptions of one walk share: verdicts by condition, and versions of records.
+#[derive(Default)]
+struct Shared {
+    verdicts: HashMap<usize, (Arc<Condition>, Vec<Option<bool>>)>,
+    versions: HashMap<usize, Rc<Version>>,
 }
 
 /// Numbers of records in order, and the records themselves in runs of bounded size.
@@ -113,30 +135,38 @@ impl Walk {
         }
         let every = (0..).take(if all.is_empty() { 0 } else { records.len() }).collect();
         let every = Rc::new(Cut::new(&records, every));
-        let common = HashMap::new();
-        let (at_all, at_keyed, unmetered) = (0, 0, None);
-        Some(Walk { topic, records, every, common, all, keyed, at_all, at_keyed, unmetered })
+        Some(Walk {
+            topic,
+            records,
+            every,
+            common: HashMap::new(),
+            all,
+            keyed,
+            at_all: 0,
+            at_keyed: 0,
+            unmetered: None,
+            has_deltas: followed.topic.definition.load().config.delta,
+            shared: Shared::default(),
+        })
     }
 
     pub fn is_done(&self) -> bool {
         self.at_all >= self.all.len() && self.at_keyed >= self.keyed.len()
     }
 
-    /// Pushes until the budget is used up or everybody is served; answers who was demoted.
+    /// Pushes until the budget is used up or everybody is served; answers what is to be done next.
     pub fn advance(
         &mut self,
         state: &mut State,
         pushed: &mut usize,
         budget: usize,
-    ) -> Vec<SubscriptionKey> {
-        let mut demoted = Vec::new();
+    ) -> Vec<Next> {
+        let mut next = Vec::new();
         let every = Rc::clone(&self.every);
         while *pushed < budget && self.at_all < self.all.len() {
             let key = self.all[self.at_all];
             self.at_all += 1;
-            if !self.feed(state, key, &every, pushed) {
-                demoted.push(key);
-            }
+            next.extend(self.feed(state, key, &every, pushed));
         }
         while *pushed < budget && self.at_keyed < self.keyed.len() {
             let key = self.keyed[self.at_keyed].0;
@@ -144,12 +174,10 @@ impl Walk {
             let wanted: Box<[u32]> = run.map(|&(_, index)| index).collect();
             self.at_keyed += wanted.len();
             let cut = self.cut(wanted);
-            if !self.feed(state, key, &cut, pushed) {
-                demoted.push(key);
-            }
+            next.extend(self.feed(state, key, &cut, pushed));
         }
         self.meter();
-        demoted
+        next
     }
 
     /// Records of this walk.
@@ -185,19 +213,20 @@ impl Walk {
         cut
     }
 
-    /// Pushes the records of a cut, in order; `false` when the subscription was demoted.
+    /// Pushes the records of a cut, in order.
     fn feed(
         &mut self,
         state: &mut State,
         key: SubscriptionKey,
         cut: &Cut,
         pushed: &mut usize,
-    ) -> bool {
-        let Some(subscription) = state.get(key) else {
-            return true;
-        };
+    ) -> Option<Next> {
+        let subscription = state.get(key)?;
         if !matches!(subscription.mode, Mode::Live) {
-            return true;
+            return None;
+        }
+        if subscription.shape.is_some() {
+            return self.feed_shaped(state, key, &cut.wanted, pushed);
         }
         let mut done = 0;
         for run in &cut.runs {
@@ -208,10 +237,45 @@ impl Walk {
             if given.room == Room::Full {
                 let rest = self.rest(cut.after(done));
                 state.demote(key, &rest);
-                return false;
+                return Some(Next::Pump(key));
             }
         }
-        true
+        None
+    }
+
+    fn feed_shaped(
+        &mut self,
+        state: &mut State,
+        key: SubscriptionKey,
+        wanted: &[u32],
+        pushed: &mut usize,
+    ) -> Option<Next> {
+        let subscription = state.get_mut(key)?;
+        let mut items = Vec::new();
+        for index in wanted.iter().map(|&index| index as usize) {
+            // Numbers of this walk's own records.
+            let delivery = &self.records[index];
+            let is_chosen = self.shared.chooses(subscription, index, delivery);
+            let shape = subscription.shape.as_deref_mut()?;
+            shape.pass(delivery);
+            if is_chosen {
+                let has_version = self.has_deltas && shape.wants_delta();
+                let version = has_version.then(|| self.shared.version(index, delivery));
+                items.push(Item { version, ..Item::plain(Arc::clone(delivery)) });
+            }
+        }
+        // Looking through much for little is work too.
+        *pushed += items.len().max(1);
+        let next = match subscription.offer(items, Instant::now()) {
+            Offered::Taken => None,
+            Offered::Held(timer) => Some(Next::Timer(key, timer)),
+            Offered::Stopped(rest) => {
+                state.demote(key, &rest);
+                return Some(Next::Pump(key));
+            }
+        };
+        subscription.tell_progress();
+        next
     }
 
     /// The next offsets of a subscription that got everything before record `index`.
@@ -222,5 +286,35 @@ impl Walk {
             lag.insert((self.topic, delivery.partition), delivery.offset);
         }
         lag
+    }
+}
+
+impl Shared {
+    fn chooses(
+        &mut self,
+        subscription: &Subscription,
+        index: usize,
+        delivery: &Arc<Delivery>,
+    ) -> bool {
+        if subscription.is_own(delivery) {
+            return false;
+        }
+        let Some(condition) = subscription.shape.as_deref().and_then(|it| it.condition.as_ref())
+        else {
+            return true;
+        };
+        // Subscriptions that write alike share one condition; held here, it keeps its place.
+        let place = Arc::as_ptr(condition) as usize;
+        let (_, verdicts) =
+            self.verdicts.entry(place).or_insert_with(|| (Arc::clone(condition), Vec::new()));
+        if verdicts.len() <= index {
+            verdicts.resize(index + 1, None);
+        }
+        *verdicts[index].get_or_insert_with(|| condition.holds(&delivery.record))
+    }
+
+    fn version(&mut self, index: usize, delivery: &Arc<Delivery>) -> Rc<Version> {
+        let make = || Rc::new(Version::new(Arc::clone(delivery)));
+        Rc::clone(self.versions.entry(index).or_insert_with(make))
     }
 }

@@ -17,6 +17,7 @@ fn entering_and_leaving_are_told_and_listed() {
             latest_first: false,
             exclude_own: false,
             connection: None,
+            shaping: None,
         };
         let following = site.node.follow(&who, watch, SHARD, outlet.clone());
         let _subscription = following.await.expect("a subscription");

@@ -33,6 +33,7 @@ async fn a_definition_comes_back_as_it_went() {
             schema: Some(json!({"z": 1, "a": {"y": null, "b": [1.5, "ü"]}})),
             schema_kind: SchemaKind::Avro,
             schema_compatibility: Compatibility::Full,
+            delta: true,
         };
         let made =
             store.create_topic(tenant, project, &name("t.1"), &config, &operator()).await.unwrap();

@@ -58,6 +58,7 @@ impl DirectFace {
             latest_first: false,
             exclude_own: false,
             connection: Some(lease.id),
+            shaping: None,
         };
         let subscription = self.hub.follow(&who, follow, ShardId(0), feed.clone()).await?;
         Ok(DirectTail { feed, subscription, last: BTreeMap::new(), _lease: lease })
@@ -114,12 +115,19 @@ struct DirectTail {
 impl Tail for DirectTail {
     fn next(&mut self) -> Soon<'_, Tailed> {
         Box::pin(async move {
-            match self.feed.next().await {
+            let fed = loop {
+                match self.feed.next().await {
+                    // It asked for nothing that brings these.
+                    Fed::Records(..) | Fed::Progress(..) => {}
+                    fed => break fed,
+                }
+            };
+            match fed {
                 Fed::Delivery(_, delivery) => {
                     self.last.insert(delivery.partition, delivery.cursor());
                     Tailed::Record(got(&delivery))
                 }
-                Fed::CaughtUp(_) => Tailed::CaughtUp,
+                Fed::Records(..) | Fed::Progress(..) | Fed::CaughtUp(_) => Tailed::CaughtUp,
                 Fed::Gap { .. } => Tailed::Gap,
                 Fed::Ended(_, why) => Tailed::Ended(told(why)),
                 Fed::Closed(why) if why.code() == Code::Draining => Tailed::Advice,

@@ -4,7 +4,7 @@
 
 use super::MemoryHub;
 use super::state::State;
-use port::{ConnectionId, Delivery, Event, Identity, Refusal, Room, Shard, ShardId, Sink};
+use port::{ConnectionId, Delivery, Event, Identity, Loss, Refusal, Room, Shard, ShardId, Sink};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +159,7 @@ impl MemoryShard {
                     sink.push(tag, Event::Delivery(record))
                 }
                 &Step::Gap { topic, partition, from, to } => {
-                    sink.push(tag, Event::Gap { topic, partition, from, to })
+                    sink.push(tag, Event::Gap { topic, partition, from, to, why: Loss::Expired })
                 }
                 Step::Skip { .. } => Room::Free,
                 Step::CaughtUp => sink.push(tag, Event::CaughtUp),

@@ -4,7 +4,7 @@ use super::access::{check_filter, check_scope};
 use super::follow::{FollowGuard, Follower, TakesTopic, ends};
 use super::state::Project;
 use super::{Call, MemoryHub};
-use port::{CursorMint, Delivery, Follow, Identity, Refusal, ShardId, Sink, Subscription};
+use port::{Code, CursorMint, Delivery, Follow, Identity, Refusal, ShardId, Sink, Subscription};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +24,10 @@ impl MemoryHub {
             self.admit(&mut state, who, Call::Follow)?;
             check_scope(who, Scope::EventsSubscribe)?;
             check_filter(who, &follow.filter)?;
+            if follow.shaping.is_some() {
+                let message = "this hub keeps subscriptions as they come";
+                return Err(Refusal::new(Code::Unsupported, message));
+            }
             let named = self.named(who, &follow.from)?;
             let target = ends(&state, who, &follow.filter);
             let project = state.project(who.project())?;

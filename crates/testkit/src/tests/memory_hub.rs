@@ -58,6 +58,7 @@ fn follow(tag: u32, filter: &str, from: From) -> Follow {
         latest_first: false,
         exclude_own: false,
         connection: None,
+        shaping: None,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct TopicView {
     /// What another schema must keep towards this one: `none`, `backward`, `forward` or `full`.
     #[schema(value_type = String, example = "backward")]
     pub schema_compatibility: Compatibility,
+    /// Subscribers that ask for it get values as differences to the ones before.
+    pub delta: bool,
     /// Counted from 1; 0 without a schema.
     pub schema_version: u32,
     /// Milliseconds since 1970.
@@ -94,6 +96,8 @@ pub struct TopicConfigSchema {
     pub schema_kind: Option<String>,
     /// `backward` when absent, `none`, `forward` or `full`.
     pub schema_compatibility: Option<String>,
+    /// Subscribers that ask for it get a key's values as differences to the ones before.
+    pub delta: Option<bool>,
 }
 
 impl From<TopicInfo> for TopicView {
@@ -115,6 +119,7 @@ impl From<TopicInfo> for TopicView {
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,
             schema_compatibility: info.config.schema_compatibility,
+            delta: info.config.delta,
             created_at: info.created_at,
             stored_bytes: info.stored_bytes,
             offsets: offsets

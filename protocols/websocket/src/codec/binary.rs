@@ -3,7 +3,7 @@
 
 use super::bytes_reader::BytesReader;
 use super::{parse_filter, sized_secret, take_message, traceparent};
-use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Subscribe, Verb};
+use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Shape, Subscribe, Verb};
 use bytes::{Bytes, BytesMut};
 use port::{Code, Codec, Refusal};
 use types::limits::{HEADERS_MAX, RECORDS_PER_APPEND_MAX};
@@ -22,6 +22,7 @@ pub mod call_kind {
     pub const PUBLISH: u8 = 5;
     pub const PRESENCE: u8 = 6;
     pub const PING: u8 = 7;
+    pub const CREDIT: u8 = 8;
     /// A `traceparent` follows the request's number.
     pub const TRACED: u8 = 0x80;
 }
@@ -73,13 +74,16 @@ fn read(from: &mut BytesReader, known: &mut Option<CallId>) -> Result<Call, Refu
         call_kind::REFRESH => Verb::Refresh(sized_secret(from.text("token")?)?),
         call_kind::SUBSCRIBE => Verb::Subscribe(subscribe(from)?),
         call_kind::UNSUBSCRIBE => Verb::Unsubscribe(from.number("sub")?),
+        call_kind::CREDIT => {
+            Verb::Credit { sub: from.number("sub")?, add: from.varint("add")? }
+        }
         call_kind::PUBLISH => Verb::Publish(publish(from)?),
         call_kind::PRESENCE => Verb::Presence(presence(from)?),
         call_kind::PING => Verb::Ping,
         other => {
             return Err(Refusal::new(Code::InvalidRequest, format!("there is no frame {other}"))
                 .field("type")
-                .hint("1 to 7"));
+                .hint("1 to 8"));
         }
     };
     if !from.is_empty() {
@@ -101,7 +105,7 @@ fn flags(from: &mut BytesReader, field: &str, known: u8) -> Result<u8, Refusal> 
 
 fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
     let sub = from.number("sub")?;
-    let flags = flags(from, "flags", 0b111)?;
+    let flags = from.byte("flags")?;
     let filter = parse_filter(&from.text("filter")?)?;
     let start = match from.byte("from")? {
         0 => From::Latest,
@@ -135,7 +139,26 @@ fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
         latest: (flags & 1 != 0).into(),
         exclude_own: (flags & 2 != 0).into(),
         presence: (flags & 4 != 0).into(),
+        shape: shape(from, flags)?,
     })
+}
+
+/// What the flags of a subscribe promise behind its start.
+fn shape(from: &mut BytesReader, flags: u8) -> Result<Shape, Refusal> {
+    let mut shape = Shape { delta: (flags & 64 != 0).into(), ..Shape::default() };
+    if flags & 8 != 0 {
+        shape.condition = Some(from.text("where")?);
+    }
+    if flags & 16 != 0 {
+        shape.conflate_ms = Some(from.varint("conflate_ms")?);
+    }
+    if flags & 32 != 0 {
+        shape.batch_ms = Some(from.varint("batch_ms")?);
+    }
+    if flags & 128 != 0 {
+        shape.credits = Some(from.varint("credits")?);
+    }
+    Ok(shape)
 }
 
 fn publish(from: &mut BytesReader) -> Result<Vec<Publish>, Refusal> {

@@ -4,8 +4,9 @@
 use super::bytes_reader::{write_bytes, write_signed, write_varint};
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, Bytes, BytesMut};
+use port::delivery::Delta;
 use port::hub::PresenceMember;
-use port::{Delivery, Form, Refusal, RequestId};
+use port::{Delivery, Form, Loss, Refusal, RequestId, Sent};
 
 /// First byte of the server's frames.
 pub mod say_kind {
@@ -23,6 +24,11 @@ pub mod say_kind {
     pub const GAP: u8 = 12;
     pub const ENDED: u8 = 13;
     pub const PRESENCE_CHANGE: u8 = 14;
+    /// A record for which others of its key were passed over.
+    pub const NEWEST: u8 = 15;
+    pub const RECORDS: u8 = 16;
+    pub const PROGRESS: u8 = 17;
+    pub const CREDITED: u8 = 18;
 }
 
 /// Everything of a record behind the subscription's number.
@@ -36,12 +42,20 @@ impl Form for BinaryForm {
         write_varint(&mut out, u64::from(delivery.partition));
         write_varint(&mut out, delivery.offset);
         write_signed(&mut out, delivery.timestamp);
-        out.put_u8(u8::from(record.key.is_some()) | u8::from(record.value.is_some()) << 1);
+        let base = match delivery.delta {
+            Some(Delta::From(base)) => Some(base),
+            Some(Delta::Whole) | None => None,
+        };
+        let has_value = u8::from(record.value.is_some()) << 1;
+        out.put_u8(u8::from(record.key.is_some()) | has_value | u8::from(base.is_some()) << 2);
         if let Some(key) = &record.key {
             write_bytes(&mut out, key.bytes());
         }
         if let Some(value) = &record.value {
             write_bytes(&mut out, value);
+        }
+        if let Some(base) = base {
+            write_varint(&mut out, base);
         }
         write_varint(&mut out, record.headers.len() as u64);
         for header in &record.headers {
@@ -55,9 +69,32 @@ impl Form for BinaryForm {
 
 pub(super) fn write(out: &mut BytesMut, say: &Say) {
     match say {
-        Say::Record { sub, delivery } => {
-            start_sub(out, say_kind::RECORD, *sub);
+        Say::Record { sub, left_out, delivery } => {
+            match left_out {
+                0 => start_sub(out, say_kind::RECORD, *sub),
+                left_out => {
+                    start_sub(out, say_kind::NEWEST, *sub);
+                    write_varint(out, u64::from(*left_out));
+                }
+            }
             out.put_slice(&delivery.form::<BinaryForm>());
+        }
+        Say::Records { sub, records } => {
+            start_sub(out, say_kind::RECORDS, *sub);
+            write_varint(out, records.len() as u64);
+            for Sent { delivery, left_out } in records {
+                write_varint(out, u64::from(*left_out));
+                out.put_slice(&delivery.form::<BinaryForm>());
+            }
+        }
+        Say::Progress { sub, cursor } => {
+            start_sub(out, say_kind::PROGRESS, *sub);
+            write_bytes(out, cursor.as_bytes());
+        }
+        Say::Credited { id, sub, credits } => {
+            start_call(out, say_kind::CREDITED, *id);
+            write_varint(out, u64::from(*sub));
+            write_varint(out, *credits);
         }
         Say::PresenceChange { sub, delivery } => {
             start_sub(out, say_kind::PRESENCE_CHANGE, *sub);
@@ -94,11 +131,16 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             write_varint(out, *after_ms);
         }
         Say::CaughtUp { sub } => start_sub(out, say_kind::CAUGHT_UP, *sub),
-        Say::Gap { sub, topic, partition, from, to } => {
+        Say::Gap { sub, topic, partition, from, to, why } => {
             start_sub(out, say_kind::GAP, *sub);
             for number in [topic.0, u64::from(*partition), *from, *to] {
                 write_varint(out, number);
             }
+            out.put_u8(match why {
+                Loss::Expired => 0,
+                Loss::HistoryLost => 1,
+                Loss::TopicGone => 2,
+            });
         }
         Say::Ended { sub, refusal, request } => {
             start_sub(out, say_kind::ENDED, *sub);

@@ -2,7 +2,7 @@
 //! bounded, and values of records stay slices of the message.
 
 use super::{parse_filter, take_message, traceparent};
-use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Subscribe, Verb};
+use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Shape, Subscribe, Verb};
 use bytes::{Bytes, BytesMut};
 use port::{Code, Codec, Credential, Refusal};
 use serde::Deserialize;
@@ -92,6 +92,10 @@ fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
             let trace = trace_of(&unsubscribe.traceparent);
             (Verb::Unsubscribe(unsubscribe.sub), trace)
         }),
+        "credit" => parse_json(text).map(|credit: CreditFrame<'_>| {
+            let trace = trace_of(&credit.traceparent);
+            (Verb::Credit { sub: credit.sub, add: credit.add }, trace)
+        }),
         "presence" => presence(text),
         "connect" => secret(text).map(|(secret, trace)| (Verb::Connect(secret), trace)),
         "refresh" => secret(text).map(|(secret, trace)| (Verb::Refresh(secret), trace)),
@@ -102,7 +106,7 @@ fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
             };
             Err(Refusal::new(Code::InvalidRequest, message)
                 .field("type")
-                .hint("connect, refresh, subscribe, unsubscribe, publish, presence or ping"))
+                .hint("connect, refresh, subscribe, unsubscribe, credit, publish, presence or ping"))
         }
     }
 }
@@ -167,6 +171,19 @@ struct UnsubscribeFrame<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct CreditFrame<'a> {
+    #[serde(rename = "type")]
+    _kind: serde::de::IgnoredAny,
+    #[serde(rename = "id")]
+    _id: serde::de::IgnoredAny,
+    #[serde(borrow, default)]
+    traceparent: Option<Text<'a>>,
+    sub: u32,
+    add: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SubscribeFrame<'a> {
     #[serde(rename = "type")]
     _kind: serde::de::IgnoredAny,
@@ -186,6 +203,18 @@ struct SubscribeFrame<'a> {
     exclude_own: bool,
     #[serde(default)]
     presence: bool,
+    #[serde(borrow, default, rename = "where")]
+    condition: Option<Text<'a>>,
+    #[serde(default)]
+    conflate_ms: Option<u64>,
+    #[serde(default)]
+    batch: bool,
+    #[serde(default)]
+    batch_ms: Option<u64>,
+    #[serde(default)]
+    delta: bool,
+    #[serde(default)]
+    credits: Option<u64>,
 }
 
 fn subscribe(text: &str, id: CallId) -> Read {
@@ -202,6 +231,13 @@ fn subscribe(text: &str, id: CallId) -> Read {
         latest: frame.latest.into(),
         exclude_own: frame.exclude_own.into(),
         presence: frame.presence.into(),
+        shape: Shape {
+            condition: frame.condition.map(|text| text.0.into_owned()),
+            conflate_ms: frame.conflate_ms,
+            batch_ms: frame.batch_ms.or(frame.batch.then_some(0)),
+            delta: frame.delta.into(),
+            credits: frame.credits,
+        },
     };
     Ok((Verb::Subscribe(subscribe), trace_of(&frame.traceparent)))
 }

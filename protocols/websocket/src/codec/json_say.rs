@@ -4,18 +4,26 @@
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, BytesMut};
 use port::hub::PresenceMember;
-use port::{Delivery, Refusal, RequestId};
+use port::{Delivery, Refusal, RequestId, Sent};
 use wire_http::text::{write_display, write_member, write_number, write_string};
 use wire_http::{JsonForm, write_error, write_placed};
 
 pub(super) fn write(out: &mut BytesMut, say: &Say) {
     match say {
-        Say::Record { sub, delivery } => {
+        Say::Record { sub, left_out, delivery } => {
             start_sub(out, "record", *sub);
+            if *left_out > 0 {
+                number(out, "left_out", u64::from(*left_out));
+            }
             out.put_u8(b',');
             // The form brings the closing brace.
             out.put_slice(&delivery.form::<JsonForm>());
             return;
+        }
+        Say::Records { sub, records: sent } => records(out, *sub, sent),
+        Say::Progress { sub, cursor } => {
+            start_sub(out, "progress", *sub);
+            text(out, "cursor", cursor);
         }
         Say::PresenceChange { sub, delivery } => {
             presence_change(out, *sub, delivery);
@@ -42,6 +50,11 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             start_call(out, "unsubscribed", *id);
             number(out, "sub", u64::from(*sub));
         }
+        Say::Credited { id, sub, credits } => {
+            start_call(out, "credited", *id);
+            number(out, "sub", u64::from(*sub));
+            number(out, "credits", *credits);
+        }
         Say::Present { id, members } => present(out, *id, members),
         Say::Error { id, refusal, request } => {
             start(out, "error");
@@ -55,13 +68,14 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             number(out, "after_ms", *after_ms);
         }
         Say::CaughtUp { sub } => start_sub(out, "caught_up", *sub),
-        Say::Gap { sub, topic, partition, from, to } => {
+        Say::Gap { sub, topic, partition, from, to, why } => {
             start_sub(out, "gap", *sub);
             // As text: the number has more digits than a JavaScript number holds.
             text(out, "topic_id", &topic.0.to_string());
             number(out, "partition", u64::from(*partition));
             number(out, "from", *from);
             number(out, "to", *to);
+            text(out, "reason", why.name());
         }
         Say::Ended { sub, refusal, request } => {
             start_sub(out, "ended", *sub);
@@ -69,6 +83,23 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
         }
     }
     out.put_u8(b'}');
+}
+
+fn records(out: &mut BytesMut, sub: SubId, records: &[Sent]) {
+    start_sub(out, "records", sub);
+    write_member(out, "records");
+    out.put_u8(b'[');
+    for (index, Sent { delivery, left_out }) in records.iter().enumerate() {
+        out.put_slice(if index > 0 { b",{" } else { b"{" });
+        if *left_out > 0 {
+            out.put_slice(b"\"left_out\":");
+            write_number(out, u64::from(*left_out));
+            out.put_u8(b',');
+        }
+        // The form brings the closing brace.
+        out.put_slice(&delivery.form::<JsonForm>());
+    }
+    out.put_u8(b']');
 }
 
 fn start(out: &mut BytesMut, kind: &str) {

@@ -1,7 +1,7 @@
 //! `mainstem.v1.json`, reading: what each text is as a request, or why it is none.
 
 use crate::codec::JsonCodec;
-use crate::frame::{Frame, PresenceAction, Subscribe, Switch, Verb};
+use crate::frame::{Frame, PresenceAction, Shape, Subscribe, Switch, Verb};
 use bytes::BytesMut;
 use port::{Code, Codec, Credential};
 use types::{Filter, From, Key, TopicName};
@@ -120,6 +120,7 @@ fn subscribe_reads_every_start() {
         latest: Switch::Off,
         exclude_own: Switch::Off,
         presence: Switch::Off,
+        shape: Shape::default(),
     };
     for (text, from) in [
         (r#""latest""#, From::Latest),

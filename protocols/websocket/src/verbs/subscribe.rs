@@ -1,9 +1,10 @@
 //! `subscribe`: follow a filter from a point, and with it, if asked, the presence at the same
 //! addresses. The answer comes before the first record.
 
-use crate::frame::{CallId, Frame, Say, Subscribe};
+use crate::frame::{CallId, Frame, Say, SubId, Subscribe};
 use crate::session::{FrameCodec, Out, WebSocketSession};
-use crate::subscriptions::Kind;
+use crate::subscriptions::{Extras, Kind};
+use port::feed::Fed;
 use port::{Flow, Follow, Refusal, Subscription, Wait};
 use std::sync::Arc;
 use types::filter::{KeyPart, Level, TopicPart};
@@ -90,10 +91,15 @@ fn follows<C: FrameCodec>(
     subscribe: Subscribe,
 ) -> Result<Follows, Refusal> {
     let connection = Some(session.proven()?.1.id);
-    let Subscribe { sub, filter, from, latest, exclude_own, presence } = subscribe;
+    let Subscribe { sub, filter, from, latest, exclude_own, presence, shape } = subscribe;
+    let shaping = shape.shaping();
     let subscriptions_max = session.config.subscriptions_max;
     let table = &mut session.subscriptions;
     let tag = table.reserve(sub, Kind::Records, subscriptions_max)?;
+    if let (Some(shaping), Some(entry)) = (&shaping, table.get(tag)) {
+        let credits = shaping.credits.clone();
+        entry.extras = Some(Box::new(Extras { is_batched: shaping.batch.is_some(), credits }));
+    }
     let presence = match presence.is_on() {
         true => Some(Follow {
             tag: table.reserve(sub, Kind::Presence, subscriptions_max)?,
@@ -102,6 +108,7 @@ fn follows<C: FrameCodec>(
             latest_first: false,
             exclude_own: false,
             connection,
+            shaping: None,
         }),
         false => None,
     };
@@ -112,6 +119,7 @@ fn follows<C: FrameCodec>(
         latest_first: latest.is_on(),
         exclude_own: exclude_own.is_on(),
         connection,
+        shaping,
     };
     Ok(Follows { records, presence })
 }
@@ -153,14 +161,22 @@ fn answer<C: FrameCodec>(
         return;
     };
     out.send(Frame::Said(Say::Subscribed { id, sub, cursor }));
-    for event in early {
-        session.say_event(out, sub, kind, event.event());
-    }
+    say_early(session, out, (sub, kind), &early);
     let Some(presence) = opened.presence else { return };
     let tag = presence.tag;
     if let Some((sub, kind, early)) = session.subscriptions.open(tag, presence.guard) {
-        for event in early {
-            session.say_event(out, sub, kind, event.event());
-        }
+        say_early(session, out, (sub, kind), &early);
+    }
+}
+
+/// What came before the subscription was answered.
+fn say_early<C: FrameCodec>(
+    session: &mut WebSocketSession<C>,
+    out: &mut Out<C>,
+    (sub, kind): (SubId, Kind),
+    early: &[Fed],
+) {
+    for (_, event) in early.iter().filter_map(Fed::event) {
+        session.say_event(out, sub, kind, event);
     }
 }
