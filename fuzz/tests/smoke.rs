@@ -8,6 +8,7 @@ mod smoke {
     mod batches;
     mod canary;
     mod checkpoints;
+    mod conditions;
     mod cursors;
     mod frames;
     mod http_json;

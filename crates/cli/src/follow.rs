@@ -22,6 +22,12 @@ pub struct Follow {
     /// `latest`, `earliest`, `offset:N`, `time:<ms or RFC 3339>` or a cursor.
     #[arg(long, default_value = "latest")]
     from: String,
+    /// Only records of which this holds: `header.region = 'eu' and data.price > 10`.
+    #[arg(long = "where", value_name = "CONDITION")]
+    condition: Option<String>,
+    /// Of each key only the newest record of each stretch of so many milliseconds.
+    #[arg(long, value_name = "MS")]
+    conflate_ms: Option<u64>,
     /// Ends after so many records.
     #[arg(long)]
     limit: Option<u64>,
@@ -62,7 +68,13 @@ impl Follow {
         resume: &mut Option<String>,
         seen: &mut u64,
     ) -> Result<End, String> {
-        let query = format!("filter={}&from={}", segment(&self.filter), segment(&self.from));
+        let mut query = format!("filter={}&from={}", segment(&self.filter), segment(&self.from));
+        if let Some(condition) = &self.condition {
+            query.push_str(&format!("&where={}", segment(condition)));
+        }
+        if let Some(window_ms) = self.conflate_ms {
+            query.push_str(&format!("&conflate_ms={window_ms}"));
+        }
         let mut request = api.request(Method::GET, &format!("/v1/sse?{query}"));
         if let Some(cursor) = resume.as_deref() {
             request = request.header("last-event-id", cursor);

@@ -18,6 +18,7 @@ pub(crate) mod hasher;
 mod held;
 pub(crate) mod ids;
 mod intake;
+pub(crate) mod leaps;
 mod lifecycle;
 mod nudge;
 mod pace;
@@ -56,7 +57,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use storage::{Store, World, Writer};
+use storage::{Store, StreamId, World, Writer};
 use types::{
     Batch, Key, Offset, Producer, ProjectId, Record, Retention, TenantId, TimestampMs, TopicId,
 };
@@ -205,6 +206,7 @@ fn open_core(
     let core = Arc::new(Core::new(world, options, store, blocking, hash_key));
     let own = [transact::decisions_topic()];
     core.restore(recovery::Found::new(&found, checkpoint), &found, own.iter().chain(&topics));
+    core.note_leaps();
     core.warm(snapshot)?;
     core.mark_open().map_err(failed)?;
     Ok((core, report))
@@ -354,6 +356,15 @@ impl Engine for EmbeddedLog {
         bytes_max: usize,
     ) -> Pending<Vec<Arc<Batch>>> {
         self.core.read(topic, partition, from, bytes_max)
+    }
+
+    fn lost_behind(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        next: Offset,
+    ) -> Option<Offset> {
+        self.core.leaps.lock().around(StreamId { topic, partition }, next)
     }
 
     fn bounds(&self, topic: TopicId, partition: types::Partition) -> Result<Bounds, LogError> {

@@ -186,6 +186,14 @@ pub trait Engine: Send + Sync + 'static {
 
     fn bounds(&self, topic: TopicId, partition: Partition) -> Result<Bounds, LogError>;
 
+    /// Where a reader that wants `next` must go back to, if what it has seen before that is no
+    /// more: the log was restored to an earlier moment, or lost its end. Offsets are never given
+    /// twice, so what lies behind is new. `None` when nothing of the kind is known.
+    fn lost_behind(&self, topic: TopicId, partition: Partition, next: Offset) -> Option<Offset> {
+        let _ = (topic, partition, next);
+        None
+    }
+
     /// The first record kept whose timestamp is `time` or later; the end when there is none.
     fn offset_at(&self, topic: TopicId, partition: Partition, time: TimestampMs)
     -> Pending<Offset>;

@@ -29,6 +29,10 @@ impl Node {
         check_follow(who, &follow.filter)?;
         let topics = self.followed_topics(who, &follow.filter).await?;
         let positions = self.start_of(who, &topics, &follow).await?;
+        let (positions, lost) = match &follow.from {
+            From::Cursors(_) => self.without_lost(&topics, &follow.filter, positions),
+            _ => (positions, Vec::new()),
+        };
         let mailbox = self.mailbox(shard)?;
         let (attached, answer) = oneshot::channel();
         let start_default = match follow.from {
@@ -46,6 +50,7 @@ impl Node {
             topics,
             positions,
             start_default,
+            lost,
             latest_first: follow.latest_first,
             exclude_own: follow.exclude_own,
             wish,

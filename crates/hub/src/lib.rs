@@ -10,6 +10,7 @@ mod connections;
 mod consumers;
 mod cursor;
 mod follow;
+mod history;
 mod live;
 mod meter;
 mod node;

@@ -82,6 +82,9 @@ impl Node {
             From::Cursors(cursors) => Some(self.open_cursors(topic.project, cursors)?),
             _ => None,
         };
+        if let Some(given) = &given {
+            self.refuse_lost(topic, given)?;
+        }
         let mut positions = Positions::default();
         for partition in 0..topic.partitions() {
             let bounds = self.engine.bounds(topic.id, partition).map_err(refusal_of)?;

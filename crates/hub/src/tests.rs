@@ -250,7 +250,12 @@ impl Sink for Outlet {
             }
             Event::Progress(progress) => state.progress.push(progress.clone()),
             Event::CaughtUp => state.news.push("caught up".to_owned()),
-            Event::Gap { from, to, .. } => state.news.push(format!("gap {from} {to}")),
+            Event::Gap { from, to, why: port::Loss::Expired, .. } => {
+                state.news.push(format!("gap {from} {to}"));
+            }
+            Event::Gap { from, to, why, .. } => {
+                state.news.push(format!("gap {from} {to} {}", why.name()));
+            }
             Event::Ended(why) => state.news.push(format!("ended {}", why.code().name())),
         }
         if state.waiting.len() >= self.room { Room::Full } else { Room::Free }

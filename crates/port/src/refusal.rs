@@ -84,6 +84,9 @@ codes! {
     InvalidFilter = "INVALID_FILTER" is Invalid;
     /// The cursor is malformed, forged, or of another project.
     InvalidCursor = "INVALID_CURSOR" is Invalid;
+    /// History that the cursor has passed is no more: the log was restored to an earlier moment, or
+    /// the topic was deleted and created anew.
+    HistoryLost = "HISTORY_LOST" is Conflict;
     /// The value does not satisfy the topic's schema.
     InvalidEventPayload = "INVALID_EVENT_PAYLOAD" is Invalid;
     /// A new schema breaks what the topic promises towards the schema before.

@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use port::{Code, Refusal};
+use port::{Code, Refusal, Shaping};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::sync::Arc;
+use std::time::Duration;
 use types::filter::TopicPart;
 use types::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
 use types::{Filter, From};
@@ -32,6 +33,9 @@ pub struct FollowQuery {
     latest: bool,
     #[serde(default)]
     exclude_own: bool,
+    #[serde(rename = "where")]
+    condition: Option<String>,
+    conflate_ms: Option<u64>,
     /// The credential, read by `StreamCaller`.
     #[serde(rename = "access_token")]
     _access_token: Option<IgnoredAny>,
@@ -44,6 +48,20 @@ pub struct Wanted {
     pub from: From,
     pub latest_first: bool,
     pub exclude_own: bool,
+    pub condition: Option<String>,
+    pub conflate_ms: Option<u64>,
+}
+
+impl Wanted {
+    /// What each of its subscriptions asks for beyond its filter.
+    pub fn shaping(&self) -> Option<Box<Shaping>> {
+        if self.condition.is_none() && self.conflate_ms.is_none() {
+            return None;
+        }
+        let condition = self.condition.clone();
+        let conflate = self.conflate_ms.map(Duration::from_millis);
+        Some(Box::new(Shaping { condition, conflate, ..Shaping::default() }))
+    }
 }
 
 /// Follow records
@@ -59,6 +77,10 @@ pub struct Wanted {
             `offset:N`, `time:<ms or RFC 3339>`, or a cursor"),
         ("latest" = Option<bool>, Query, description = "The newest record of an exact key first"),
         ("exclude_own" = Option<bool>, Query, description = "Not what this principal published"),
+        ("where" = Option<String>, Query, description = "Only records of which this holds: \
+            `header.region = 'eu' and data.price > 10`"),
+        ("conflate_ms" = Option<u64>, Query, description = "Of each key only the newest record of \
+            each stretch of so many milliseconds"),
         ("access_token" = Option<String>, Query, description = "The credential, for clients that \
             cannot set headers"),
         ("Last-Event-ID" = Option<String>, Header, description = "Goes on after this id; wins \
@@ -101,6 +123,8 @@ impl FollowQuery {
             from,
             latest_first: self.latest,
             exclude_own: self.exclude_own,
+            condition: self.condition.clone(),
+            conflate_ms: self.conflate_ms,
         })
     }
 }

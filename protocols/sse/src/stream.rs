@@ -83,6 +83,7 @@ impl Stream {
             config,
             _lease: lease,
         };
+        let shaping = wanted.shaping();
         for (filter, number) in wanted.filters.into_iter().zip(0..) {
             let text = filter.to_string();
             let follow = Follow {
@@ -92,7 +93,7 @@ impl Stream {
                 latest_first: wanted.latest_first,
                 exclude_own: wanted.exclude_own,
                 connection: Some(stream._lease.id),
-                shaping: None,
+                shaping: shaping.clone(),
             };
             let sink = stream.feed.clone();
             let opened = caller.hub.follow(&caller.identity, follow, caller.peer.shard, sink);

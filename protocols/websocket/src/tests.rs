@@ -6,6 +6,7 @@ mod garbage;
 mod json;
 mod resume;
 mod session;
+mod shaping;
 mod stage;
 mod subscriptions;
 

@@ -6,6 +6,7 @@ use super::directory::Directory;
 use super::extents::Extents;
 use super::ids::Ids;
 use super::intake::Intake;
+use super::leaps::Leaps;
 use super::nudge::Nudge;
 use super::partition::Partition;
 use super::plan::Planner;
@@ -73,6 +74,8 @@ pub struct Core {
     pub maintaining: Mutex<()>,
     /// Damage that the last start found: what it did to partitions is in their state.
     pub known_damage: Mutex<Vec<KnownDamage>>,
+    /// Offsets that readers may have seen and nobody has.
+    pub leaps: Mutex<Leaps>,
     /// Extents of which the last start could read nothing.
     pub unreadable: Mutex<Vec<ExtentRef>>,
     /// One checkpoint at a time.
@@ -121,6 +124,7 @@ impl Core {
             nudge: Arc::default(),
             maintaining: Mutex::new(()),
             known_damage: Mutex::default(),
+            leaps: Mutex::default(),
             unreadable: Mutex::default(),
             checkpointing: Mutex::new(()),
             must_checkpoint: AtomicBool::new(false),

@@ -56,6 +56,41 @@ async fn a_crash_of_a_relaxed_topic_never_gives_an_offset_again() {
     }
 }
 
+#[tokio::test]
+async fn readers_of_what_is_no_more_can_be_told() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, vec![value("1"), value("2"), value("3")]).await;
+    log.close().await;
+    drop(log);
+    // As a restore from a backup leaves it.
+    let stream = storage::StreamId { topic: TOPIC, partition: 0 };
+    crate::leave_gaps(&*bed.disk, Path::new("/data"), &[stream], 1_000).expect("writes");
+    let mut log = bed.open();
+    for turn in 0..3 {
+        assert_eq!(log.lost_behind(TOPIC, 0, 3), None, "all before it is there");
+        assert_eq!(log.lost_behind(TOPIC, 0, 4), Some(3));
+        assert_eq!(log.lost_behind(TOPIC, 0, 1_002), Some(3));
+        assert_eq!(log.lost_behind(TOPIC, 0, 1_003), None, "where new records begin");
+        assert_eq!(log.lost_behind(TOPIC, 1, 4), None);
+        assert_eq!(append(&log, vec![value("new")]).await, 1_003 + turn);
+        log = bed.crash(log);
+    }
+}
+
+#[test]
+fn files_of_leaps_are_read_back_or_refused() {
+    use crate::embedded::leaps::Leaps;
+    let empty = Leaps::default().encode();
+    assert_eq!(Leaps::decode(&empty), Some(Leaps::default()));
+    for at in 0..empty.len() {
+        let mut changed = empty.clone();
+        changed[at] ^= 1;
+        assert_eq!(Leaps::decode(&changed), None, "byte {at}");
+        assert_eq!(Leaps::decode(&empty[..at]), None, "{at} bytes");
+    }
+}
+
 /// Seeds 343, 692 and 931 of the simulator: what the topic is when the log opens again says nothing
 /// of what it was when its records were seen.
 #[tokio::test]

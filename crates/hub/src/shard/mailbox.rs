@@ -4,7 +4,7 @@ use super::index::SubscriptionKey;
 use super::shape::Wish;
 use crate::topic::Topic;
 use parking_lot::Mutex;
-use port::{CursorMint, Delivery, Identity, Refusal, Sink};
+use port::{CursorMint, Delivery, Identity, Loss, Refusal, Sink};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -65,6 +65,8 @@ pub struct Attach {
     /// Where to start; a partition it does not name starts at `start_default`.
     pub positions: Positions,
     pub start_default: StartDefault,
+    /// What the subscriber is told first: history that its cursors stand in and that is gone.
+    pub lost: Vec<Lost>,
     pub latest_first: bool,
     pub exclude_own: bool,
     /// What few subscriptions ask for.
@@ -76,6 +78,16 @@ pub struct Attach {
     pub mailbox: Arc<Mailbox>,
     /// Told once the shard feeds the subscription: what ends it, and where it starts.
     pub attached: oneshot::Sender<(Guard, Positions)>,
+}
+
+/// Records that a reader saw, or was promised, and that are no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    pub topic: TopicId,
+    pub partition: Partition,
+    pub from: Offset,
+    pub to: Offset,
+    pub why: Loss,
 }
 
 /// Ends the subscription on its shard when whoever holds it drops it, also when nobody has taken

@@ -108,9 +108,11 @@ impl HubShard {
                 let walk = Walk::begin(&mut self.state.borrow_mut(), &batches);
                 self.walk = walk.map(|walk| (walk, at));
             }
-            Message::Attach(attach) => {
+            Message::Attach(mut attach) => {
+                let lost = std::mem::take(&mut attach.lost);
                 let key = self.state.borrow_mut().attach(*attach);
                 if let Some(key) = key {
+                    self.state.borrow_mut().tell_lost(key, &lost);
                     self.start_pump(key);
                 }
             }

@@ -2,7 +2,7 @@
 //! neither holds it across a wait.
 
 use super::index::{KeyIndex, SubscriptionKey};
-use super::mailbox::{Attach, Guard, StartDefault};
+use super::mailbox::{Attach, Guard, Lost, StartDefault};
 use super::shape::Shape;
 use crate::meter::ProjectMeter;
 use crate::topic::Topic;
@@ -200,6 +200,16 @@ impl State {
         match attach.attached.send((guard, start)) {
             Ok(()) => Some(key),
             Err(_) => None,
+        }
+    }
+
+    pub fn tell_lost(&mut self, key: SubscriptionKey, lost: &[Lost]) {
+        for &Lost { topic, partition, from, to, why } in lost {
+            if let Some(subscription) = self.get(key) {
+                let gap = Event::Gap { topic, partition, from, to, why };
+                let _ = subscription.sink.push(subscription.tag, gap);
+                self.pumped += 1;
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Cursors come back unchanged, and nothing else is taken for one.
 
+use super::{Outlet, SHARD, collect, follow, name, on_shard, record, values};
 use crate::cursor::CursorSigner;
 use aws_lc_rs::hmac;
-use port::{Code, CursorMint};
+use port::{Code, CursorMint, Hub, ReadRequest};
 use proptest::prelude::*;
-use types::{Position, Positions, ProjectId, TopicId};
+use std::time::Duration;
+use types::{From, Position, Positions, ProjectId, TopicId};
 
 fn signer(seed: u8) -> CursorSigner {
     CursorSigner::new(hmac::Key::new(hmac::HMAC_SHA256, &[seed; 32]))
@@ -57,4 +59,37 @@ proptest! {
 fn another_installation_is_refused() {
     let cursor = signer(1).mint(project(1), &Positions::default());
     assert!(signer(2).open(project(1), &cursor).is_err());
+}
+
+/// A cursor of a topic that was deleted says nothing of the one that has its name now.
+#[test]
+fn a_topic_that_was_made_anew_is_told() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        site.publish(&who, "t", vec![record("k", "old")]).await;
+        let outlet = Outlet::new(10);
+        let following = site.node.follow(&who, follow("t", From::Earliest), SHARD, outlet.clone());
+        let subscription = following.await.expect("a subscription");
+        let cursor = collect(&outlet, 1).await[0].cursor();
+        drop(subscription);
+        site.node.delete_topic(&who, &name("t")).await.expect("a deletion");
+        site.publish(&who, "t", vec![record("k", "new")]).await;
+        let outlet = Outlet::new(10);
+        let from = From::Cursors(vec![cursor.clone()]);
+        let following = site.node.follow(&who, follow("t", from.clone()), SHARD, outlet.clone());
+        let _subscription = following.await.expect("a subscription");
+        assert_eq!(values(&collect(&outlet, 1).await), ["new"]);
+        assert_eq!(outlet.news().first().map(String::as_str), Some("gap 1 1 topic_gone"));
+        // A bounded read cannot tell it beside its records.
+        let request = ReadRequest {
+            topic: name("t"),
+            from,
+            key: None,
+            last: None,
+            limit: 10,
+            wait: Duration::ZERO,
+        };
+        let refused = site.node.read(&who, request).await.map(|_| ()).expect_err("another topic");
+        assert_eq!(refused.code(), Code::HistoryLost);
+    });
 }
