@@ -6,6 +6,7 @@
 // of them when it subscribes again. It knows nothing of pages, storage of keys, or Svelte.
 
 import { backoffMs, type Backoff } from './backoff';
+import { DeltaReader, PatchError } from './delta';
 import type {
   ErrorView,
   From,
@@ -73,6 +74,10 @@ export interface SubscribeOptions {
   /** First the latest value of each matching key, then what follows. */
   latest?: boolean;
   excludeOwn?: boolean;
+  /** Only records of which this condition holds. */
+  where?: string;
+  /** Values travel as differences, where the topic permits it. */
+  delta?: boolean;
 }
 
 export interface SubscriptionEvents {
@@ -104,6 +109,8 @@ export class Subscription {
   private readonly client: MainstemClient;
   private start: string | undefined;
   private readonly reached = new Map<string, Reached>();
+  /** What differences are of; begun anew with each subscribe, as the server does. */
+  private values = new DeltaReader();
 
   constructor(client: MainstemClient, options: SubscribeOptions, events: SubscriptionEvents) {
     this.client = client;
@@ -153,11 +160,14 @@ export class Subscription {
   /** For the client only: what was seen may come again, until something newer arrives. */
   resubscribing(): void {
     for (const reached of this.reached.values()) reached.resuming = true;
+    this.values = new DeltaReader();
   }
 
   /** For the client only. */
-  take(record: RecordView): void {
+  take(told: RecordView): void {
     if (this.phase !== 'active') return;
+    // Also of a record that came before: what follows may be a difference to it.
+    const record = this.options.delta ? this.values.read(told) : told;
     const place = `${record.topic}\u0000${record.partition}`;
     const reached = this.reached.get(place);
     if (reached === undefined) {
@@ -273,7 +283,7 @@ export class MainstemClient {
   /** For subscriptions only. */
   sendSubscribe(subscription: Subscription): void {
     if (this.state.kind !== 'connected') return;
-    const { filter, latest, excludeOwn } = subscription.options;
+    const { filter, latest, excludeOwn, where, delta } = subscription.options;
     subscription.resubscribing();
     subscription.sub = this.subNext++;
     this.bySub.set(subscription.sub, subscription);
@@ -288,6 +298,8 @@ export class MainstemClient {
       from,
       ...(latest && !subscription.hasStarted() ? { latest } : {}),
       ...(excludeOwn ? { exclude_own: true } : {}),
+      ...(where ? { where } : {}),
+      ...(delta ? { delta } : {}),
     });
   }
 
@@ -337,7 +349,7 @@ export class MainstemClient {
       case 'connected':
         return this.onConnected(frame);
       case 'record':
-        return this.bySub.get(frame.sub)?.take(frame);
+        return this.take(frame.sub, frame);
       case 'subscribed':
         this.subscribing.delete(frame.id);
         return this.bySub.get(frame.sub)?.started(frame.cursor);
@@ -356,6 +368,16 @@ export class MainstemClient {
         return;
       default:
         return;
+    }
+  }
+
+  /** A difference that does not fit is no reason to guess: the next subscribe begins with wholes. */
+  private take(sub: number, record: RecordView): void {
+    try {
+      this.bySub.get(sub)?.take(record);
+    } catch (error) {
+      if (!(error instanceof PatchError)) throw error;
+      this.lost(error.message);
     }
   }
 

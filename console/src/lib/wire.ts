@@ -15,6 +15,12 @@ export interface RecordView {
   publisher?: string;
   data?: unknown;
   data_base64?: string;
+  /** In subscriptions that take differences: the value's own text, or a patch of the value at `base`. */
+  data_text?: string;
+  delta_base64?: string;
+  base?: number;
+  /** Records of the key that were passed over for this one. */
+  left_out?: number;
   tombstone?: boolean;
   cursor: string;
 }
@@ -151,7 +157,8 @@ export type ServerFrame =
   | { type: 'unsubscribed'; id: number; sub: number }
   | ({ type: 'record'; sub: number } & RecordView)
   | { type: 'caught_up'; sub: number }
-  | { type: 'gap'; sub: number; topic_id?: string | number; partition: number; from: number; to: number }
+  | { type: 'gap'; sub: number; topic_id?: string | number; partition: number; from: number; to: number; reason?: string }
+  | { type: 'progress'; sub: number; cursor: string }
   | { type: 'ended'; sub: number; error: ErrorView }
   | { type: 'published'; id: number; records: PublishedView[] }
   | { type: 'presence'; id: number; members: unknown[] }

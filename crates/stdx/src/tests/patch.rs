@@ -1,6 +1,8 @@
 //! Patches: they bring back what they were made of, and bad ones bring nothing.
 
 use crate::patch::{apply, make};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 #[test]
@@ -39,6 +41,26 @@ fn bad_patches_are_refused() {
     }
     assert_eq!(apply(base, &[21, 0], 9), None, "longer than allowed");
     assert_eq!(apply(base, &[21, 0], 10).as_deref(), Some(&base[..]));
+}
+
+/// Clients in other languages are tested with the same file.
+#[test]
+fn the_vectors_for_clients_are_what_is_made() {
+    let text = include_str!("../../vectors/patch.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let bytes = |text: &serde_json::Value| {
+        STANDARD.decode(text.as_str().expect("a text")).expect("base64")
+    };
+    for good in vectors["good"].as_array().expect("a list") {
+        let (base, target) = (good["base"].as_str().unwrap(), good["target"].as_str().unwrap());
+        let patch = bytes(&good["patch_base64"]);
+        assert_eq!(make(base.as_bytes(), target.as_bytes()).as_ref(), Some(&patch), "{base}");
+        assert_eq!(apply(base.as_bytes(), &patch, 1 << 20), Some(target.as_bytes().to_vec()));
+    }
+    for bad in vectors["bad"].as_array().expect("a list") {
+        let base = bad["base"].as_str().unwrap();
+        assert_eq!(apply(base.as_bytes(), &bytes(&bad["patch_base64"]), 1 << 20), None, "{bad}");
+    }
 }
 
 fn edited() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {

@@ -5,6 +5,7 @@ use crate::stand::admin::Key;
 use crate::stand::binary::mainstem;
 use crate::stand::got::Sent;
 use crate::stand::server::{Home, Server};
+use crate::stand::ws::Client;
 use crate::stand::{LOOK_EVERY, PATIENCE, within};
 use reqwest::Client as Http;
 use serde_json::{Value, json};
@@ -132,6 +133,7 @@ async fn what_is_restored_equals_its_source() {
         publisher.await.expect("published");
     }
     good(&place.run(Some(&server), &["backup", "create", "--to", &to]));
+    let cursor = cursor_at_the_end(&server.url, &key.secret).await;
     server.stop();
     let listed = good(&place.run(None, &["backup", "list", "--from", &to]));
     assert_eq!(listed.lines().count(), 3, "{listed}");
@@ -151,7 +153,29 @@ async fn what_is_restored_equals_its_source() {
     let url = format!("{}/v1/topics/{TOPIC}/records?from=earliest&limit=1", restored.url);
     let answer = Http::new().get(url).bearer_auth(&key.secret).send().await.expect("an answer");
     assert_eq!(answer.status(), 200, "the old key opens the restored server");
+    a_reader_of_lost_history_is_told(&restored.url, &key.secret, &cursor).await;
     publish(&restored.url, &key.secret, 0, 10).await;
+}
+
+/// The cursor is from after the moment that was restored.
+async fn a_reader_of_lost_history_is_told(url: &str, secret: &str, cursor: &str) {
+    let mut client = Client::open(url, secret).await;
+    client.subscribe(1, TOPIC, cursor.into()).await;
+    loop {
+        let frame = client.next().await.expect("a gap before the end");
+        if frame["type"] == "gap" && frame["partition"] == 0 {
+            assert_eq!((&frame["reason"], &frame["from"]), (&json!("history_lost"), &json!(17)));
+            return;
+        }
+    }
+}
+
+/// Behind all that is stored.
+async fn cursor_at_the_end(url: &str, secret: &str) -> String {
+    let url = format!("{url}/v1/topics/{TOPIC}/records?from=latest&limit=1");
+    let answer = Http::new().get(url).bearer_auth(secret).send().await.expect("an answer");
+    let page: Value = serde_json::from_str(&answer.text().await.expect("a page")).expect("JSON");
+    page["next_cursor"].as_str().expect("a cursor").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

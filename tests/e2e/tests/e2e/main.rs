@@ -25,5 +25,6 @@ mod readers;
 mod restart;
 mod sealed;
 mod secrets;
+mod shaping;
 mod stand;
 mod tls;
