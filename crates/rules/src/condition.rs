@@ -139,9 +139,9 @@ impl Number {
 
     /// A number as JSON writes it; `None` when the text is anything else.
     fn parse(text: &str) -> Option<Number> {
-        let looks_like_one = text.bytes().all(|byte| {
-            byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
-        });
+        let looks_like_one = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E'));
         if text.is_empty() || text.len() > 64 || !looks_like_one {
             return None;
         }

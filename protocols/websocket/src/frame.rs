@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use port::hub::{Placed, PresenceMember};
-use port::{
-    Credential, Credits, Delivery, Loss, PresenceCall, Refusal, RequestId, Sent, Shaping,
-};
+use port::{Credential, Credits, Delivery, Loss, PresenceCall, Refusal, RequestId, Sent, Shaping};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Filter, From, Key, Offset, Partition, PrincipalId, ProjectId, TopicId, TopicName};

@@ -6,8 +6,8 @@ use crate::frame::{CallId, Frame, Say, SubId};
 use crate::refusal::{SERVICE_RESTART, close_code, ends_session};
 use crate::subscriptions::{EARLY_EVENTS_MAX, Kind, State, Subscriptions};
 use crate::{WebSocket, verbs};
-use port::live::{Connection, Quota};
 use port::feed::Fed;
+use port::live::{Connection, Quota};
 use port::metric;
 use port::{
     Closer, Code, Codec, Deadline, Delivery, Event, Flow, Hub, Identity, Lease, Outbox, Peer,

@@ -7,8 +7,8 @@ use port::feed::Fed;
 use port::{Code, Credits, Refusal};
 use std::any::Any;
 use std::sync::Arc;
-use types::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
 use types::SubscriptionTag;
+use types::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
 
 /// Low bits of a tag are the place in the table, the others count its uses.
 const PLACE_BITS: u32 = 10;

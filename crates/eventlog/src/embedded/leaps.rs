@@ -48,7 +48,8 @@ impl Leaps {
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let rows = self.0.iter().flat_map(|(stream, leaps)| leaps.iter().map(move |it| (stream, it)));
+        let rows =
+            self.0.iter().flat_map(|(stream, leaps)| leaps.iter().map(move |it| (stream, it)));
         let mut out = MAGIC.to_vec();
         let count = rows.clone().count();
         // Fewer than partitions times eight.

@@ -38,7 +38,11 @@ enum Step {
     Again,
     /// Live again, and holding records back.
     Wait(Timer),
-    Read { topic: TopicId, partition: Partition, from: Offset },
+    Read {
+        topic: TopicId,
+        partition: Partition,
+        from: Offset,
+    },
 }
 
 pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: SubscriptionKey) {

@@ -3,9 +3,9 @@
 //! take several turns; who takes part is fixed when it begins, and each is looked up anew by
 //! generation, so subscriptions may come and go meanwhile.
 
+use super::delta::Version;
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
-use super::delta::Version;
 use super::shape::{Item, Offered, Timer};
 use super::state::{Lag, Mode, State, Subscription};
 use crate::meter::ProjectMeter;
@@ -155,12 +155,7 @@ impl Walk {
     }
 
     /// Pushes until the budget is used up or everybody is served; answers what is to be done next.
-    pub fn advance(
-        &mut self,
-        state: &mut State,
-        pushed: &mut usize,
-        budget: usize,
-    ) -> Vec<Next> {
+    pub fn advance(&mut self, state: &mut State, pushed: &mut usize, budget: usize) -> Vec<Next> {
         let mut next = Vec::new();
         let every = Rc::clone(&self.every);
         while *pushed < budget && self.at_all < self.all.len() {

@@ -200,7 +200,9 @@ impl<'t> Reader<'t> {
                 self.at += length;
                 Ok(Literal::Number(number))
             }
-            None => Err(self.mistake("a text in quotes, a number, true, false or null is expected")),
+            None => {
+                Err(self.mistake("a text in quotes, a number, true, false or null is expected"))
+            }
         }
     }
 

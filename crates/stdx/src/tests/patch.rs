@@ -48,9 +48,8 @@ fn bad_patches_are_refused() {
 fn the_vectors_for_clients_are_what_is_made() {
     let text = include_str!("../../vectors/patch.json");
     let vectors: serde_json::Value = serde_json::from_str(text).expect("JSON");
-    let bytes = |text: &serde_json::Value| {
-        STANDARD.decode(text.as_str().expect("a text")).expect("base64")
-    };
+    let bytes =
+        |text: &serde_json::Value| STANDARD.decode(text.as_str().expect("a text")).expect("base64");
     for good in vectors["good"].as_array().expect("a list") {
         let (base, target) = (good["base"].as_str().unwrap(), good["target"].as_str().unwrap());
         let patch = bytes(&good["patch_base64"]);

@@ -74,9 +74,7 @@ fn read(from: &mut BytesReader, known: &mut Option<CallId>) -> Result<Call, Refu
         call_kind::REFRESH => Verb::Refresh(sized_secret(from.text("token")?)?),
         call_kind::SUBSCRIBE => Verb::Subscribe(subscribe(from)?),
         call_kind::UNSUBSCRIBE => Verb::Unsubscribe(from.number("sub")?),
-        call_kind::CREDIT => {
-            Verb::Credit { sub: from.number("sub")?, add: from.varint("add")? }
-        }
+        call_kind::CREDIT => Verb::Credit { sub: from.number("sub")?, add: from.varint("add")? },
         call_kind::PUBLISH => Verb::Publish(publish(from)?),
         call_kind::PRESENCE => Verb::Presence(presence(from)?),
         call_kind::PING => Verb::Ping,

@@ -104,9 +104,9 @@ fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
                 "" => "a frame says what it is".to_owned(),
                 other => format!("there is no frame `{}`", shortened(other)),
             };
-            Err(Refusal::new(Code::InvalidRequest, message)
-                .field("type")
-                .hint("connect, refresh, subscribe, unsubscribe, credit, publish, presence or ping"))
+            Err(Refusal::new(Code::InvalidRequest, message).field("type").hint(
+                "connect, refresh, subscribe, unsubscribe, credit, publish, presence or ping",
+            ))
         }
     }
 }

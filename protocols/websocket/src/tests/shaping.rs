@@ -100,7 +100,8 @@ fn a_record_that_stands_for_others_says_so() {
 
 #[test]
 fn differences_name_their_base() {
-    let whole = |delta| Say::Record { sub: 1, left_out: 0, delivery: delivery(8, "{\"a\": 1}", delta) };
+    let whole =
+        |delta| Say::Record { sub: 1, left_out: 0, delivery: delivery(8, "{\"a\": 1}", delta) };
     let told = say_json(whole(Some(Delta::Whole)));
     assert_eq!(told["data_text"], "{\"a\": 1}");
     assert_eq!(told.get("data"), None);
