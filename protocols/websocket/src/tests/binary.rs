@@ -278,7 +278,7 @@ fn bad_frames_name_the_field() {
             "id",
         ),
         (&[7, 1, 0][..], Code::UnknownField, "frame"),
-        (&[3, 1, 1, 0x08][..], Code::UnknownField, "flags"),
+        (&[3, 1, 1, 0x08, 1, b'a', 0][..], Code::InvalidRequest, "where"),
         (&[3, 1, 1, 0, 1, b'a', 9][..], Code::InvalidRequest, "from"),
         (&[5, 1, 0][..], Code::InvalidRequest, "records"),
         (&[5, 1, 0xff, 0xff, 0xff, 0xff, 0x0f][..], Code::InvalidRequest, "records"),

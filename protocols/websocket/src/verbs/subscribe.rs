@@ -5,7 +5,8 @@ use crate::frame::{CallId, Frame, Say, SubId, Subscribe};
 use crate::session::{FrameCodec, Out, WebSocketSession};
 use crate::subscriptions::{Extras, Kind};
 use port::feed::Fed;
-use port::{Flow, Follow, Refusal, Subscription, Wait};
+use port::shaping::CREDITS_MAX;
+use port::{Code, Flow, Follow, Refusal, Subscription, Wait};
 use std::sync::Arc;
 use types::filter::{KeyPart, Level, TopicPart};
 use types::{Filter, From, SubscriptionTag, TopicName};
@@ -92,6 +93,7 @@ fn follows<C: FrameCodec>(
 ) -> Result<Follows, Refusal> {
     let connection = Some(session.proven()?.1.id);
     let Subscribe { sub, filter, from, latest, exclude_own, presence, shape } = subscribe;
+    check_credits(shape.credits)?;
     let shaping = shape.shaping();
     let subscriptions_max = session.config.subscriptions_max;
     let table = &mut session.subscriptions;
@@ -122,6 +124,14 @@ fn follows<C: FrameCodec>(
         shaping,
     };
     Ok(Follows { records, presence })
+}
+
+fn check_credits(credits: Option<u64>) -> Result<(), Refusal> {
+    if credits.is_none_or(|credits| credits <= CREDITS_MAX) {
+        return Ok(());
+    }
+    let message = format!("a subscription has at most {CREDITS_MAX} credits");
+    Err(Refusal::new(Code::InvalidRequest, message).field("credits"))
 }
 
 /// Changes of presence travel under the key `topic/key` of the presence topic, so a filter of
