@@ -48,6 +48,10 @@ metrics! {
         "Records handed to connections, by tenant.";
     DEMOTIONS = "mainstem_readers_demoted_total", Counter,
         "Live readers sent to the log because they were slow.";
+    LEFT_OUT = "mainstem_records_left_out_total", Counter,
+        "Records that subscriptions did not send, by what they asked for: condition, conflation.";
+    DELTA_SAVED_BYTES = "mainstem_delta_saved_bytes_total", Counter,
+        "Bytes of values that were not sent because differences were.";
     APPEND_SECONDS = "mainstem_append_seconds", Histogram,
         "Time from append to acknowledgement.";
     DELIVERY_SECONDS = "mainstem_delivery_seconds", Histogram,

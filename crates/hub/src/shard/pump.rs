@@ -4,7 +4,7 @@
 
 use super::index::SubscriptionKey;
 use super::mailbox::unpack;
-use super::shape::{Item, Offered, Timer};
+use super::shape::{Item, Offered, Timer, count_left_out};
 use super::state::{Lag, Mode, State, rewind};
 use crate::refusal::refusal_of;
 use eventlog::{Engine, LogError};
@@ -335,7 +335,7 @@ fn push_shaped(
     let Some(allowance) = subscription.shape.as_deref().map(|shape| shape.allowance()) else {
         return Pushed::Over;
     };
-    let mut looked = 0;
+    let (mut looked, mut left_out) = (0, 0);
     let mut items: Vec<Item> = Vec::new();
     while let Some(delivery) = records.front().filter(|delivery| delivery.offset < seen) {
         if looked >= PUSHES_PER_STEP || items.len() >= allowance {
@@ -355,10 +355,12 @@ fn push_shaped(
             if let Some(shape) = subscription.shape.as_deref_mut() {
                 shape.pass(delivery);
             }
+            left_out += u64::from(!is_chosen && subscription.wants(delivery));
             items.extend(is_chosen.then(|| Item::plain(Arc::clone(delivery))));
         }
         records.pop_front();
     }
+    count_left_out("condition", left_out);
     let has_more = records.front().is_some_and(|delivery| delivery.offset < seen);
     let tried = items.clone();
     let outcome = subscription.offer(items, Instant::now());

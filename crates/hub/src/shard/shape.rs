@@ -10,7 +10,7 @@
 use super::delta::{Bases, Version};
 use super::hold::Hold;
 use super::state::{Lag, Subscription};
-use port::{Credits, Delivery, Event, Progress, Room, Sent, Shaping};
+use port::{Credits, Delivery, Event, Progress, Room, Sent, Shaping, metric};
 use rules::Condition;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,6 +67,13 @@ pub enum Offered {
 pub struct Timer {
     pub at: Instant,
     pub number: u32,
+}
+
+/// Once per frame or run, not per record.
+pub fn count_left_out(by: &'static str, count: u64) {
+    if count > 0 {
+        metrics::counter!(metric::LEFT_OUT, "by" => by).increment(count);
+    }
 }
 
 impl Item {
@@ -196,7 +203,7 @@ impl Subscription {
     /// The records of one frame; none when there are no credits.
     fn frame(&mut self, items: &mut std::iter::Peekable<std::vec::IntoIter<Item>>) -> Vec<Sent> {
         let mut frame = Vec::with_capacity(items.len().min(FRAME_RECORDS_MAX));
-        let mut bytes = 0;
+        let (mut bytes, mut left_out, mut saved) = (0, 0, 0);
         let Some(shape) = self.shape.as_deref_mut() else {
             return frame;
         };
@@ -207,12 +214,20 @@ impl Subscription {
             let Some(item) = items.next() else {
                 break;
             };
+            let size = item.delivery.record.size();
             let delivery = match &mut shape.delta {
                 Some(bases) => bases.tell(&item),
                 None => item.delivery,
             };
-            bytes += delivery.record.size();
+            let told = delivery.record.size();
+            bytes += told;
+            saved += size.saturating_sub(told) as u64;
+            left_out += u64::from(item.left_out);
             frame.push(Sent { delivery, left_out: item.left_out });
+        }
+        count_left_out("conflation", left_out);
+        if saved > 0 {
+            metrics::counter!(metric::DELTA_SAVED_BYTES).increment(saved);
         }
         frame
     }

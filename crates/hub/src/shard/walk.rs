@@ -6,7 +6,7 @@
 use super::delta::Version;
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
-use super::shape::{Item, Offered, Timer};
+use super::shape::{Item, Offered, Timer, count_left_out};
 use super::state::{Lag, Mode, State, Subscription};
 use crate::meter::ProjectMeter;
 use port::{Delivery, Room, Run};
@@ -259,6 +259,7 @@ impl Walk {
                 items.push(Item { version, ..Item::plain(Arc::clone(delivery)) });
             }
         }
+        count_left_out("condition", (wanted.len() - items.len()) as u64);
         // Looking through much for little is work too.
         *pushed += items.len().max(1);
         let next = match subscription.offer(items, Instant::now()) {
