@@ -8,7 +8,7 @@ use port::delivery::Delta;
 use port::{Code, Codec, CursorMint, Delivery, Loss, Origin, Sent};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use types::{Filter, From, Key, Positions, ProjectId, Record, TopicId, TopicName};
+use types::{Filter, From, Key, Positions, ProjectId, Record, TopicConfig, TopicId, TopicName};
 
 struct Mint;
 
@@ -201,6 +201,7 @@ fn who_asks_for_nothing_has_nothing() {
 #[tokio::test]
 async fn credits_are_for_subscriptions_that_have_them() {
     let world = World::new();
+    world.hub.topic(world.place, "t", TopicConfig::default());
     let mut client = world.client().await;
     let none = r#"{"type":"error","id":1,"error":{"code":"NOT_FOUND","details":{"field":"sub"}}}"#;
     client.ask(r#"{"type":"credit","id":1,"sub":9,"add":1}"#, none).await;
