@@ -58,6 +58,15 @@ export function start({ port = 8099, traffic = true } = {}) {
   });
 }
 
+/** Two visitors of every topic itself, and nobody at its keys. */
+function present(topic, key) {
+  const entered_at = Date.now() - 60_000;
+  const one = (member, connections) => ({ member, principal: `jwt:${member}`, data: { topic }, entered_at, connections });
+  const members = key ? [] : [one('ann', 2), one('ben', 1)];
+  const connections = members.reduce((sum, { connections }) => sum + connections, 0);
+  return { members, counts: { members: members.length, connections } };
+}
+
 async function answer({ log, connections, webhooks, consumers }, request, response) {
   const url = new URL(request.url, 'http://mock');
   if (url.pathname === '/openapi.json') return sendJson(response, 200, openapi);
@@ -93,6 +102,8 @@ async function answer({ log, connections, webhooks, consumers }, request, respon
       const limit = Number(url.searchParams.get('limit') ?? 100);
       return sendJson(response, 200, log.read(name, url.searchParams.get('from') ?? 'latest', limit));
     }
+    case 'GET presence/:':
+      return sendJson(response, 200, present(name, url.searchParams.get('key')));
     case 'POST events': {
       const parsed = JSON.parse(body);
       const answer = Array.isArray(parsed) ? parsed.map((record) => log.publish(record)) : log.publish(parsed);

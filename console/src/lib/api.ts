@@ -2,6 +2,7 @@
 // travels in the Authorization header only, never in an address.
 
 import type { ConsumerView, DeadLetterPage, LetterPlace, ReplayTarget } from './consumers';
+import { MEMBERS_SHOWN_MAX, type Presence, readPresence } from './presence';
 import type {
   Cleanup,
   Compatibility,
@@ -97,6 +98,13 @@ export class Api {
 
   async topic(name: string): Promise<Topic> {
     return readTopic(await this.call('GET', `/v1/topics/${encodeURIComponent(name)}`));
+  }
+
+  /** Who is present at an address now: the first page of members, and how many there are. */
+  async presence(topic: string, key: string): Promise<Presence> {
+    const at = key === '' ? '' : `&key=${encodeURIComponent(key)}`;
+    const path = `/v1/presence/${encodeURIComponent(topic)}?limit=${MEMBERS_SHOWN_MAX}${at}`;
+    return readPresence(await this.call('GET', path));
   }
 
   async putTopic(name: string, config: TopicConfig): Promise<Topic> {
@@ -282,6 +290,7 @@ function readTopic(answer: any): Topic {
       cleanup: (answer.cleanup ?? 'delete') as Cleanup,
       tombstone_ms: Number(answer.tombstone_ms ?? 86_400_000),
       idempotency_window_ms: Number(answer.idempotency_window_ms ?? 0),
+      occupancy: answer.occupancy === true,
       ...(schema === undefined ? {} : { schema }),
       schema_kind: (answer.schema_kind ?? 'json_schema') as SchemaKind,
       schema_compatibility: (answer.schema_compatibility ?? 'backward') as Compatibility,

@@ -68,6 +68,8 @@ export interface TopicConfig {
   cleanup: Cleanup;
   tombstone_ms?: number | undefined;
   idempotency_window_ms?: number;
+  /** Tells in `$occupancy` when its addresses come to be followed, and when no more. */
+  occupancy?: boolean;
   schema?: unknown;
   schema_kind?: SchemaKind;
   schema_compatibility?: Compatibility;

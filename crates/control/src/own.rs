@@ -9,6 +9,7 @@ use crate::Control;
 use crate::page::{limit, next_cursor, place};
 use crate::path::ConnectionPath;
 use crate::routes::connections::{ConnectionList, close, list};
+use crate::routes::principals::{RevokePrincipal, RevokedPrincipal, revoke};
 use crate::routes::usage::UsageTotals;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
@@ -24,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wire_http::query::NoQuery;
 use wire_http::schema::ErrorSchema;
-use wire_http::{Caller, StrictQuery};
+use wire_http::{Caller, StrictJson, StrictQuery};
 
 #[derive(Clone)]
 struct Own(Arc<Control>);
@@ -39,6 +40,7 @@ fn described() -> OpenApiRouter<Own> {
     OpenApiRouter::new()
         .routes(routes!(list_own_connections))
         .routes(routes!(close_own_connection))
+        .routes(routes!(revoke_own_principal))
         .routes(routes!(sum_own_usage))
         .merge(webhooks::described())
 }
@@ -56,6 +58,7 @@ pub(crate) fn openapi() -> OpenApi {
 #[serde(deny_unknown_fields, default)]
 struct OwnQuery {
     protocol: Option<String>,
+    principal: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -73,6 +76,7 @@ struct OwnTotals {
     get, path = "/v1/connections", tag = "connections",
     params(
         ("protocol" = Option<String>, Query, description = "Only of this protocol"),
+        ("principal" = Option<String>, Query, description = "Only this principal's"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -93,6 +97,7 @@ async fn list_own_connections(
             tenant: Some(caller.identity.tenant()),
             project: Some(caller.identity.project()),
             protocol: query.protocol,
+            principal: query.principal,
             after: place(query.cursor.as_deref())?.map(ConnectionId),
         };
         let (connections, has_more) = list(control.live.as_ref(), &filter, limit(query.limit)?);
@@ -126,6 +131,32 @@ async fn close_own_connection(
         };
         close(&control, filter, connection, &Actor::from(&caller.identity)).await?;
         Ok(StatusCode::NO_CONTENT)
+    };
+    caller.answer(outcome.await)
+}
+
+/// Revoke a principal
+///
+/// Its sessions end at once, and its tokens of before now are refused from now on.
+#[utoipa::path(
+    post, path = "/v1/principals/revoke", tag = "connections",
+    request_body = RevokePrincipal,
+    responses(
+        (status = 200, description = "Revoked", body = RevokedPrincipal),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn revoke_own_principal(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    _: StrictQuery<NoQuery>,
+    StrictJson(body): StrictJson<RevokePrincipal>,
+) -> Response {
+    let outcome = async {
+        let who = &caller.identity;
+        rules::scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        let by = Actor::from(who);
+        revoke(&control, (who.tenant(), who.project()), &body, &by).await.map(Json)
     };
     caller.answer(outcome.await)
 }

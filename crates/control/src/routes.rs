@@ -6,6 +6,7 @@ mod configuration;
 pub(crate) mod connections;
 mod keys;
 mod keys_at_rest;
+pub(crate) mod principals;
 mod projects;
 mod signing;
 mod tenants;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Routes {
         .merge(topics::routes())
         .merge(webhooks::routes())
         .merge(connections::routes())
+        .merge(principals::routes())
         .merge(usage::routes())
         .merge(audit::routes())
         .merge(configuration::routes())

@@ -50,6 +50,12 @@ pub(crate) struct LimitsSchema {
     pub(crate) connections_max: Option<u32>,
     pub(crate) websocket_connections_max: Option<u32>,
     pub(crate) sse_connections_max: Option<u32>,
+    /// Open connections of one API key, or of one subject of tokens.
+    pub(crate) connections_per_principal_max: Option<u32>,
+    /// Open subscriptions of all connections together.
+    pub(crate) subscriptions_max: Option<u32>,
+    /// Open subscriptions of one API key, or of one subject of tokens.
+    pub(crate) subscriptions_per_principal_max: Option<u32>,
     pub(crate) topics_max: Option<u32>,
     pub(crate) record_bytes_max: Option<u32>,
     pub(crate) publish_per_second_max: Option<u32>,
@@ -196,6 +202,8 @@ pub(crate) struct TopicView {
     pub(crate) tombstone_ms: u64,
     /// How long the ids of records are remembered against duplicates; 0 for not at all.
     pub(crate) idempotency_window_ms: u64,
+    /// Whether `$occupancy` tells when its addresses come to be followed, and when no more.
+    pub(crate) occupancy: bool,
     /// The schema that values must satisfy.
     pub(crate) schema: Option<Value>,
     /// `json_schema` or `avro`.
@@ -246,6 +254,9 @@ pub(crate) struct TopicConfigSchema {
     /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
     /// not at all, at most 30 days.
     pub(crate) idempotency_window_ms: Option<u64>,
+    /// Tells in `$occupancy` when its addresses get followers or members, and when they lose the
+    /// last.
+    pub(crate) occupancy: Option<bool>,
     pub(crate) schema: Option<Value>,
     /// `json_schema` when absent, or `avro`.
     pub(crate) schema_kind: Option<String>,
@@ -274,6 +285,7 @@ impl From<TopicInfo> for TopicView {
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
             idempotency_window_ms: info.config.idempotency_window_ms,
+            occupancy: info.config.occupancy,
             schema: info.config.schema,
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,

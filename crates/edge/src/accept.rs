@@ -2,11 +2,12 @@
 //! lets in goes to the shards in turn.
 
 use crate::config::{Accept, ms};
+use crate::origins::{Held, Origins};
 use crate::shard::mailbox::{Mailbox, Message};
 use port::{Code, Refusal, metric};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tokio::sync::watch;
 
 /// After an error of the system (no more file descriptors), accepting rests.
 const REST: Duration = Duration::from_millis(50);
-/// What a client that is turned away should wait.
-pub const AWAY: Duration = Duration::from_secs(5);
+/// What a client that is turned away should wait at least; twice as long at most.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// A socket that was let in.
 pub struct Accepted {
@@ -30,31 +31,81 @@ pub struct Accepted {
 }
 
 /// One of a listener's connections; dropping it makes room for another.
-pub struct Permit(Arc<AtomicU32>);
+pub struct Permit {
+    taken: Arc<AtomicU32>,
+    /// Where connections are counted by address.
+    _held: Option<Held>,
+}
 
-/// The places for connections of one listener.
+/// What has no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    Listener,
+    Address,
+}
+
+impl Full {
+    /// The setting that says so, as the metric's label.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Full::Listener => "connections_max",
+            Full::Address => "connections_per_address_max",
+        }
+    }
+
+    pub fn refusal(self) -> Refusal {
+        let why = match self {
+            Full::Listener => "the server has as many connections as it takes",
+            Full::Address => "your address has as many connections as it may have",
+        };
+        Refusal::new(Code::Overloaded, why).retry_around(AWAY)
+    }
+}
+
+/// The places for connections of one listener, as one client finds them.
 #[derive(Clone)]
 pub struct Places {
     taken: Arc<AtomicU32>,
     connections_max: u32,
+    /// Whose they are counted as, where addresses are bounded.
+    client: Option<IpAddr>,
+    per_address_max: u32,
+    origins: Arc<Origins>,
 }
 
 impl Places {
-    fn new(connections_max: u32) -> Places {
-        Places { taken: Arc::default(), connections_max }
+    fn new(limits: &Accept) -> Places {
+        Places {
+            taken: Arc::default(),
+            connections_max: limits.connections_max,
+            client: None,
+            per_address_max: limits.connections_per_address_max,
+            origins: Arc::default(),
+        }
     }
 
-    /// `None` when all are taken.
-    pub fn take(&self) -> Option<Permit> {
+    fn of(&self, client: IpAddr) -> Places {
+        let client = Some(client).filter(|_| self.per_address_max > 0);
+        Places { client, ..self.clone() }
+    }
+
+    pub fn take(&self) -> Result<Permit, Full> {
         let before = self.taken.fetch_add(1, Ordering::AcqRel);
-        let permit = Permit(Arc::clone(&self.taken));
-        (before < self.connections_max).then_some(permit)
+        let mut permit = Permit { taken: Arc::clone(&self.taken), _held: None };
+        if before >= self.connections_max {
+            return Err(Full::Listener);
+        }
+        if let Some(client) = self.client {
+            permit._held = self.origins.hold(client, self.per_address_max);
+            permit._held.as_ref().ok_or(Full::Address)?;
+        }
+        Ok(permit)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -114,7 +165,7 @@ impl Acceptor {
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut bucket = Bucket::new(self.limits.per_second_max, self.limits.burst_max);
-        let places = Places::new(self.limits.connections_max);
+        let places = Places::new(&self.limits);
         let mut turn = 0;
         loop {
             let accepted = tokio::select! {
@@ -142,9 +193,13 @@ impl Acceptor {
 
     fn admit(&self, socket: TcpStream, address: SocketAddr, places: &Places, turn: &mut usize) {
         metrics::counter!(metric::CONNECTIONS_ACCEPTED, "listener" => self.name).increment(1);
-        let Some(permit) = places.take() else {
-            refused("connections_max");
-            return turn_away(socket, self.is_tls);
+        let places = places.of(address.ip());
+        let permit = match places.take() {
+            Ok(permit) => permit,
+            Err(full) => {
+                refused(full.setting());
+                return turn_away(socket, self.is_tls, &full.refusal());
+            }
         };
         // Small messages must not wait for the peer's acknowledgements (RFC 896).
         let _ = socket.set_nodelay(true);
@@ -153,7 +208,7 @@ impl Acceptor {
         let _ = socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(stall));
         *turn = (*turn + 1) % self.shards.len().max(1);
         if let Some(shard) = self.shards.get(*turn) {
-            let (face, places) = (self.face, places.clone());
+            let face = self.face;
             shard.post(Message::Socket(Accepted { socket, address, face, permit, places }));
         }
     }
@@ -169,12 +224,10 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// One attempt to say why: nobody here waits for a client that is not let in.
-fn turn_away(mut socket: TcpStream, is_tls: bool) {
+fn turn_away(mut socket: TcpStream, is_tls: bool, refusal: &Refusal) {
     if is_tls {
         return;
     }
-    let refusal = Refusal::new(Code::Overloaded, "the server has as many connections as it takes")
-        .retry_after(AWAY);
-    let _ = socket.write(&crate::http::bare::answer(503, &refusal, None));
+    let _ = socket.write(&crate::http::bare::answer(503, refusal, None));
     let _ = socket.shutdown(std::net::Shutdown::Write);
 }

@@ -47,6 +47,9 @@ pub struct Accept {
     pub burst_max: u32,
     /// Open connections of a listener; further ones are told 503 and closed.
     pub connections_max: u32,
+    /// Open connections of one client address and listener; 0 is no limit. An IPv6
+    /// client is its first 64 bits. Behind a proxy or a NAT many clients have one address.
+    pub connections_per_address_max: u32,
     /// Connections the kernel holds for us until they are accepted.
     pub backlog_max: u32,
     /// Milliseconds a peer may leave what was sent to it unacknowledged, or take nothing, until
@@ -167,6 +170,7 @@ impl Default for Accept {
             per_second_max: 5_000,
             burst_max: 5_000,
             connections_max: 100_000,
+            connections_per_address_max: 0,
             backlog_max: 4_096,
             stall_ms_max: 120_000,
         }

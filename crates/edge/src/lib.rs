@@ -21,6 +21,7 @@ mod error;
 mod face;
 mod http;
 pub mod openapi;
+mod origins;
 mod shard;
 mod tls;
 mod ws;

@@ -50,6 +50,12 @@ impl Catalogue {
         topics.filter(|topic| topic.name.is_internal()).cloned().collect()
     }
 
+    /// The topics of this name in all projects.
+    pub fn all_named(&self, name: &TopicName) -> Vec<Arc<Topic>> {
+        let by_name = self.by_name.read();
+        by_name.values().filter_map(|topics| topics.get(name).cloned()).collect()
+    }
+
     /// Internal topics are not counted.
     pub fn count(&self, project: ProjectId) -> usize {
         let own = |topics: &BTreeMap<TopicName, Arc<Topic>>| {

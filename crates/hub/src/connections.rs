@@ -2,18 +2,25 @@
 //! their credential, tenant or node is.
 
 use crate::meter::ProjectMeter;
-use crate::node::expired;
+use crate::node::{check_principal as check_whether_revoked, expired, revoked};
+use identity::ProjectSnapshot;
 use parking_lot::Mutex;
 use port::Connection;
+use port::live::Quota;
 use port::{Closer, Code, ConnectionFilter, ConnectionId, ConnectionState, Identity, Refusal};
-use rules::quota::{OpenConnections, check_connection};
+use rules::quota::{
+    OpenConnections, OpenSubscriptions, check_connection, check_principal, check_subscription,
+    check_tenant,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use stdx::Clock;
-use types::{Limits, ProjectId, TimestampMs};
+use types::{Limits, PrincipalId, ProjectId, TenantId, TimestampMs};
 
 struct Entry {
     who: Identity,
@@ -23,13 +30,59 @@ struct Entry {
     metered_to: Duration,
     meter: Arc<ProjectMeter>,
     subscriptions: Arc<AtomicU32>,
+    /// Whose count `of_principal` is, also after the connection went on as somebody else.
+    counted_as: PrincipalId,
+    of_principal: Arc<Tally>,
+    of_tenant: Arc<Tally>,
     closer: Arc<dyn Closer>,
 }
+
+/// What a principal or a tenant has open. Changed under the lock, but for subscriptions that end.
+#[derive(Default)]
+struct Tally {
+    connections: AtomicU32,
+    subscriptions: AtomicU32,
+}
+
+#[derive(Default)]
+struct ProjectCounts {
+    connections: OpenConnections,
+    subscriptions: Arc<AtomicU32>,
+}
+
+/// A subscription that counts with its connection, principal, project and tenant until it drops.
+pub struct Counted([Arc<AtomicU32>; 2], [Arc<Tally>; 2]);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|count| {
+            count.fetch_sub(1, Ordering::Relaxed);
+        });
+        self.1.iter().for_each(|tally| {
+            tally.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// What all projects of one tenant may have open together; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantLimits {
+    /// Open connections of every protocol, on this node.
+    pub connections_max: Option<u32>,
+    /// Open subscriptions of all connections, on this node.
+    pub subscriptions_max: Option<u32>,
+}
+
+/// Whoever is turned away for want of room waits so long at least, and at most twice as long.
+const AWAY: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Open {
     entries: BTreeMap<ConnectionId, Entry>,
-    counts: HashMap<ProjectId, OpenConnections>,
+    counts: HashMap<ProjectId, ProjectCounts>,
+    principals: HashMap<(ProjectId, PrincipalId), Arc<Tally>>,
+    tenants: HashMap<TenantId, Arc<Tally>>,
     last_id: u64,
     draining: Option<Refusal>,
 }
@@ -37,11 +90,12 @@ struct Open {
 pub struct Connections {
     open: Mutex<Open>,
     clock: Arc<dyn Clock>,
+    tenant_limits: TenantLimits,
 }
 
 impl Connections {
-    pub fn new(clock: Arc<dyn Clock>) -> Connections {
-        Connections { open: Mutex::default(), clock }
+    pub fn new(clock: Arc<dyn Clock>, tenant_limits: TenantLimits) -> Connections {
+        Connections { open: Mutex::default(), clock, tenant_limits }
     }
 
     /// The count and the check are one step: concurrent openings never pass the limit together.
@@ -57,9 +111,12 @@ impl Connections {
         if let Some(why) = &open.draining {
             return Err(why.clone());
         }
-        let counts = open.counts.entry(who.project()).or_default();
-        check_connection(limits, *counts, connection.quota)?;
-        counts.add(connection.quota);
+        let (of_principal, of_tenant) = open
+            .check(who, limits, connection.quota, self.tenant_limits)
+            .map_err(|refusal| refusal.retry_around(AWAY))?;
+        open.counts.entry(who.project()).or_default().connections.add(connection.quota);
+        of_principal.connections.fetch_add(1, Ordering::Relaxed);
+        of_tenant.connections.fetch_add(1, Ordering::Relaxed);
         open.last_id += 1;
         let id = ConnectionId(open.last_id);
         metrics::gauge!(port::metric::CONNECTIONS, "protocol" => connection.protocol).increment(1);
@@ -70,6 +127,9 @@ impl Connections {
             metered_to: self.clock.monotonic(),
             meter,
             subscriptions: Arc::default(),
+            counted_as: who.principal().clone(),
+            of_principal,
+            of_tenant,
             closer,
         };
         open.entries.insert(id, entry);
@@ -82,13 +142,7 @@ impl Connections {
         let Some(entry) = open.entries.remove(&id) else {
             return;
         };
-        let project = entry.who.project();
-        if let Some(counts) = open.counts.get_mut(&project) {
-            counts.remove(entry.connection.quota);
-            if *counts == OpenConnections::default() {
-                open.counts.remove(&project);
-            }
-        }
+        open.forget(&entry);
         drop(open);
         let open_for = self.clock.monotonic().saturating_sub(entry.metered_to);
         entry.meter.connected(open_for.as_millis().div_ceil(1000) as u64);
@@ -108,9 +162,32 @@ impl Connections {
         }
     }
 
-    /// The count of a connection's subscriptions, to be kept by whoever makes and ends them.
-    pub fn subscriptions(&self, id: ConnectionId) -> Option<Arc<AtomicU32>> {
-        self.open.lock().entries.get(&id).map(|entry| Arc::clone(&entry.subscriptions))
+    /// Counts one more subscription of a connection, or refuses it. Check and count are one step.
+    /// `None` when the connection is not open any more.
+    pub fn subscribe(&self, id: ConnectionId, limits: &Limits) -> Result<Option<Counted>, Refusal> {
+        let mut open = self.open.lock();
+        let Open { entries, counts, .. } = &mut *open;
+        let Some(entry) = entries.get(&id) else { return Ok(None) };
+        let project = counts.entry(entry.who.project()).or_default();
+        let (of_principal, of_tenant) = (&entry.of_principal, &entry.of_tenant);
+        let now = OpenSubscriptions {
+            project: project.subscriptions.load(Ordering::Relaxed),
+            principal: of_principal.subscriptions.load(Ordering::Relaxed),
+        };
+        let in_tenant = of_tenant.subscriptions.load(Ordering::Relaxed);
+        let max = self.tenant_limits.subscriptions_max;
+        check_subscription(limits, now)
+            .and_then(|()| check_tenant("tenants.subscriptions_max", in_tenant, max))
+            .map_err(|refusal| refusal.retry_around(AWAY))?;
+        let counts = [Arc::clone(&entry.subscriptions), Arc::clone(&project.subscriptions)];
+        let tallies = [Arc::clone(of_principal), Arc::clone(of_tenant)];
+        counts.iter().for_each(|count| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        tallies.iter().for_each(|tally| {
+            tally.subscriptions.fetch_add(1, Ordering::Relaxed);
+        });
+        Ok(Some(Counted(counts, tallies)))
     }
 
     pub fn list(&self, filter: &ConnectionFilter, limit: usize) -> Vec<ConnectionState> {
@@ -119,6 +196,7 @@ impl Connections {
             filter.tenant.is_none_or(|tenant| entry.who.tenant() == tenant)
                 && filter.project.is_none_or(|project| entry.who.project() == project)
                 && filter.protocol.as_ref().is_none_or(|name| entry.connection.protocol == name)
+                && filter.principal.as_ref().is_none_or(|name| *entry.who.principal().0 == **name)
         };
         let open = self.open.lock();
         let found = open.entries.range((after, Bound::Unbounded)).filter(fits).take(limit);
@@ -133,26 +211,36 @@ impl Connections {
         })
     }
 
-    /// Ends every connection whose credential was revoked or has run out, or that `verdict`
-    /// refuses. Closers run outside the lock: they may come back in.
-    pub fn sweep(&self, verdict: impl Fn(ProjectId) -> Option<Refusal>) {
+    /// Ends every connection whose credential or principal was revoked or whose time has run out,
+    /// or whose project refuses. Closers run outside the lock: they may come back in.
+    pub fn sweep(&self, verdict: impl Fn(ProjectId) -> Verdict) {
         let now = self.clock.now_ms();
         let mut ending = Vec::new();
-        let mut verdicts: HashMap<ProjectId, Option<Refusal>> = HashMap::new();
+        let mut verdicts: HashMap<ProjectId, Verdict> = HashMap::new();
         for entry in self.open.lock().entries.values() {
             let project = entry.who.project();
             let why = if entry.who.is_revoked() {
-                Some(Refusal::new(Code::InvalidApiKey, "the credential was revoked"))
+                Some(revoked(&entry.who))
             } else if let Some(refusal) = expired(&entry.who, now) {
                 Some(refusal)
             } else {
-                verdicts.entry(project).or_insert_with(|| verdict(project)).clone()
+                let verdict = verdicts.entry(project).or_insert_with(|| verdict(project));
+                verdict.on(&entry.who)
             };
             if let Some(why) = why {
                 ending.push((Arc::clone(&entry.closer), why));
             }
         }
         ending.into_iter().for_each(|(closer, why)| closer.close(why));
+    }
+
+    /// Ends every connection of a project.
+    pub fn end_project(&self, project: ProjectId, why: &Refusal) {
+        let open = self.open.lock();
+        let of_it = open.entries.values().filter(|entry| entry.who.project() == project);
+        let closers: Vec<Arc<dyn Closer>> = of_it.map(|it| Arc::clone(&it.closer)).collect();
+        drop(open);
+        closers.iter().for_each(|closer| closer.close(why.clone()));
     }
 
     /// Meters the whole seconds of open connections since they were last metered.
@@ -173,6 +261,67 @@ impl Connections {
             open.entries.values().map(|entry| Arc::clone(&entry.closer)).collect()
         };
         closers.iter().for_each(|closer| closer.close(advice()));
+    }
+}
+
+impl Open {
+    /// Room for one more connection; answers where it counts.
+    fn check(
+        &mut self,
+        who: &Identity,
+        limits: &Limits,
+        quota: Quota,
+        of_tenant_max: TenantLimits,
+    ) -> Result<(Arc<Tally>, Arc<Tally>), Refusal> {
+        let now = self.counts.get(&who.project()).map(|counts| counts.connections);
+        check_connection(limits, now.unwrap_or_default(), quota)?;
+        let connections = |tally: Option<&Arc<Tally>>| {
+            tally.map_or(0, |tally| tally.connections.load(Ordering::Relaxed))
+        };
+        let principal = (who.project(), who.principal().clone());
+        check_principal(limits, connections(self.principals.get(&principal)))?;
+        let in_tenant = connections(self.tenants.get(&who.tenant()));
+        check_tenant("tenants.connections_max", in_tenant, of_tenant_max.connections_max)?;
+        let of_principal = Arc::clone(self.principals.entry(principal).or_default());
+        Ok((of_principal, Arc::clone(self.tenants.entry(who.tenant()).or_default())))
+    }
+
+    /// The connection counts no more. Subscriptions that outlive it for a moment keep the counts
+    /// they were counted in.
+    fn forget(&mut self, entry: &Entry) {
+        let (project, tenant) = (entry.who.project(), entry.who.tenant());
+        if let Some(counts) = self.counts.get_mut(&project) {
+            counts.connections.remove(entry.connection.quota);
+            if counts.connections == OpenConnections::default() {
+                self.counts.remove(&project);
+            }
+        }
+        let was_last = |tally: &Tally| tally.connections.fetch_sub(1, Ordering::Relaxed) == 1;
+        if was_last(&entry.of_principal) {
+            self.principals.remove(&(project, entry.counted_as.clone()));
+        }
+        if was_last(&entry.of_tenant) {
+            self.tenants.remove(&tenant);
+        }
+    }
+}
+
+/// What a project says of those who are connected to it.
+#[derive(Default)]
+pub struct Verdict {
+    /// Why nobody may be, if so.
+    pub refusal: Option<Refusal>,
+    /// Who of it was revoked; `None` when that is not known now.
+    pub snapshot: Option<Arc<ProjectSnapshot>>,
+}
+
+impl Verdict {
+    /// Why this one may not go on.
+    pub fn on(&self, who: &Identity) -> Option<Refusal> {
+        if self.refusal.is_some() {
+            return self.refusal.clone();
+        }
+        check_whether_revoked(self.snapshot.as_ref()?, who).err()
     }
 }
 

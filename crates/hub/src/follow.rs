@@ -8,7 +8,6 @@ use port::shaping::{GATHER_MS_MAX, GATHER_MS_MIN};
 use port::{Code, CursorMint, Follow, Identity, Refusal, Shaping, ShardId, Sink, Subscription};
 use rules::{grants, scopes};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use types::filter::{KeyPart, Level, TopicPart};
 use types::limits::CURSOR_POSITIONS_MAX;
@@ -25,21 +24,27 @@ impl Node {
         shard: ShardId,
         sink: Arc<dyn Sink>,
     ) -> Result<Subscription, Refusal> {
-        self.admit(who)?;
+        let snapshot = self.admit(who)?;
         check_follow(who, &follow.filter)?;
+        // Counted before any work is done for it.
+        let counted = match follow.connection {
+            Some(id) => self.connections.subscribe(id, &snapshot.limits)?,
+            None => None,
+        };
         let topics = self.followed_topics(who, &follow.filter).await?;
         let positions = self.start_of(who, &topics, &follow).await?;
         let (positions, lost) = match &follow.from {
             From::Cursors(_) => self.without_lost(&topics, &follow.filter, positions),
             _ => (positions, Vec::new()),
         };
+        let occupant = self.occupy(who, &follow.filter);
         let mailbox = self.mailbox(shard)?;
         let (attached, answer) = oneshot::channel();
         let start_default = match follow.from {
             From::Latest => StartDefault::Live,
             _ => StartDefault::Earliest,
         };
-        let (tag, connection) = (follow.tag, follow.connection);
+        let tag = follow.tag;
         let wish = self.wish_of(who, follow.shaping)?;
         let known: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
         let is_wild = follow.filter.topic == TopicPart::Any;
@@ -60,15 +65,11 @@ impl Node {
             mailbox: Arc::clone(&mailbox),
             attached,
         })));
-        let (mut guard, start) = answer.await.map_err(|_| {
+        let (guard, start) = answer.await.map_err(|_| {
             Refusal::new(Code::Draining, "the connection's thread is shutting down")
         })?;
         self.tell_what_changed(who, &known, is_wild, &mailbox);
-        guard.count = connection.and_then(|id| self.connections.subscriptions(id));
-        if let Some(count) = &guard.count {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        let guard = Box::new(guard);
+        let guard = Box::new((guard, counted, occupant));
         let cursor = self.signer.mint(who.project(), &start);
         Ok(Subscription { tag, start, cursor, guard })
     }

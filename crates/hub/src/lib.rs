@@ -14,6 +14,7 @@ mod history;
 mod live;
 mod meter;
 mod node;
+mod occupancy;
 mod presence;
 mod publish;
 mod read;
@@ -26,4 +27,6 @@ mod topic;
 mod topics;
 mod usage;
 
+pub use connections::TenantLimits;
 pub use node::{Node, Options, Parts, World};
+pub use presence::Settings as PresenceSettings;

@@ -1,6 +1,7 @@
 //! The operator's view of the node, and the rounds it makes: sweeping connections whose right to
 //! be open has ended, metering, refreshing what other nodes may have changed.
 
+use crate::connections::Verdict;
 use crate::node::{Node, check_active};
 use port::{Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal, Usage};
 use std::time::Duration;
@@ -15,14 +16,33 @@ impl Node {
     }
 
     pub(crate) fn sweep(&self) {
-        self.connections.sweep(|project| self.refusal_of_project(project));
+        self.connections.sweep(|project| self.verdict(project));
         self.connections.meter();
     }
 
-    fn refusal_of_project(&self, project: ProjectId) -> Option<Refusal> {
+    fn verdict(&self, project: ProjectId) -> Verdict {
         // A database that does not answer is no reason to cut connections that stand.
-        let snapshot = self.snapshot(project).ok()?;
-        check_active(&snapshot).err()
+        let Ok(snapshot) = self.snapshot(project) else { return Verdict::default() };
+        Verdict { refusal: check_active(&snapshot).err(), snapshot: Some(snapshot) }
+    }
+
+    /// A project that was deleted leaves nothing behind: whoever is connected to it goes, and the
+    /// platform's own topics with them.
+    async fn drop_what_is_gone(&self, project: ProjectId) {
+        let found = self.authenticator.fresh_snapshot(project).await;
+        if !found.is_err_and(|refusal| refusal.code() == Code::NotFound) {
+            return;
+        }
+        let why = Refusal::new(Code::InvalidApiKey, "the project was deleted");
+        self.connections.end_project(project, &why);
+        self.end_leases(|who| who.project() == project);
+        self.forget_occupancy(project);
+        self.drop_topics_of_gone(project).await;
+    }
+
+    /// Who is present by a lease has no connection that could end.
+    fn sweep_leases(&self) {
+        self.end_leases(|who| who.is_revoked() || self.verdict(who.project()).on(who).is_some());
     }
 }
 
@@ -43,8 +63,9 @@ impl Live for Node {
         tokio::spawn(async move {
             node.authenticator.changed(&change).await;
             node.sweep();
+            node.sweep_leases();
             if let Change::Project(project) = change {
-                node.drop_topics_of_gone(project).await;
+                node.drop_what_is_gone(project).await;
             }
         });
     }

@@ -2,10 +2,11 @@
 //! work is in the module named after it.
 
 use crate::catalogue::Catalogue;
-use crate::connections::Connections;
+use crate::connections::{Connections, TenantLimits};
 use crate::cursor::CursorSigner;
 use crate::meter::Meters;
-use crate::presence::{Address, Change, Entering, Presence};
+use crate::occupancy::Occupancy;
+use crate::presence::{Address, Presence, Settings as PresenceSettings};
 use crate::read;
 use crate::shard::HubShard;
 use crate::shard::mailbox::{Mailbox, Message, Published};
@@ -17,7 +18,7 @@ use metrics::Histogram;
 use parking_lot::Mutex;
 use port::{
     Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease,
-    Peer, Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal,
+    Peer, Placed, PresenceAnswer, PresenceCall, RateState, ReadAnswer, ReadRequest, Refusal,
     SchemaDraft, SchemaInfo, Schemas, ShardId, Sink, Subscription, TopicInfo,
 };
 use rules::{Bound, RateTable};
@@ -28,8 +29,8 @@ use tenancy::Tenancy;
 use types::batch::Batch;
 use types::limits::READ_RECORDS_MAX;
 use types::{
-    Access, Filter, Header, Key, KeyId, Limits, Partition, ProjectId, Record, TimestampMs,
-    TopicConfig, TopicId, TopicName, record,
+    Access, Filter, Key, KeyId, Limits, Partition, ProjectId, Record, TimestampMs, TopicConfig,
+    TopicId, TopicName,
 };
 
 /// Rate limiters in memory at most; see `rules::RateTable`.
@@ -51,6 +52,8 @@ pub struct Options {
     pub auto_create_topics: bool,
     /// A drain advises clients to come back at a random time within so many milliseconds.
     pub reconnect_ms_max: u64,
+    pub presence: PresenceSettings,
+    pub tenants: TenantLimits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +74,7 @@ pub struct Node {
     pub(crate) connections: Connections,
     pub(crate) meters: Meters,
     pub(crate) presence: Presence,
+    pub(crate) occupancy: Occupancy,
     pub(crate) consumers: crate::consumers::Desk,
     pub(crate) append_seconds: Histogram,
     pub(crate) conditions: crate::conditions::Conditions,
@@ -104,9 +108,10 @@ impl Node {
         let node = Arc::new_cyclic(|this| Node {
             signer: Arc::new(CursorSigner::new(parts.cursor_key)),
             catalogue: Catalogue::default(),
-            connections: Connections::new(Arc::clone(&parts.world.clock)),
+            connections: Connections::new(Arc::clone(&parts.world.clock), parts.options.tenants),
             meters: Meters::default(),
-            presence: Presence::default(),
+            occupancy: Occupancy::new(parts.options.presence.vacated_after()),
+            presence: Presence::new(parts.options.presence.clone()),
             consumers: crate::consumers::Desk::default(),
             append_seconds: metrics::histogram!(port::metric::APPEND_SECONDS),
             conditions: crate::conditions::Conditions::default(),
@@ -134,7 +139,7 @@ impl Node {
     /// What every operation passes: the credential still stands, the tenant is not suspended.
     pub(crate) fn admit(&self, who: &Identity) -> Result<Arc<ProjectSnapshot>, Refusal> {
         if who.is_revoked() {
-            return Err(Refusal::new(Code::InvalidApiKey, "the credential was revoked"));
+            return Err(revoked(who));
         }
         if let Some(refusal) = expired(who, self.world.clock.now_ms()) {
             return Err(refusal);
@@ -143,6 +148,7 @@ impl Node {
         if !who.is_operator() && !who.is_platform() {
             check_active(&snapshot)?;
         }
+        check_principal(&snapshot, who)?;
         Ok(snapshot)
     }
 
@@ -151,7 +157,7 @@ impl Node {
     pub(crate) fn snapshot(&self, project: ProjectId) -> Result<Arc<ProjectSnapshot>, Refusal> {
         self.authenticator.snapshot(project).ok_or_else(|| {
             Refusal::new(Code::Overloaded, "the project's settings are being read again")
-                .retry_after(SNAPSHOT_RETRY)
+                .retry_around(SNAPSHOT_RETRY)
         })
     }
 
@@ -203,48 +209,20 @@ impl Node {
         own.into_iter().chain(all).collect()
     }
 
+    fn take_request(&self, who: &Identity, limits: &Limits) -> Result<(), Refusal> {
+        let bounds = self.request_bounds(who, limits);
+        if bounds.is_empty() {
+            return Ok(());
+        }
+        self.rates.lock().check_all(&bounds, 1, self.world.clock.monotonic()).map(|_| ())
+    }
+
     async fn prove(&self, peer: &Peer, credential: &Credential) -> Result<Identity, Refusal> {
         let who = self.authenticator.authenticate(peer, credential).await?;
         let snapshot = self.admit(&who)?;
-        let bounds = self.request_bounds(&who, &snapshot.limits);
-        if !bounds.is_empty() {
-            self.rates.lock().check_all(&bounds, 1, self.world.clock.monotonic())?;
-        }
+        self.take_request(&who, &snapshot.limits)?;
         self.meters.get(who.tenant(), who.project()).request();
         Ok(who)
-    }
-
-    async fn be_present(
-        &self,
-        who: &Identity,
-        lease: &Lease,
-        at: Address,
-        call: PresenceCall,
-    ) -> Result<Vec<PresenceMember>, Refusal> {
-        self.admit(who)?;
-        let key = at.key.as_ref().map(|key| &key.bytes()[..]);
-        rules::grants::check_address(who.claims(), Access::Subscribe, &at.topic, key)?;
-        // A key too long to be told of is refused before anything changes.
-        at.change_key()?;
-        let tenant = who.tenant();
-        let tell = |action, member: &PresenceMember| {
-            self.tell_presence(tenant, &at, action, member);
-        };
-        match call {
-            PresenceCall::List => {}
-            PresenceCall::Enter { member, data } => {
-                let entered_at = self.world.clock.now_ms();
-                let principal = who.principal().clone();
-                let member = PresenceMember { member, principal, data, entered_at };
-                let entering = Entering { connection: lease.id, member };
-                self.presence.enter(&at, entering, |member| tell("enter", member))?;
-            }
-            PresenceCall::Leave { member } => {
-                let told = |member: &PresenceMember| tell("leave", member);
-                self.presence.leave(&at, lease.id, &member, told);
-            }
-        }
-        Ok(self.presence.list(&at))
     }
 
     /// A record that was read counts as one that was followed.
@@ -252,51 +230,6 @@ impl Node {
         if count > 0 {
             self.meters.get(who.tenant(), who.project()).delivered(count as u64);
         }
-    }
-
-    /// Tells of a change. Only queues, so it may run under the presence's lock, which keeps what
-    /// is told in the order of what happened.
-    fn tell_presence(
-        &self,
-        tenant: types::TenantId,
-        at: &Address,
-        action: &'static str,
-        member: &PresenceMember,
-    ) {
-        let told = self.append_presence(tenant, at, action, member);
-        if let Err(refusal) = told {
-            tracing::warn!(%refusal, "a presence change could not be told");
-        }
-    }
-
-    fn append_presence(
-        &self,
-        tenant: types::TenantId,
-        at: &Address,
-        action: &'static str,
-        member: &PresenceMember,
-    ) -> Result<(), Refusal> {
-        let topic = self.presence_topic_of(tenant, at.project)?;
-        let change = Change {
-            action,
-            member: &member.member,
-            principal: &member.principal,
-            data: member.data.as_ref(),
-            at: self.world.clock.now_ms(),
-        };
-        let publisher = Header {
-            name: bytes::Bytes::from_static(record::header::PUBLISHER.as_bytes()),
-            value: bytes::Bytes::copy_from_slice(member.principal.0.as_bytes()),
-        };
-        let record = Record {
-            key: Some(at.change_key()?),
-            value: Some(change.value()),
-            headers: std::iter::once(publisher).collect(),
-            timestamp: None,
-        };
-        // The record is in its partition before this returns; nobody waits for more.
-        drop(self.engine.append(topic.id, 0, vec![record]));
-        Ok(())
     }
 }
 
@@ -333,7 +266,6 @@ impl eventlog::Observer for Tail {
 struct LeaseGuard {
     node: Weak<Node>,
     id: port::ConnectionId,
-    tenant: types::TenantId,
 }
 
 impl Drop for LeaseGuard {
@@ -341,9 +273,7 @@ impl Drop for LeaseGuard {
         let Some(node) = self.node.upgrade() else {
             return;
         };
-        node.presence.leave_all(self.id, |at, member| {
-            node.tell_presence(self.tenant, at, "leave", member);
-        });
+        node.leave_with(self.id);
         node.connections.leave(self.id);
     }
 }
@@ -372,13 +302,18 @@ impl Hub for Node {
         let snapshot = self.admit(who)?;
         let meter = self.meters.get(who.tenant(), who.project());
         let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
-        let guard = LeaseGuard { node: Weak::clone(&self.this), id, tenant: who.tenant() };
+        let guard = LeaseGuard { node: Weak::clone(&self.this), id };
         Ok(Lease { id, guard: Box::new(guard) })
     }
 
     fn renew(&self, who: &Identity, lease: &Lease) -> Result<(), Refusal> {
         self.admit(who)?;
         self.connections.renew(lease.id, who)
+    }
+
+    fn count_request(&self, who: &Identity) -> Result<(), Refusal> {
+        let snapshot = self.snapshot(who.project())?;
+        self.take_request(who, &snapshot.limits)
     }
 
     fn append<'a>(
@@ -523,13 +458,13 @@ impl Hub for Node {
     fn presence<'a>(
         &'a self,
         who: &'a Identity,
-        lease: &'a Lease,
+        connection: Option<&'a Lease>,
         topic: &'a TopicName,
         key: Option<&'a Key>,
         call: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>> {
+    ) -> Answer<'a, PresenceAnswer> {
         let at = Address { project: who.project(), topic: topic.clone(), key: key.cloned() };
-        Box::pin(self.be_present(who, lease, at, call))
+        Box::pin(self.be_present(who, connection, at, call))
     }
 
     fn consumers(&self) -> Option<&dyn port::Consumers> {
@@ -544,12 +479,27 @@ impl Hub for Node {
     }
 }
 
+/// Why a credential does not count that was switched off.
+pub(crate) fn revoked(who: &Identity) -> Refusal {
+    let code = if who.claims().key.is_some() { Code::InvalidApiKey } else { Code::InvalidToken };
+    Refusal::new(code, "the credential was revoked")
+}
+
 /// Why the credential does not count any more, if its time is over.
 pub(crate) fn expired(who: &Identity, now: TimestampMs) -> Option<Refusal> {
     let claims = who.claims();
     claims.expires_at.filter(|&end| end <= now)?;
     let code = if claims.key.is_some() { Code::ExpiredApiKey } else { Code::ExpiredToken };
     Some(Refusal::new(code, "the credential's lifetime is over"))
+}
+
+/// Refuses whom the project has revoked since.
+pub(crate) fn check_principal(snapshot: &ProjectSnapshot, who: &Identity) -> Result<(), Refusal> {
+    if !snapshot.has_revoked(who.claims()) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::InvalidToken, "the tokens of this principal were revoked")
+        .hint("connect again with a token issued since"))
 }
 
 pub(crate) fn check_active(snapshot: &ProjectSnapshot) -> Result<(), Refusal> {

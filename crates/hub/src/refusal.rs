@@ -22,10 +22,10 @@ pub fn refusal_of(error: LogError) -> Refusal {
         .hint("read from `earliest`"),
         LogError::Full => {
             Refusal::new(Code::StorageFull, "the disk is full: appends are refused, reads go on")
-                .retry_after(RETRY)
+                .retry_around(RETRY)
         }
         LogError::Busy => Refusal::new(Code::Overloaded, "too many bytes wait for the disk")
-            .retry_after(RETRY_BUSY),
+            .retry_around(RETRY_BUSY),
         LogError::TooLarge => {
             Refusal::new(Code::PayloadTooLarge, "the records of one call are larger than allowed")
         }
@@ -51,7 +51,7 @@ pub fn refusal_of(error: LogError) -> Refusal {
             tracing::error!(%cause, "records of a tenant cannot be opened or sealed");
             Refusal::new(Code::KeyUnavailable, "the key of the tenant's records is not available")
                 .hint("the operator finds the reason with `mainstem keys-at-rest status`")
-                .retry_after(RETRY)
+                .retry_around(RETRY)
         }
         LogError::Closed => Refusal::new(Code::Draining, "the server is shutting down"),
         LogError::Failed(cause) => {

@@ -113,7 +113,13 @@ impl Base {
             authenticator: Arc::clone(&authenticator),
             cursor_key: secrets.cursor_key(),
             world: World { clock: clock.clone(), rng },
-            options: Options { shards: 2, auto_create_topics: true, reconnect_ms_max: 5_000 },
+            options: Options {
+                shards: 2,
+                auto_create_topics: true,
+                reconnect_ms_max: 5_000,
+                presence: crate::PresenceSettings::default(),
+                tenants: crate::TenantLimits::default(),
+            },
         });
         let node = node.await.expect("a node");
         Base { node, tenancy, authenticator, clock, disk, dir }

@@ -3,6 +3,7 @@
 
 use crate::cleanup;
 use crate::node::Node;
+use crate::occupancy;
 use crate::refusal::refusal_of;
 use crate::schemas::{self, VERSIONS_USABLE_MAX, Versions};
 use crate::shard::mailbox::Message;
@@ -14,7 +15,7 @@ use rules::{Schema, quota, scopes};
 use std::sync::Arc;
 use tenancy::{Actor, Topic as Record};
 use types::limits::PARTITIONS_MAX;
-use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
+use types::{Durability, ProjectId, Scope, TopicConfig, TopicId, TopicName};
 
 /// Ids take space for as long as they are remembered.
 const IDEMPOTENCY_WINDOW_MS_MAX: u64 = 30 * 24 * 3_600_000;
@@ -79,6 +80,9 @@ impl Node {
             let _one_at_a_time = node.definitions.lock().await;
             match node.catalogue.get(who.project(), &name) {
                 Some(topic) => Ok(topic),
+                None if name == TopicName::occupancy() => {
+                    node.create(&who, &name, occupancy::topic_config()).await
+                }
                 None => node.create(&who, &name, TopicConfig::default()).await,
             }
         })
@@ -138,9 +142,16 @@ impl Node {
             .as_ref()
             .map(|schema| Schema::compile(config.schema_kind, schema))
             .transpose()?;
-        let (who, name) = (who.clone(), name.clone());
+        let (who, name, tells) = (who.clone(), name.clone(), config.occupancy);
+        let project = who.project();
         let work = |node: Arc<Node>| async move { node.configure_now(&who, &name, config).await };
-        self.to_the_end(work).await
+        let done = self.to_the_end(work).await?;
+        if tells {
+            // From now on it can be followed and consumed, whether or not there is news.
+            let platform = self.authenticator.platform(project).await?;
+            self.create_on_use(&platform, &TopicName::occupancy()).await?;
+        }
+        Ok(done)
     }
 
     async fn configure_now(
@@ -288,14 +299,7 @@ impl Node {
 
     /// The project's presence topic: ephemeral, known to this node only, made when first needed.
     pub(crate) fn presence_topic(&self, who: &Identity) -> Result<Arc<Topic>, Refusal> {
-        self.presence_topic_of(who.tenant(), who.project())
-    }
-
-    pub(crate) fn presence_topic_of(
-        &self,
-        tenant: TenantId,
-        project: ProjectId,
-    ) -> Result<Arc<Topic>, Refusal> {
+        let (tenant, project) = (who.tenant(), who.project());
         let _one_at_a_time = self.presence_topics.lock();
         if let Some(topic) = self.catalogue.get(project, &TopicName::presence()) {
             return Ok(topic);

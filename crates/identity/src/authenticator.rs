@@ -158,6 +158,7 @@ impl Authenticator {
             scopes: Scopes::all(),
             grants: None,
             key: None,
+            issued_at: None,
             expires_at: None,
             rate_per_second: None,
         };

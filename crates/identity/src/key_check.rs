@@ -235,6 +235,7 @@ impl KnownKey {
             scopes: self.record.scopes,
             grants: self.grants.clone(),
             key: Some(self.record.id),
+            issued_at: None,
             expires_at: self.record.ends_at(),
             rate_per_second: self.record.rate_per_second,
         }

@@ -46,21 +46,21 @@ pub fn database_silent() -> Refusal {
     Refusal::new(Code::DatabaseConnectionError, "the credential cannot be checked right now")
         .field("database")
         .hint("try again after the time in `retry_after`")
-        .retry_after(Duration::from_secs(1))
+        .retry_around(Duration::from_secs(1))
 }
 
 pub fn too_many_waiting() -> Refusal {
     Refusal::new(Code::Overloaded, "too many credentials are waiting to be checked")
         .field(BEARER)
         .hint("try again after the time in `retry_after`")
-        .retry_after(Duration::from_secs(1))
+        .retry_around(Duration::from_secs(1))
 }
 
 pub fn key_set_silent() -> Refusal {
     Refusal::new(Code::NetworkError, "the project's key set cannot be fetched right now")
         .field("jwks_url")
         .hint("check that the project's key set URL answers, then try again")
-        .retry_after(Duration::from_secs(1))
+        .retry_around(Duration::from_secs(1))
 }
 
 pub fn not_operator() -> Refusal {

@@ -2,9 +2,14 @@
 
 use crate::secrets::Sealer;
 use crate::signing::{Material, VerifyingKey};
+use port::Claims;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tenancy::{Plan, TenantStatus, TokenSettings, Verification};
-use types::{Limits, ProjectId, TenantId};
+use types::{Limits, ProjectId, TenantId, TimestampMs};
+
+/// How the principals of tokens begin; what follows is the token's subject.
+pub const TOKEN_PRINCIPAL: &str = "jwt:";
 
 #[derive(Debug)]
 pub struct ProjectSnapshot {
@@ -22,6 +27,8 @@ pub(crate) struct TokenTrust {
     /// By name.
     pub keys: Vec<(Arc<str>, VerifyingKey)>,
     pub settings: TokenSettings,
+    /// Per subject the moment before which tokens were issued that count no more.
+    pub revoked: HashMap<Box<str>, TimestampMs>,
 }
 
 impl ProjectSnapshot {
@@ -42,14 +49,23 @@ impl ProjectSnapshot {
                 }
             }
         }
+        let revoked = settings.revoked.iter();
+        let revoked = revoked.map(|it| (it.subject.as_str().into(), it.before)).collect();
         ProjectSnapshot {
             project: project.id,
             tenant: tenant.id,
             status: tenant.status,
             plan: tenant.plan,
             limits: project.limits,
-            tokens: TokenTrust { keys, settings },
+            tokens: TokenTrust { keys, settings, revoked },
         }
+    }
+
+    /// Whether the principal was revoked after it was given the token behind these claims.
+    pub fn has_revoked(&self, claims: &Claims) -> bool {
+        let Some(subject) = claims.principal.0.strip_prefix(TOKEN_PRINCIPAL) else { return false };
+        let before = self.tokens.revoked.get(subject);
+        before.is_some_and(|&before| claims.issued_at.is_none_or(|issued| issued < before))
     }
 
     /// No credential of a suspended tenant counts.

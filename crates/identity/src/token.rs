@@ -42,6 +42,8 @@ pub struct TokenClaims {
     /// Seconds since the epoch, fractions allowed (NumericDate).
     pub exp: f64,
     pub nbf: Option<f64>,
+    /// When it was issued, in seconds; needed once its subject has been revoked.
+    pub iat: Option<f64>,
     pub iss: Option<String>,
     #[serde(default)]
     pub aud: Audience,

@@ -4,7 +4,7 @@
 use crate::refusal;
 use crate::settings::Settings;
 use crate::signing::VerifyingKey;
-use crate::snapshot::ProjectSnapshot;
+use crate::snapshot::{ProjectSnapshot, TOKEN_PRINCIPAL};
 use crate::token::{self, Unproven};
 use port::{Claims, Refusal};
 use types::{PrincipalId, Scope, Scopes, TimestampMs};
@@ -37,16 +37,22 @@ pub fn check(
     token::check_subject(&claims.sub).map_err(refusal::invalid_token)?;
     let scopes = claims.scopes().map_err(refusal::invalid_token)?;
     let grants = claims.grants().map_err(refusal::invalid_token)?;
-    Ok(Claims {
+    let claims = Claims {
         tenant: project.tenant,
         project: project.project,
-        principal: PrincipalId(format!("jwt:{}", claims.sub).into()),
+        principal: PrincipalId(format!("{TOKEN_PRINCIPAL}{}", claims.sub).into()),
         scopes: scopes.intersect(scopes_max(issuer)),
         grants: grants.map(Into::into),
         key: None,
+        issued_at: claims.iat.map(milliseconds),
         expires_at: Some(expires_at),
         rate_per_second: None,
-    })
+    };
+    if project.has_revoked(&claims) {
+        let why = "tokens of this subject issued so early (`iat`) were revoked";
+        return Err(refusal::invalid_token(why));
+    }
+    Ok(claims)
 }
 
 fn scopes_max(issuer: Issuer) -> Scopes {

@@ -2,6 +2,7 @@
 //! carry batches: the boxed future is paid per batch, not per record.
 
 use crate::live::Connection;
+use crate::presence::{PresenceAnswer, PresenceCall};
 use crate::schemas::{SchemaDraft, SchemaInfo, Schemas};
 use crate::sink::{Closer, Shard, Sink};
 use crate::{Code, Credential, Delivery, Identity, Peer, RateState, Refusal, ShardId};
@@ -24,6 +25,12 @@ pub trait Hub: Send + Sync + 'static {
         peer: &'a Peer,
         credential: &'a Credential,
     ) -> Answer<'a, Identity>;
+
+    /// Counts one more request of somebody proven, on a connection that carries several: refused
+    /// when the rate of the credential or of its project is used up.
+    fn count_request(&self, _who: &Identity) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// What is left of the tighter of the key's and the tenant's request rate, if bounded.
     fn rate(&self, who: &Identity) -> Option<RateState>;
@@ -161,15 +168,16 @@ pub trait Hub: Send + Sync + 'static {
     }
 
     /// Presence at an address. Changes are delivered as records of the project's presence topic
-    /// under the key `topic/key`; a connection's members leave when its lease drops.
+    /// under the key `topic/key`; see `crate::presence`. Devices without a lease leave when that of
+    /// their connection drops; without a connection a device needs a lease.
     fn presence<'a>(
         &'a self,
         who: &'a Identity,
-        lease: &'a Lease,
+        connection: Option<&'a Lease>,
         topic: &'a TopicName,
         key: Option<&'a Key>,
         call: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>>;
+    ) -> Answer<'a, PresenceAnswer>;
 
     /// Durable consumers, where the hub has them.
     fn consumers(&self) -> Option<&dyn crate::Consumers> {
@@ -272,25 +280,4 @@ pub struct PartitionInfo {
     pub start: Offset,
     /// The next offset to be given.
     pub end: Offset,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum PresenceCall {
-    /// Adds this connection under a member id of its choice, or renews its data.
-    Enter {
-        member: String,
-        data: Option<serde_json::Value>,
-    },
-    Leave {
-        member: String,
-    },
-    List,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct PresenceMember {
-    pub member: String,
-    pub principal: types::PrincipalId,
-    pub data: Option<serde_json::Value>,
-    pub entered_at: TimestampMs,
 }

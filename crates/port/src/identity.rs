@@ -17,6 +17,8 @@ pub struct Claims {
     pub grants: Option<Arc<[Grant]>>,
     /// The API key behind it, if one is.
     pub key: Option<KeyId>,
+    /// When a token was issued, as far as it says.
+    pub issued_at: Option<TimestampMs>,
     /// When the credential stops to count; sessions end or refresh before.
     pub expires_at: Option<TimestampMs>,
     /// Sustained requests per second of this credential, if bounded.

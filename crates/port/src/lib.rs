@@ -13,6 +13,7 @@ pub mod metric;
 pub mod mounts;
 pub mod outbox;
 pub mod peer;
+pub mod presence;
 pub mod refusal;
 pub mod run;
 pub mod schemas;
@@ -26,14 +27,14 @@ pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
 pub use hub::{
-    Answer, Follow, Hub, Keys, Lease, Placed, PresenceCall, PresenceMember, ReadAnswer,
-    ReadRequest, Subscription, TopicInfo,
+    Answer, Follow, Hub, Keys, Lease, Placed, ReadAnswer, ReadRequest, Subscription, TopicInfo,
 };
 pub use identity::{Claims, Identity, Liveness};
 pub use live::{Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Usage};
 pub use mounts::{Claim, HttpState, Mounts, Protocol};
 pub use outbox::{Outbox, Then, Wait};
 pub use peer::{Credential, Peer, RequestId, ShardId};
+pub use presence::{PresenceAnswer, PresenceCall, PresenceCounts, PresenceMember};
 pub use refusal::{Code, Kind, RateState, Refusal};
 pub use run::{Run, Shared};
 pub use schemas::{SchemaDraft, SchemaInfo, Schemas};

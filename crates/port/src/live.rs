@@ -44,6 +44,7 @@ pub struct ConnectionFilter {
     pub tenant: Option<TenantId>,
     pub project: Option<ProjectId>,
     pub protocol: Option<String>,
+    pub principal: Option<String>,
     /// Only those with a greater id, for paging.
     pub after: Option<ConnectionId>,
 }

@@ -46,6 +46,14 @@ metrics! {
         "Bytes of appended records, by tenant.";
     DELIVERED = "mainstem_records_delivered_total", Counter,
         "Records handed to connections, by tenant.";
+    PRESENCE_MEMBERS = "mainstem_presence_members", Gauge,
+        "Members present, at all addresses together.";
+    PRESENCE_CHANGES = "mainstem_presence_changes_total", Counter,
+        "Changes of presence that were told to followers.";
+    PRESENCE_EXPIRED = "mainstem_presence_leases_expired_total", Counter,
+        "Devices that left because their lease was not renewed.";
+    OCCUPANCY_TOLD = "mainstem_occupancy_events_total", Counter,
+        "Addresses told as occupied or vacated.";
     DEMOTIONS = "mainstem_readers_demoted_total", Counter,
         "Live readers sent to the log because they were slow.";
     LEFT_OUT = "mainstem_records_left_out_total", Counter,

@@ -2,6 +2,7 @@
 //! own codes; `Code` is the finer, stable name that clients may match on and the docs list.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,6 +181,12 @@ impl Refusal {
         self
     }
 
+    /// Advice against a storm: waits between `shortest` and twice that, spread evenly over those
+    /// who are refused one after the other, so that they do not all come back at once.
+    pub fn retry_around(self, shortest: Duration) -> Refusal {
+        self.retry_after(shortest + spread(shortest))
+    }
+
     pub fn rate(mut self, rate: RateState) -> Refusal {
         self.0.rate = Some(rate);
         self
@@ -218,6 +225,15 @@ impl Refusal {
         tracing::error!(%cause, "internal fault");
         Refusal::new(Code::Internal, "the server failed to carry out the request")
     }
+}
+
+/// The next part of `whole`. Steps of the golden ratio (a Weyl sequence) leave no gap and no crowd
+/// however many are asked for, which draws at random would.
+fn spread(whole: Duration) -> Duration {
+    const GOLDEN: u32 = 0x9e37_79b9;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let place = NEXT.fetch_add(GOLDEN, Ordering::Relaxed);
+    whole.mul_f64(f64::from(place) / f64::from(u32::MAX))
 }
 
 impl fmt::Debug for Refusal {

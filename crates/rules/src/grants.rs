@@ -41,12 +41,14 @@ pub fn check_filter(claims: &Claims, access: Access, filter: &Filter) -> Result<
     Err(forbidden(access, &format!("every address of the filter `{filter}`"), "filter"))
 }
 
-/// Changes are the platform's to write, and for administrators to read.
+/// Changes are the platform's to write, and for administrators to read; occupancy is the platform's
+/// to write too.
 fn needed_at(claims: &Claims, access: Access, topic: &TopicName) -> Result<Scope, Refusal> {
-    if !topic.is_of_changes() {
+    if !topic.is_of_changes() && !topic.is_of_occupancy() {
         return Ok(scopes::needed_for(access));
     }
     match access {
+        Access::Subscribe if topic.is_of_occupancy() => Ok(Scope::EventsSubscribe),
         Access::Subscribe => Ok(Scope::AdminRead),
         Access::Publish if &*claims.principal.0 == PLATFORM => Ok(Scope::EventsPublish),
         Access::Publish => Err(platform_only(topic)),

@@ -56,6 +56,15 @@ pub fn tighter(left: &Limits, right: &Limits) -> Limits {
             right.websocket_connections_max,
         ),
         sse_connections_max: least(left.sse_connections_max, right.sse_connections_max),
+        connections_per_principal_max: least(
+            left.connections_per_principal_max,
+            right.connections_per_principal_max,
+        ),
+        subscriptions_max: least(left.subscriptions_max, right.subscriptions_max),
+        subscriptions_per_principal_max: least(
+            left.subscriptions_per_principal_max,
+            right.subscriptions_per_principal_max,
+        ),
         topics_max: least(left.topics_max, right.topics_max),
         record_bytes_max: least(left.record_bytes_max, right.record_bytes_max),
         publish_per_second_max: least(left.publish_per_second_max, right.publish_per_second_max),
@@ -93,6 +102,35 @@ pub fn check_connection(
         ),
         Quota::Other => Ok(()),
     }
+}
+
+/// One more connection of a principal, beside the `open` ones.
+pub fn check_principal(limits: &Limits, open: u32) -> Result<(), Refusal> {
+    let hint = "close a connection, or raise the limit of the project";
+    let limit = limits.connections_per_principal_max.map(u64::from);
+    room("connections_per_principal_max", open.into(), 1, limit, hint)
+}
+
+/// Open subscriptions before the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenSubscriptions {
+    pub project: u32,
+    pub principal: u32,
+}
+
+/// One more subscription, beside those that are open.
+pub fn check_subscription(limits: &Limits, open: OpenSubscriptions) -> Result<(), Refusal> {
+    let hint = "unsubscribe one, use a wider filter, or raise the limit of the project";
+    let limit = limits.subscriptions_max.map(u64::from);
+    room("subscriptions_max", open.project.into(), 1, limit, hint)?;
+    let limit = limits.subscriptions_per_principal_max.map(u64::from);
+    room("subscriptions_per_principal_max", open.principal.into(), 1, limit, hint)
+}
+
+/// One more of what a whole tenant has `used`; `field` is the server's setting.
+pub fn check_tenant(field: &'static str, used: u32, limit: Option<u32>) -> Result<(), Refusal> {
+    let hint = "close what is not needed, or ask the operator to raise the limit";
+    room(field, used.into(), 1, limit.map(u64::from), hint)
 }
 
 /// One more topic, beside the `existing` ones.

@@ -232,6 +232,8 @@ fn node_options(config: &Config) -> hub::Options {
         shards: usize::from(config.edge.shard_count()),
         auto_create_topics: config.topics.auto_create,
         reconnect_ms_max: config.edge.drain.reconnect_ms_max,
+        presence: config.presence.clone(),
+        tenants: config.tenants,
     }
 }
 

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 const REVIEW_EVERY: Duration = Duration::from_millis(400);
 /// Leases of durable consumers end also while nobody fetches.
 const CONSUMERS_EVERY: Duration = Duration::from_millis(250);
+/// Until the log answers what was occupied before.
+const RECALL_EVERY: Duration = Duration::from_secs(5);
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 /// How soon a changed limit of a project is in force in the log.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
@@ -36,11 +38,14 @@ impl Rounds {
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
         let consumers = tokio::spawn(sweep_consumers(Arc::clone(&node), stopped.clone()));
+        let presence = tokio::spawn(keep_presence(Arc::clone(&node), stopped.clone()));
+        let occupancy = tokio::spawn(tell_occupancy(Arc::clone(&node), stopped.clone()));
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
         let webhooks = tokio::spawn(webhooks.run(stopped));
-        let tasks = vec![review, usage, retention, consumers, fold, outbox, webhooks];
+        let tasks =
+            vec![review, usage, presence, occupancy, retention, consumers, fold, outbox, webhooks];
         Rounds { stop, tasks }
     }
 
@@ -72,6 +77,34 @@ async fn review(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
 async fn sweep_consumers(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
     while next(CONSUMERS_EVERY, &mut stopped).await {
         node.sweep_consumers().await;
+    }
+}
+
+/// Leases of presence end and gathered changes are told at their moment, not at a rhythm.
+async fn keep_presence(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    loop {
+        let due = node.turn_presence();
+        tokio::select! {
+            () = node.presence_is_due(due) => {}
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+/// Which addresses came to be occupied and vacated, as records, when it is so.
+async fn tell_occupancy(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while let Err(refusal) = node.recall_occupancy().await {
+        tracing::warn!(%refusal, "what was occupied before the start is not known yet");
+        if !next(RECALL_EVERY, &mut stopped).await {
+            return;
+        }
+    }
+    loop {
+        let due = node.turn_occupancy().await;
+        tokio::select! {
+            () = node.occupancy_is_due(due) => {}
+            _ = stopped.changed() => return,
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl From<TenancyError> for Refusal {
                 tracing::warn!(%cause, "the metadata database does not answer");
                 Refusal::new(Code::DatabaseConnectionError, "the metadata database does not answer")
                     .hint("try again")
-                    .retry_after(RETRY_AFTER)
+                    .retry_around(RETRY_AFTER)
             }
             TenancyError::NotFound { what: "topic" } => Refusal::new(Code::TopicNotFound, message),
             TenancyError::NotFound { .. } => Refusal::new(Code::NotFound, message),

@@ -44,7 +44,8 @@ pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
 pub use signing::{
-    NewSigningKey, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings, Verification,
+    NewSigningKey, RevokedSubject, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings,
+    Verification,
 };
 pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
 pub use topics::{SchemaVersion, Topic};

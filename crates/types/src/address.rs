@@ -20,6 +20,10 @@ pub const CONSUMERS_TOPIC: &str = "$consumers";
 /// (`$changes.reader.dead`). No wildcard takes it.
 pub const CHANGES_TOPIC: &str = "$changes";
 
+/// Which addresses of a project came to be occupied and vacated, as records. Like the changes, only
+/// the platform writes it, it may be named, with what is derived from it, and no wildcard takes it.
+pub const OCCUPANCY_TOPIC: &str = "$occupancy";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     #[error("a topic name has 1 to 249 characters")]
@@ -33,13 +37,14 @@ pub enum BadAddress {
 }
 
 impl TopicName {
-    /// By the rule above; of the platform's own topics `CHANGES_TOPIC` and what is derived from it
-    /// may be named too.
+    /// By the rule above; of the platform's own topics `CHANGES_TOPIC` and `OCCUPANCY_TOPIC`, and
+    /// what is derived from them, may be named too.
     pub fn parse(text: &str) -> Result<TopicName, BadAddress> {
         if text.is_empty() || text.len() > TOPIC_NAME_BYTES_MAX {
             return Err(BadAddress::TopicLength);
         }
-        let own = match text.strip_prefix(CHANGES_TOPIC) {
+        let platforms = [CHANGES_TOPIC, OCCUPANCY_TOPIC];
+        let own = match platforms.into_iter().find_map(|name| text.strip_prefix(name)) {
             Some("") => "",
             Some(rest) if rest.starts_with('.') => rest,
             _ => text,
@@ -71,6 +76,18 @@ impl TopicName {
     /// The project's changes; see `CHANGES_TOPIC`.
     pub fn changes() -> TopicName {
         TopicName(CHANGES_TOPIC.into())
+    }
+
+    /// The project's occupancy; see `OCCUPANCY_TOPIC`.
+    pub fn occupancy() -> TopicName {
+        TopicName(OCCUPANCY_TOPIC.into())
+    }
+
+    /// The project's occupancy, or a topic derived from it.
+    pub fn is_of_occupancy(&self) -> bool {
+        self.0
+            .strip_prefix(OCCUPANCY_TOPIC)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// The project's changes, or a topic derived from them.

@@ -12,6 +12,12 @@ pub struct Limits {
     pub websocket_connections_max: Option<u32>,
     /// Open Server-Sent Events streams.
     pub sse_connections_max: Option<u32>,
+    /// Open connections of one principal: one API key, or one subject of tokens.
+    pub connections_per_principal_max: Option<u32>,
+    /// Open subscriptions of all connections together.
+    pub subscriptions_max: Option<u32>,
+    /// Open subscriptions of one principal.
+    pub subscriptions_per_principal_max: Option<u32>,
     pub topics_max: Option<u32>,
     pub record_bytes_max: Option<u32>,
     /// Sustained publishes per second, with a burst of the same size.

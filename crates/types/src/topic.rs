@@ -121,6 +121,9 @@ pub struct TopicConfig {
     /// How long the id of a record is remembered: a record with the same id is not stored again
     /// meanwhile. 0 stores every record.
     pub idempotency_window_ms: u64,
+    /// Tells in the project's `$occupancy` when an address of the topic gets its first follower or
+    /// member, and when it has lost its last.
+    pub occupancy: bool,
     /// The schema every value must satisfy; `None` accepts any bytes.
     pub schema: Option<serde_json::Value>,
     pub schema_kind: SchemaKind,
@@ -142,6 +145,7 @@ impl Default for TopicConfig {
             cleanup: Cleanup::default(),
             tombstone_ms: TOMBSTONE_MS,
             idempotency_window_ms: IDEMPOTENCY_WINDOW_MS,
+            occupancy: false,
             schema: None,
             schema_kind: SchemaKind::default(),
             schema_compatibility: Compatibility::default(),

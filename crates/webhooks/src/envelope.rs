@@ -18,7 +18,8 @@ pub(crate) fn message_id(delivery: &Delivery) -> String {
 
 /// The body of the request for this record.
 pub(crate) fn body(delivery: &Delivery) -> Bytes {
-    if delivery.origin.topic.is_of_changes()
+    let topic = &delivery.origin.topic;
+    if (topic.is_of_changes() || topic.is_of_occupancy())
         && let Some(body) = change(delivery)
     {
         return body;
@@ -33,7 +34,8 @@ pub(crate) fn body(delivery: &Delivery) -> Bytes {
     out.freeze()
 }
 
-/// A change of the control plane is an event of its own type, and its value is the data.
+/// A change of the control plane, or of an address's occupancy, is an event of its own type, and
+/// its value is the data.
 fn change(delivery: &Delivery) -> Option<Bytes> {
     #[derive(serde::Deserialize)]
     struct Change {

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod credential;
 pub mod json;
 pub mod param;
+pub mod presence;
 pub mod publish;
 pub mod query;
 pub mod refusal;

@@ -35,6 +35,9 @@ const CLAIMS: &[(Method, &str)] = &[
     (Method::Post, "/v1/topics/{topic}/records"),
     (Method::Get, "/v1/topics/{topic}/latest"),
     (Method::Get, "/v1/topics/{topic}/keys"),
+    (Method::Get, "/v1/presence/{topic}"),
+    (Method::Put, "/v1/presence/{topic}/members/{member}"),
+    (Method::Delete, "/v1/presence/{topic}/members/{member}"),
     (Method::Get, "/v1/topics/{topic}/schemas"),
     (Method::Post, "/v1/topics/{topic}/schemas"),
     (Method::Get, "/v1/topics/{topic}/schemas/{version}"),
@@ -86,6 +89,8 @@ fn mount_with(config: Config, clock: Arc<dyn Clock>, at: &mut Mounts) -> Result<
         .routes(routes!(verbs::schemas::list_schemas, verbs::schemas::post_schema))
         .routes(routes!(verbs::schemas::get_schema))
         .routes(routes!(verbs::schemas::check_schema))
+        .routes(routes!(verbs::presence::list_present))
+        .routes(routes!(verbs::presence::put_present, verbs::presence::delete_present))
         .merge(verbs::consumers::routes());
     let (routes, openapi) = router.split_for_parts();
     let openapi = serde_json::to_value(openapi).map_err(|error| Refusal::internal(&error))?;

@@ -3,9 +3,11 @@
 //! connection itself (too large) is a refusal. Nothing here knows a session or a hub.
 
 mod binary;
+mod binary_presence;
 mod binary_say;
 mod bytes_reader;
 mod json;
+mod json_presence;
 mod json_say;
 
 pub use binary::{BinaryCodec, call_kind};

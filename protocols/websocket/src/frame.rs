@@ -1,8 +1,12 @@
 //! The frames of both subprotocols as values. What bytes they have is the codecs' to know.
 
 use bytes::Bytes;
-use port::hub::{Placed, PresenceMember};
-use port::{Credential, Credits, Delivery, Loss, PresenceCall, Refusal, RequestId, Sent, Shaping};
+use port::hub::Placed;
+use port::presence::{self, Entering, MemberData, PRESENCE_PAGE};
+use port::{
+    Credential, Credits, Delivery, Loss, PresenceAnswer, PresenceCall, PresenceCounts, Refusal,
+    RequestId, Sent, Shaping,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Filter, From, Key, Offset, Partition, PrincipalId, ProjectId, TopicId, TopicName};
@@ -57,8 +61,19 @@ pub struct Subscribe {
     pub from: From,
     pub latest: Switch,
     pub exclude_own: Switch,
-    pub presence: Switch,
+    pub presence: PresenceWish,
     pub shape: Shape,
+}
+
+/// What a subscription wants to hear of presence at the addresses it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PresenceWish {
+    #[default]
+    Nothing,
+    /// Who comes, goes and changes.
+    Changes,
+    /// How many there are.
+    Counts,
 }
 
 /// What few subscriptions ask for; see `port::Shaping`.
@@ -112,26 +127,55 @@ pub struct Presence {
     pub topic: TopicName,
     pub key: Option<Key>,
     pub action: PresenceAction,
+    /// Members to list in the answer.
+    pub limit: Option<usize>,
 }
 
-/// A member id left out is the principal's own name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PresenceAction {
-    Enter { member: Option<String>, data: Option<serde_json::Value> },
-    Leave { member: Option<String> },
-    List,
+    Enter(Device),
+    Update(Device),
+    Leave(Device),
+    List { after: Option<String> },
+}
+
+/// One device of a member; a member id left out is the principal's own name. Who leaves has neither
+/// data nor a lease.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Device {
+    pub member: Option<String>,
+    pub device: Option<String>,
+    pub data: MemberData,
+    pub lease_ms: Option<u64>,
+}
+
+impl Device {
+    fn entering(self, principal: &PrincipalId) -> Entering {
+        Entering {
+            member: self.member.unwrap_or_else(|| principal.0.to_string()),
+            device: self.device,
+            data: self.data,
+            lease: self.lease_ms.map(Duration::from_millis),
+        }
+    }
 }
 
 impl PresenceAction {
-    pub fn call(self, principal: &PrincipalId) -> PresenceCall {
-        let or_self = |member: Option<String>| member.unwrap_or_else(|| principal.0.to_string());
-        match self {
-            PresenceAction::Enter { member, data } => {
-                PresenceCall::Enter { member: or_self(member), data }
+    pub fn call(self, limit: Option<usize>, principal: &PrincipalId) -> PresenceCall {
+        let action = match self {
+            PresenceAction::Enter(device) => {
+                presence::PresenceAction::Enter(device.entering(principal))
             }
-            PresenceAction::Leave { member } => PresenceCall::Leave { member: or_self(member) },
-            PresenceAction::List => PresenceCall::List,
-        }
+            PresenceAction::Update(device) => {
+                presence::PresenceAction::Update(device.entering(principal))
+            }
+            PresenceAction::Leave(device) => {
+                let Entering { member, device, .. } = device.entering(principal);
+                presence::PresenceAction::Leave { member, device }
+            }
+            PresenceAction::List { after } => presence::PresenceAction::List { after },
+        };
+        PresenceCall { action, limit: limit.unwrap_or(PRESENCE_PAGE) }
     }
 }
 
@@ -168,7 +212,7 @@ pub enum Say {
     },
     Present {
         id: CallId,
-        members: Vec<PresenceMember>,
+        answer: PresenceAnswer,
     },
     Pong {
         id: CallId,
@@ -197,9 +241,15 @@ pub enum Say {
         sub: SubId,
         cursor: String,
     },
-    PresenceChange {
+    PresenceChanges {
         sub: SubId,
         delivery: Arc<Delivery>,
+    },
+    PresenceCounts {
+        sub: SubId,
+        /// `topic` or `topic/key`.
+        address: Bytes,
+        counts: PresenceCounts,
     },
     CaughtUp {
         sub: SubId,

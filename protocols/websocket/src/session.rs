@@ -9,6 +9,7 @@ use crate::{WebSocket, verbs};
 use port::feed::Fed;
 use port::live::{Connection, Quota};
 use port::metric;
+use port::presence::{COUNTS_HEADER, ToldCounts};
 use port::{
     Closer, Code, Codec, Deadline, Delivery, Event, Flow, Hub, Identity, Lease, Outbox, Peer,
     Protocol, Refusal, Sent, Session, SessionStart, Sink, Then, Wait,
@@ -93,6 +94,14 @@ impl<C: FrameCodec> WebSocketSession<C> {
         }
     }
 
+    /// Every frame is a request; a stranger's are few, and bounded in time.
+    pub(crate) fn count_request(&self) -> Result<(), Refusal> {
+        match &self.access {
+            Access::Open { identity, .. } => self.hub.count_request(identity),
+            Access::Stranger => Ok(()),
+        }
+    }
+
     pub(crate) fn has_in_flight(&self) -> bool {
         self.in_flight > 0
     }
@@ -174,8 +183,9 @@ impl<C: FrameCodec> WebSocketSession<C> {
             (Kind::Records, Event::Progress(progress)) => {
                 Say::Progress { sub, cursor: progress.cursor.clone() }
             }
-            (Kind::Presence, Event::Delivery(delivery)) => {
-                Say::PresenceChange { sub, delivery: Arc::clone(delivery) }
+            (Kind::Presence | Kind::PresenceCounts, Event::Delivery(delivery)) => {
+                let Some(say) = presence_told(sub, kind, delivery) else { return };
+                say
             }
             (Kind::Records, Event::CaughtUp) => Say::CaughtUp { sub },
             (Kind::Records, Event::Gap { topic, partition, from, to, why }) => {
@@ -184,7 +194,7 @@ impl<C: FrameCodec> WebSocketSession<C> {
             // Presence is of the moment: it has no history to be caught up with or to lose, and
             // nothing of it is shaped.
             (
-                Kind::Presence,
+                Kind::Presence | Kind::PresenceCounts,
                 Event::CaughtUp | Event::Gap { .. } | Event::Records(_) | Event::Progress(_),
             ) => return,
             (_, Event::Ended(why)) => {
@@ -196,6 +206,18 @@ impl<C: FrameCodec> WebSocketSession<C> {
         };
         out.send(Frame::Said(say));
     }
+}
+
+/// What one record of changes is to this subscription, if it is anything.
+fn presence_told(sub: SubId, kind: Kind, delivery: &Arc<Delivery>) -> Option<Say> {
+    let told = delivery.record.header(COUNTS_HEADER).and_then(|it| ToldCounts::parse(it))?;
+    if kind == Kind::Presence {
+        let delivery = Arc::clone(delivery);
+        return told.has_changes.then_some(Say::PresenceChanges { sub, delivery });
+    }
+    let address = delivery.record.key.as_ref().map(|key| key.bytes().clone());
+    let address = address.unwrap_or_default();
+    Some(Say::PresenceCounts { sub, address, counts: told.counts })
 }
 
 impl<C: FrameCodec> Session for WebSocketSession<C> {

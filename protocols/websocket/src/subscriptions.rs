@@ -25,6 +25,8 @@ pub enum Kind {
     Records,
     /// Changes of presence at the addresses the subscription of the same number follows.
     Presence,
+    /// Only how many are there.
+    PresenceCounts,
 }
 
 pub enum State {

@@ -19,6 +19,11 @@ pub(crate) fn apply<C: FrameCodec>(
     call: Call,
 ) -> Flow {
     let Call { id, traceparent, verb } = call;
+    // What presents a credential is counted where it is proven.
+    let is_proving = matches!(verb, Verb::Connect(_) | Verb::Refresh(_));
+    if !is_proving && let Err(refusal) = session.count_request() {
+        return session.refuse(out, id, refusal);
+    }
     match verb {
         Verb::Publish(records) => publish::apply(session, out, id, traceparent, records),
         Verb::Ping => ping::apply(out, id),

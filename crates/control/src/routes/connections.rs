@@ -28,6 +28,7 @@ struct ConnectionQuery {
     tenant: Option<TenantId>,
     project: Option<ProjectId>,
     protocol: Option<String>,
+    principal: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -46,6 +47,7 @@ pub(crate) struct ConnectionList {
         ("tenant" = Option<String>, Query, description = "Only this tenant's"),
         ("project" = Option<String>, Query, description = "Only this project's"),
         ("protocol" = Option<String>, Query, description = "Only of this protocol"),
+        ("principal" = Option<String>, Query, description = "Only this principal's"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -64,6 +66,7 @@ async fn list_connections(
             tenant: query.tenant,
             project: query.project,
             protocol: query.protocol,
+            principal: query.principal,
             after: place(query.cursor.as_deref())?.map(ConnectionId),
         };
         let (connections, has_more) = list(admin.live.as_ref(), &filter, limit(query.limit)?);

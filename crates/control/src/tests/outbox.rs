@@ -6,7 +6,7 @@ use crate::OutboxWorker;
 use parking_lot::Mutex;
 use port::{
     Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease,
-    Peer, Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal, Shard,
+    Peer, Placed, PresenceAnswer, PresenceCall, RateState, ReadAnswer, ReadRequest, Refusal, Shard,
     ShardId, Sink, Subscription, TopicInfo,
 };
 use serde_json::{Value, json};
@@ -153,11 +153,11 @@ impl Hub for RigLog {
     fn presence<'a>(
         &'a self,
         who: &'a Identity,
-        lease: &'a Lease,
+        lease: Option<&'a Lease>,
         topic: &'a TopicName,
         key: Option<&'a Key>,
         call: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>> {
+    ) -> Answer<'a, PresenceAnswer> {
         self.inner.presence(who, lease, topic, key, call)
     }
 

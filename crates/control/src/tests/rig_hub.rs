@@ -5,7 +5,7 @@ use identity::Authenticator;
 use port::hub::PartitionInfo;
 use port::{
     Answer, Closer, Code, Connection, Credential, Delivery, Follow, Hub, Identity, Keys, Lease,
-    Peer, Placed, PresenceCall, PresenceMember, RateState, ReadAnswer, ReadRequest, Refusal, Shard,
+    Peer, Placed, PresenceAnswer, PresenceCall, RateState, ReadAnswer, ReadRequest, Refusal, Shard,
     ShardId, Sink, Subscription, TopicInfo,
 };
 use std::sync::Arc;
@@ -149,11 +149,11 @@ impl Hub for RigHub {
     fn presence<'a>(
         &'a self,
         _: &'a Identity,
-        _: &'a Lease,
+        _: Option<&'a Lease>,
         _: &'a TopicName,
         _: Option<&'a Key>,
         _: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>> {
+    ) -> Answer<'a, PresenceAnswer> {
         Box::pin(async { not_here() })
     }
 

@@ -4,7 +4,7 @@
 
 use super::body::InFlight;
 use crate::accept::{Permit, Places};
-use port::{Code, Refusal};
+use port::Refusal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -22,11 +22,10 @@ pub struct Seat {
 
 impl Carrier {
     pub fn take(&self) -> Result<(Seat, Permit), Refusal> {
-        let full = "the server has as many connections as it takes";
-        let Some(permit) = self.places.take() else {
-            crate::accept::refused("connections_max");
-            return Err(Refusal::new(Code::Overloaded, full).retry_after(crate::accept::AWAY));
-        };
+        let permit = self.places.take().map_err(|full| {
+            crate::accept::refused(full.setting());
+            full.refusal()
+        })?;
         Ok((Seat { _in_flight: InFlight::enter(&self.in_flight) }, permit))
     }
 }

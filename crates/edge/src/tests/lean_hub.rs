@@ -3,9 +3,9 @@
 
 use parking_lot::Mutex;
 use port::hub::{
-    Answer, Follow, Keys, Lease, Placed, PresenceCall, PresenceMember, ReadAnswer, ReadRequest,
-    Subscription, TopicInfo,
+    Answer, Follow, Keys, Lease, Placed, ReadAnswer, ReadRequest, Subscription, TopicInfo,
 };
+use port::presence::{PresenceAnswer, PresenceCall};
 use port::{
     Claims, Closer, Code, Connection, Credential, CursorMint, Delivery, Event, Hub, Identity,
     Origin, Peer, RateState, Refusal, Room, Run, ShardId, Sink,
@@ -211,6 +211,7 @@ impl Hub for LeanHub {
                 scopes: Scopes::default(),
                 grants: None,
                 key: None,
+                issued_at: None,
                 expires_at: None,
                 rate_per_second: None,
             };
@@ -318,11 +319,11 @@ impl Hub for LeanHub {
     fn presence<'a>(
         &'a self,
         _who: &'a Identity,
-        _lease: &'a Lease,
+        _connection: Option<&'a Lease>,
         _topic: &'a TopicName,
         _key: Option<&'a Key>,
         _call: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>> {
+    ) -> Answer<'a, PresenceAnswer> {
         unsupported()
     }
 

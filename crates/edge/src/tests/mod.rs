@@ -8,6 +8,7 @@ mod hostile;
 mod http;
 mod lean_hub;
 mod lean_session;
+mod slow;
 mod streams;
 mod waiting;
 mod web_socket;

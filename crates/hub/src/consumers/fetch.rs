@@ -31,7 +31,7 @@ impl<'a> Waiter<'a> {
             return Ok(waiter);
         }
         let message = format!("{WAITING_MAX} fetches of this consumer wait already");
-        Err(Refusal::new(Code::Overloaded, message).retry_after(RETRY))
+        Err(Refusal::new(Code::Overloaded, message).retry_around(RETRY))
     }
 }
 

@@ -6,7 +6,6 @@ use crate::topic::Topic;
 use parking_lot::Mutex;
 use port::{CursorMint, Delivery, Identity, Loss, Refusal, Sink};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -95,15 +94,10 @@ pub struct Lost {
 pub struct Guard {
     pub mailbox: Arc<Mailbox>,
     pub key: SubscriptionKey,
-    /// The connection's count of subscriptions, this one included.
-    pub count: Option<Arc<AtomicU32>>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(count) = &self.count {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
         self.mailbox.send(Message::Detach(self.key));
     }
 }

@@ -195,7 +195,7 @@ impl State {
         if is_wild {
             self.wild.push(key);
         }
-        let guard = Guard { mailbox: attach.mailbox, key, count: None };
+        let guard = Guard { mailbox: attach.mailbox, key };
         // Unless somebody takes it over, the guard ends the subscription again.
         match attach.attached.send((guard, start)) {
             Ok(()) => Some(key),

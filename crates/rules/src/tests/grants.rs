@@ -75,6 +75,7 @@ fn access_and_scope_are_told_apart() {
         scopes,
         grants: Some(vec![Grant { access, ..grant("orders") }].into()),
         key: None,
+        issued_at: None,
         expires_at: None,
         rate_per_second: None,
     };

@@ -1,8 +1,9 @@
 //! Quotas: each limit at its edge, and the words that name it.
 
 use crate::quota::{
-    OpenConnections, check_connection, check_month, check_record, check_storage, check_topics,
-    record_bytes_max, tighter,
+    OpenConnections, OpenSubscriptions, check_connection, check_month, check_principal,
+    check_record, check_storage, check_subscription, check_tenant, check_topics, record_bytes_max,
+    tighter,
 };
 use port::live::Quota;
 use port::{Code, Refusal};
@@ -15,6 +16,9 @@ fn limits() -> Limits {
         connections_max: Some(10),
         websocket_connections_max: Some(3),
         sse_connections_max: Some(2),
+        connections_per_principal_max: Some(4),
+        subscriptions_max: Some(20),
+        subscriptions_per_principal_max: Some(7),
         topics_max: Some(5),
         record_bytes_max: Some(1_000),
         storage_bytes_max: Some(1 << 40),
@@ -50,6 +54,17 @@ fn each_limit_at_its_edge() {
         connect(open(1, 0, 1), Quota::ServerSentEvents),
         connect(open(2, 0, 2), Quota::ServerSentEvents),
     );
+    check(
+        "connections_per_principal_max",
+        check_principal(&limits, 3),
+        check_principal(&limits, 4),
+    );
+    let follow =
+        |project, principal| check_subscription(&limits, OpenSubscriptions { project, principal });
+    check("subscriptions_max", follow(19, 0), follow(20, 0));
+    check("subscriptions_per_principal_max", follow(7, 6), follow(7, 7));
+    let tenant = |used| check_tenant("tenants.connections_max", used, Some(9));
+    check("tenants.connections_max", tenant(8), tenant(9));
     check("topics_max", check_topics(&limits, 4), check_topics(&limits, 5));
     check("record_bytes_max", check_record(&limits, 1_000), check_record(&limits, 1_001));
     let month = |used, more| check_month(&limits, used, more);

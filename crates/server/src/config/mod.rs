@@ -29,6 +29,10 @@ pub struct Config {
     /// Encryption at rest.
     pub encryption: keys::Settings,
     pub topics: Topics,
+    /// What every tenant may have open at most, all its projects together.
+    pub tenants: hub::TenantLimits,
+    /// Who is present where, and when an address counts as vacated.
+    pub presence: hub::PresenceSettings,
     pub identity: identity::Settings,
     pub webhooks: webhooks::Config,
     pub telemetry: Telemetry,
@@ -122,6 +126,8 @@ impl Default for Config {
             log: Log::default(),
             encryption: keys::Settings::default(),
             topics: Topics::default(),
+            tenants: hub::TenantLimits::default(),
+            presence: hub::PresenceSettings::default(),
             identity: identity::Settings::default(),
             webhooks: webhooks::Config::default(),
             telemetry: Telemetry::default(),
@@ -177,6 +183,9 @@ impl Config {
         self.webhooks
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("webhooks.{key}"), why))?;
+        self.presence
+            .check()
+            .map_err(|(key, why)| ConfigError::about(format!("presence.{key}"), why))?;
         if self.log.ids_mib == 0 {
             return Err(ConfigError::about("log.ids_mib", "memory for ids must not be zero"));
         }

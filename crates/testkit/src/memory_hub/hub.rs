@@ -2,12 +2,11 @@
 
 use super::state::{OpenConnection, State, rate_state};
 use super::{Call, MemoryHub};
-use port::hub::PresenceMember;
 use port::live::{Connection, Quota};
 use port::{
     Answer, Closer, Code, ConnectionId, ConnectionState, Credential, Delivery, Follow, Hub,
-    Identity, Keys, Lease, Peer, Placed, PresenceCall, RateState, ReadAnswer, ReadRequest, Refusal,
-    Shard, ShardId, Sink, Subscription, TopicInfo,
+    Identity, Keys, Lease, Peer, Placed, PresenceAnswer, PresenceCall, RateState, ReadAnswer,
+    ReadRequest, Refusal, Shard, ShardId, Sink, Subscription, TopicInfo,
 };
 use std::sync::Arc;
 use types::{Key, Record, TopicConfig, TopicName};
@@ -168,12 +167,12 @@ impl Hub for MemoryHub {
     fn presence<'a>(
         &'a self,
         who: &'a Identity,
-        lease: &'a Lease,
+        connection: Option<&'a Lease>,
         topic: &'a TopicName,
         key: Option<&'a Key>,
         call: PresenceCall,
-    ) -> Answer<'a, Vec<PresenceMember>> {
-        ready(self.presence_now(who, lease.id, topic, key, call))
+    ) -> Answer<'a, PresenceAnswer> {
+        ready(self.presence_now(who, connection.map(|lease| lease.id), topic, key, call))
     }
 
     fn shard(&self, id: ShardId) -> Box<dyn Shard> {

@@ -110,6 +110,7 @@ impl MemoryHub {
             scopes: spec.scopes,
             grants: spec.grants,
             key,
+            issued_at: None,
             expires_at: spec.expires_at,
             rate_per_second: spec.rate_per_second,
         };

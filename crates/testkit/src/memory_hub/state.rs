@@ -4,7 +4,7 @@
 use super::follow::Follower;
 use super::knobs::{Call, Place, Storage};
 use super::topics::Topic;
-use port::hub::PresenceMember;
+use port::PresenceMember;
 use port::live::Quota;
 use port::{Closer, Code, ConnectionId, ConnectionState, Identity, Refusal, Usage};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -47,7 +47,22 @@ pub(super) struct OpenConnection {
     pub counted_until: Duration,
 }
 
-pub(super) type Members = BTreeMap<String, (ConnectionId, PresenceMember)>;
+/// By member id.
+pub(super) type Members = BTreeMap<String, Present>;
+
+pub(super) struct Present {
+    pub member: PresenceMember,
+    /// By name; what a connection enters without one is named after it.
+    pub devices: BTreeMap<String, Held>,
+}
+
+/// What ends a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    By(ConnectionId),
+    /// On the monotonic clock.
+    Until(Duration),
+}
 
 pub(super) struct Project {
     pub place: Place,

@@ -4,6 +4,7 @@ use crate::driven::{peer, prove};
 use crate::memory_hub::{Call, KeySpec, MemoryHub, Place, SecretKind, Storage};
 use port::feed::Fed;
 use port::live::{Connection, Quota};
+use port::presence::{Entering, MemberData, PresenceAction};
 use port::{
     Code, ConnectionFilter, Feed, Follow, Hub, Identity, Live, PresenceCall, ReadAnswer,
     ReadRequest, Refusal, ShardId, Sink,
@@ -210,9 +211,11 @@ async fn connections_are_listed_counted_closed_and_given_up() {
     let opened = world.hub.follow(&world.who, watched, ShardId(0), feed.clone()).await;
     let listed = world.hub.connections(&ConnectionFilter::default(), 10);
     assert_eq!((listed.len(), listed[0].subscriptions), (1, 1));
-    let enter = PresenceCall::Enter { member: "ann".to_owned(), data: None };
-    let members = world.hub.presence(&world.who, &lease, &orders(), None, enter).await;
-    assert_eq!(members.expect("members").len(), 1);
+    let ann =
+        Entering { member: "ann".to_owned(), device: None, data: MemberData::Keep, lease: None };
+    let enter = PresenceCall { action: PresenceAction::Enter(ann), limit: 10 };
+    let present = world.hub.presence(&world.who, Some(&lease), &orders(), None, enter).await;
+    assert_eq!(present.expect("members").members.len(), 1);
     assert!(world.hub.close(lease.id));
     assert!(matches!(feed.next().await, Fed::Closed(why) if why.code() == Code::ClosedByOperator));
     drop((opened, lease));

@@ -66,7 +66,13 @@ async fn rig() -> Rig {
         authenticator: Arc::clone(&authenticator),
         cursor_key: secrets.cursor_key(),
         world: hub::World { clock: Arc::clone(&clock), rng: Arc::clone(&rng) },
-        options: hub::Options { shards: 1, auto_create_topics: true, reconnect_ms_max: 1 },
+        options: hub::Options {
+            shards: 1,
+            auto_create_topics: true,
+            reconnect_ms_max: 1,
+            presence: hub::PresenceSettings::default(),
+            tenants: hub::TenantLimits::default(),
+        },
     });
     let node = node.await.expect("a node");
     let webhooks = Webhooks::new(Parts {

@@ -5,6 +5,7 @@ mod consumers;
 mod events;
 mod faults;
 mod once;
+mod presence;
 mod properties;
 mod topics;
 mod transactions;

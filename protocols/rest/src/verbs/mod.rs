@@ -2,6 +2,7 @@
 
 pub mod consumers;
 pub mod keys;
+pub mod presence;
 pub mod publish;
 pub mod raw;
 pub mod schemas;

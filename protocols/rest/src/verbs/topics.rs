@@ -35,6 +35,8 @@ pub struct TopicView {
     pub tombstone_ms: u64,
     /// How long the ids of records are remembered against duplicates; 0 for not at all.
     pub idempotency_window_ms: u64,
+    /// Whether `$occupancy` tells when its addresses come to be followed, and when no more.
+    pub occupancy: bool,
     /// The schema that values must satisfy.
     pub schema: Option<serde_json::Value>,
     /// `json_schema` or `avro`.
@@ -91,6 +93,9 @@ pub struct TopicConfigSchema {
     /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
     /// not at all, at most 30 days.
     pub idempotency_window_ms: Option<u64>,
+    /// Tells in `$occupancy` when its addresses get followers or members, and when they lose the
+    /// last.
+    pub occupancy: Option<bool>,
     pub schema: Option<serde_json::Value>,
     /// `json_schema` when absent, or `avro`.
     pub schema_kind: Option<String>,
@@ -116,6 +121,7 @@ impl From<TopicInfo> for TopicView {
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
             idempotency_window_ms: info.config.idempotency_window_ms,
+            occupancy: info.config.occupancy,
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,
             schema_compatibility: info.config.schema_compatibility,

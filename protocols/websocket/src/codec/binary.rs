@@ -3,12 +3,12 @@
 
 use super::bytes_reader::BytesReader;
 use super::{parse_filter, sized_secret, take_message, traceparent};
-use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Shape, Subscribe, Verb};
+use crate::frame::{Call, CallId, Frame, PresenceWish, Shape, Subscribe, Verb};
 use bytes::{Bytes, BytesMut};
 use port::{Code, Codec, Refusal};
 use types::limits::{HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::record::header;
-use types::{ConsumerName, From, Header, Headers, Key, Record};
+use types::{ConsumerName, From, Header, Headers, Record};
 use wire_http::address::parse_topic;
 use wire_http::param::{cursors, make_key};
 use wire_http::publish::{ID_BYTES_MAX, Publish, check_header, make_header};
@@ -76,7 +76,7 @@ fn read(from: &mut BytesReader, known: &mut Option<CallId>) -> Result<Call, Refu
         call_kind::UNSUBSCRIBE => Verb::Unsubscribe(from.number("sub")?),
         call_kind::CREDIT => Verb::Credit { sub: from.number("sub")?, add: from.varint("add")? },
         call_kind::PUBLISH => Verb::Publish(publish(from)?),
-        call_kind::PRESENCE => Verb::Presence(presence(from)?),
+        call_kind::PRESENCE => Verb::Presence(super::binary_presence::read(from)?),
         call_kind::PING => Verb::Ping,
         other => {
             return Err(Refusal::new(Code::InvalidRequest, format!("there is no frame {other}"))
@@ -91,8 +91,11 @@ fn read(from: &mut BytesReader, known: &mut Option<CallId>) -> Result<Call, Refu
     Ok(Call { id, traceparent: trace, verb })
 }
 
+/// Added to the start of a subscription that wants of presence the counts alone.
+const COUNTS_ONLY: u8 = 0x80;
+
 /// A byte of which only `known` bits may be set.
-fn flags(from: &mut BytesReader, field: &str, known: u8) -> Result<u8, Refusal> {
+pub(super) fn flags(from: &mut BytesReader, field: &str, known: u8) -> Result<u8, Refusal> {
     let flags = from.byte(field)?;
     if flags & !known == 0 {
         return Ok(flags);
@@ -105,7 +108,9 @@ fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
     let sub = from.number("sub")?;
     let flags = from.byte("flags")?;
     let filter = parse_filter(&from.text("filter")?)?;
-    let start = match from.byte("from")? {
+    let kind = from.byte("from")?;
+    let counts_only = kind & COUNTS_ONLY;
+    let start = match kind & !COUNTS_ONLY {
         0 => From::Latest,
         1 => From::Earliest,
         2 => From::Offset(from.varint("from")?),
@@ -136,7 +141,11 @@ fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
         from: start,
         latest: (flags & 1 != 0).into(),
         exclude_own: (flags & 2 != 0).into(),
-        presence: (flags & 4 != 0).into(),
+        presence: match (flags & 4, counts_only) {
+            (0, _) => PresenceWish::Nothing,
+            (_, 0) => PresenceWish::Changes,
+            _ => PresenceWish::Counts,
+        },
         shape: shape(from, flags)?,
     })
 }
@@ -243,34 +252,4 @@ fn utf8(bytes: Bytes, field: impl FnOnce() -> String) -> Result<Bytes, Refusal> 
         Ok(_) => Ok(bytes),
         Err(_) => Err(Refusal::new(Code::InvalidRequest, "the text is not UTF-8").field(field())),
     }
-}
-
-fn presence(from: &mut BytesReader) -> Result<Presence, Refusal> {
-    let action = from.byte("action")?;
-    let topic = parse_topic(&from.text("topic")?, "topic")?;
-    let known = match action {
-        0 => 0b001,
-        1 => 0b111,
-        2 => 0b011,
-        _ => {
-            let refusal = Refusal::new(Code::InvalidRequest, "there is no such action");
-            return Err(refusal.field("action").hint("0 list, 1 enter, 2 leave"));
-        }
-    };
-    let flags = flags(from, "flags", known)?;
-    let key: Option<Key> = match flags & 1 {
-        0 => None,
-        _ => Some(make_key(from.bytes("key")?, || "key".to_owned())?),
-    };
-    let member = if flags & 2 != 0 { Some(from.text("member")?) } else { None };
-    let data = match flags & 4 {
-        0 => None,
-        _ => Some(wire_http::json::parse_json_at(&from.text("data")?, "data")?),
-    };
-    let action = match action {
-        1 => PresenceAction::Enter { member, data },
-        2 => PresenceAction::Leave { member },
-        _ => PresenceAction::List,
-    };
-    Ok(Presence { topic, key, action })
 }

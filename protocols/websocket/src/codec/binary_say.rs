@@ -1,11 +1,11 @@
 //! `mainstem.v1.bin`, writing; the layout is in the README. As in JSON, what all subscribers of a
 //! record share is encoded once.
 
+use super::binary_presence;
 use super::bytes_reader::{write_bytes, write_signed, write_varint};
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, Bytes, BytesMut};
 use port::delivery::Delta;
-use port::hub::PresenceMember;
 use port::{Delivery, Form, Loss, Refusal, RequestId, Sent};
 
 /// First byte of the server's frames.
@@ -23,12 +23,13 @@ pub mod say_kind {
     pub const CAUGHT_UP: u8 = 11;
     pub const GAP: u8 = 12;
     pub const ENDED: u8 = 13;
-    pub const PRESENCE_CHANGE: u8 = 14;
+    pub const PRESENCE_CHANGES: u8 = 14;
     /// A record for which others of its key were passed over.
     pub const NEWEST: u8 = 15;
     pub const RECORDS: u8 = 16;
     pub const PROGRESS: u8 = 17;
     pub const CREDITED: u8 = 18;
+    pub const PRESENCE_COUNTS: u8 = 19;
 }
 
 /// Everything of a record behind the subscription's number.
@@ -96,10 +97,11 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             write_varint(out, u64::from(*sub));
             write_varint(out, *credits);
         }
-        Say::PresenceChange { sub, delivery } => {
-            start_sub(out, say_kind::PRESENCE_CHANGE, *sub);
-            write_bytes(out, delivery.record.key.as_ref().map_or(&[], |key| key.bytes()));
-            write_bytes(out, delivery.record.value.as_deref().unwrap_or_default());
+        Say::PresenceChanges { sub, delivery } => {
+            binary_presence::write_changes(out, *sub, delivery);
+        }
+        Say::PresenceCounts { sub, address, counts } => {
+            binary_presence::write_told_counts(out, *sub, address, *counts);
         }
         Say::Published { id, places } => published(out, *id, places),
         Say::Pong { id } => start_call(out, say_kind::PONG, *id),
@@ -120,7 +122,7 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             start_call(out, say_kind::UNSUBSCRIBED, *id);
             write_varint(out, u64::from(*sub));
         }
-        Say::Present { id, members } => present(out, *id, members),
+        Say::Present { id, answer } => binary_presence::write_present(out, *id, answer),
         Say::Error { id, refusal, request } => {
             out.put_u8(say_kind::ERROR);
             write_optional_id(out, *id);
@@ -149,12 +151,12 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
     }
 }
 
-fn start_call(out: &mut BytesMut, kind: u8, id: CallId) {
+pub(super) fn start_call(out: &mut BytesMut, kind: u8, id: CallId) {
     out.put_u8(kind);
     write_varint(out, u64::from(id));
 }
 
-fn start_sub(out: &mut BytesMut, kind: u8, sub: SubId) {
+pub(super) fn start_sub(out: &mut BytesMut, kind: u8, sub: SubId) {
     out.put_u8(kind);
     write_varint(out, u64::from(sub));
 }
@@ -175,20 +177,6 @@ fn published(out: &mut BytesMut, id: CallId, places: &[Place]) {
         write_varint(out, placed.offset);
         write_signed(out, placed.timestamp);
         out.put_u8(u8::from(placed.is_duplicate));
-    }
-}
-
-fn present(out: &mut BytesMut, id: CallId, members: &[PresenceMember]) {
-    start_call(out, say_kind::PRESENCE, id);
-    write_varint(out, members.len() as u64);
-    for member in members {
-        write_bytes(out, member.member.as_bytes());
-        write_bytes(out, member.principal.0.as_bytes());
-        out.put_u8(u8::from(member.data.is_some()));
-        if let Some(data) = &member.data {
-            write_bytes(out, data.to_string().as_bytes());
-        }
-        write_signed(out, member.entered_at);
     }
 }
 

@@ -2,15 +2,14 @@
 //! bounded, and values of records stay slices of the message.
 
 use super::{parse_filter, take_message, traceparent};
-use crate::frame::{Call, CallId, Frame, Presence, PresenceAction, Shape, Subscribe, Verb};
+use crate::frame::{Call, CallId, Frame, PresenceWish, Shape, Subscribe, Verb};
 use bytes::{Bytes, BytesMut};
 use port::{Code, Codec, Credential, Refusal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use types::From;
-use wire_http::address::parse_topic;
 use wire_http::json::{parse_json, parse_json_at, utf8};
-use wire_http::param::{cursors, parse_from, parse_key};
+use wire_http::param::{cursors, parse_from};
 use wire_http::publish::{Framing, HeadersView, PublishView, Text, parse_publishes, present};
 
 #[derive(Debug, Clone)]
@@ -81,7 +80,7 @@ fn read(message: &Bytes) -> Result<Call, Unread> {
     Ok(Call { id: known, traceparent, verb })
 }
 
-type Read = Result<(Verb, Option<Bytes>), Refusal>;
+pub(super) type Read = Result<(Verb, Option<Bytes>), Refusal>;
 
 fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
     match kind {
@@ -96,7 +95,7 @@ fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
             let trace = trace_of(&credit.traceparent);
             (Verb::Credit { sub: credit.sub, add: credit.add }, trace)
         }),
-        "presence" => presence(text),
+        "presence" => super::json_presence::read(text),
         "connect" => secret(text).map(|(secret, trace)| (Verb::Connect(secret), trace)),
         "refresh" => secret(text).map(|(secret, trace)| (Verb::Refresh(secret), trace)),
         other => {
@@ -112,11 +111,11 @@ fn read_verb(kind: &str, id: CallId, text: &str, message: &Bytes) -> Read {
 }
 
 /// What a client wrote, short enough to be repeated to it.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-fn trace_of(text: &Option<Text<'_>>) -> Option<Bytes> {
+pub(super) fn trace_of(text: &Option<Text<'_>>) -> Option<Bytes> {
     text.as_ref().and_then(|text| traceparent(text.0.as_bytes()))
 }
 
@@ -201,8 +200,8 @@ struct SubscribeFrame<'a> {
     latest: bool,
     #[serde(default)]
     exclude_own: bool,
-    #[serde(default)]
-    presence: bool,
+    #[serde(borrow, default)]
+    presence: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "where")]
     condition: Option<Text<'a>>,
     #[serde(default)]
@@ -230,7 +229,7 @@ fn subscribe(text: &str, id: CallId) -> Read {
         from,
         latest: frame.latest.into(),
         exclude_own: frame.exclude_own.into(),
-        presence: frame.presence.into(),
+        presence: presence_wish(frame.presence)?,
         shape: Shape {
             condition: frame.condition.map(|text| text.0.into_owned()),
             conflate_ms: frame.conflate_ms,
@@ -242,57 +241,18 @@ fn subscribe(text: &str, id: CallId) -> Read {
     Ok((Verb::Subscribe(subscribe), trace_of(&frame.traceparent)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PresenceFrame<'a> {
-    #[serde(rename = "type")]
-    _kind: serde::de::IgnoredAny,
-    #[serde(rename = "id")]
-    _id: serde::de::IgnoredAny,
-    #[serde(borrow, default)]
-    traceparent: Option<Text<'a>>,
-    #[serde(borrow)]
-    action: Text<'a>,
-    #[serde(borrow)]
-    topic: Text<'a>,
-    #[serde(borrow, default)]
-    key: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    key_base64: Option<Text<'a>>,
-    #[serde(default)]
-    member: Option<String>,
-    #[serde(default)]
-    data: Option<serde_json::Value>,
+fn presence_wish(raw: Option<&RawValue>) -> Result<PresenceWish, Refusal> {
+    match raw.map(RawValue::get) {
+        None | Some("false" | "null") => Ok(PresenceWish::Nothing),
+        Some("true") => Ok(PresenceWish::Changes),
+        Some("\"counts\"") => Ok(PresenceWish::Counts),
+        Some(_) => Err(Refusal::new(Code::InvalidRequest, "there is no such wish")
+            .field("presence")
+            .hint("true, false or \"counts\"")),
+    }
 }
 
-fn presence(text: &str) -> Read {
-    let frame: PresenceFrame<'_> = parse_json(text)?;
-    let (member, data) = (frame.member, frame.data);
-    let action = match &*frame.action.0 {
-        "enter" => PresenceAction::Enter { member, data },
-        _ if data.is_some() => {
-            let message = "only who enters has data";
-            return Err(Refusal::new(Code::InvalidRequest, message).field("data"));
-        }
-        "leave" => PresenceAction::Leave { member },
-        "list" if member.is_some() => {
-            let message = "a list is of all members";
-            return Err(Refusal::new(Code::InvalidRequest, message).field("member"));
-        }
-        "list" => PresenceAction::List,
-        other => {
-            let message = format!("there is no action `{}`", shortened(other));
-            return Err(Refusal::new(Code::InvalidRequest, message)
-                .field("action")
-                .hint("enter, leave or list"));
-        }
-    };
-    let key = parse_key(text_of(&frame.key), text_of(&frame.key_base64))?;
-    let topic = parse_topic(&frame.topic.0, "topic")?;
-    Ok((Verb::Presence(Presence { topic, key, action }), trace_of(&frame.traceparent)))
-}
-
-fn text_of<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
+pub(super) fn text_of<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
     text.as_ref().map(|text| &*text.0)
 }
 

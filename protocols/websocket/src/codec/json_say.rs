@@ -1,11 +1,11 @@
 //! `mainstem.v1.json`, writing. A record is a short head and the form that all its subscribers
 //! share, so fan-out copies bytes and encodes nothing.
 
+use super::json_presence;
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, BytesMut};
-use port::hub::PresenceMember;
 use port::{Delivery, Refusal, RequestId, Sent};
-use wire_http::text::{write_display, write_member, write_number, write_string};
+use wire_http::text::{write_member, write_number, write_string};
 use wire_http::{JsonForm, write_error, write_placed};
 
 pub(super) fn write(out: &mut BytesMut, say: &Say) {
@@ -25,8 +25,12 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             start_sub(out, "progress", *sub);
             text(out, "cursor", cursor);
         }
-        Say::PresenceChange { sub, delivery } => {
-            presence_change(out, *sub, delivery);
+        Say::PresenceChanges { sub, delivery } => {
+            json_presence::write_changes(out, *sub, delivery);
+            return;
+        }
+        Say::PresenceCounts { sub, address, counts } => {
+            json_presence::write_told_counts(out, *sub, address, *counts);
             return;
         }
         Say::Published { id, places } => published(out, *id, places),
@@ -55,7 +59,10 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             number(out, "sub", u64::from(*sub));
             number(out, "credits", *credits);
         }
-        Say::Present { id, members } => present(out, *id, members),
+        Say::Present { id, answer } => {
+            json_presence::write_present(out, *id, answer);
+            return;
+        }
         Say::Error { id, refusal, request } => {
             start(out, "error");
             if let Some(id) = id {
@@ -108,12 +115,12 @@ fn start(out: &mut BytesMut, kind: &str) {
     out.put_u8(b'"');
 }
 
-fn start_call(out: &mut BytesMut, kind: &str, id: CallId) {
+pub(super) fn start_call(out: &mut BytesMut, kind: &str, id: CallId) {
     start(out, kind);
     number(out, "id", u64::from(id));
 }
 
-fn start_sub(out: &mut BytesMut, kind: &str, sub: SubId) {
+pub(super) fn start_sub(out: &mut BytesMut, kind: &str, sub: SubId) {
     start(out, kind);
     number(out, "sub", u64::from(sub));
 }
@@ -123,7 +130,7 @@ fn number(out: &mut BytesMut, name: &'static str, value: u64) {
     write_number(out, value);
 }
 
-fn text(out: &mut BytesMut, name: &'static str, value: &str) {
+pub(super) fn text(out: &mut BytesMut, name: &'static str, value: &str) {
     write_member(out, name);
     write_string(out, value);
 }
@@ -144,43 +151,4 @@ fn published(out: &mut BytesMut, id: CallId, places: &[Place]) {
         write_placed(out, &place.topic, place.id_text(), &place.placed);
     }
     out.put_u8(b']');
-}
-
-fn present(out: &mut BytesMut, id: CallId, members: &[PresenceMember]) {
-    start_call(out, "presence", id);
-    write_member(out, "members");
-    out.put_u8(b'[');
-    for (index, member) in members.iter().enumerate() {
-        if index > 0 {
-            out.put_u8(b',');
-        }
-        out.put_slice(b"{\"member\":");
-        write_string(out, &member.member);
-        text(out, "principal", &member.principal.0);
-        if let Some(data) = &member.data {
-            write_member(out, "data");
-            write_display(out, data);
-        }
-        write_member(out, "entered_at");
-        write_display(out, member.entered_at);
-        out.put_u8(b'}');
-    }
-    out.put_u8(b']');
-}
-
-/// The change's own members follow the address it happened at.
-fn presence_change(out: &mut BytesMut, sub: SubId, delivery: &Delivery) {
-    start_sub(out, "presence_change", sub);
-    let address = delivery.record.key.as_ref().map_or(&b""[..], |key| key.bytes());
-    text(out, "address", &String::from_utf8_lossy(address));
-    // The hub writes an object with at least one member; anything else adds nothing.
-    let value = delivery.record.value.as_deref().unwrap_or_default();
-    if let Some(members) = value.strip_prefix(b"{")
-        && members.len() > 1
-    {
-        out.put_u8(b',');
-        out.put_slice(members);
-    } else {
-        out.put_u8(b'}');
-    }
 }

@@ -5,8 +5,9 @@ use super::stage::{World, factory};
 use crate::codec::{
     BinaryCodec, BytesReader, call_kind, say_kind, write_bytes, write_signed, write_varint,
 };
-use crate::frame::{Frame, PresenceAction, Verb};
+use crate::frame::{Device, Frame, PresenceAction, PresenceWish, Verb};
 use bytes::{BufMut, Bytes, BytesMut};
+use port::presence::MemberData;
 use port::{Code, Codec, Credential};
 use proptest::prelude::*;
 use testkit::driven::{DrivenClient, Received};
@@ -81,7 +82,7 @@ impl Arbitrary for Request {
             }),
             any::<u32>().prop_map(|sub| Request::Unsubscribe { sub }),
             prop::collection::vec(record, 1..6).prop_map(|records| Request::Publish { records }),
-            (1u8..3, text, prop::option::of(bytes()), member).prop_map(
+            (1u8..4, text, prop::option::of(bytes()), member).prop_map(
                 |(action, topic, key, member)| Request::Presence { action, topic, key, member }
             ),
             Just(Request::Ping),
@@ -194,7 +195,8 @@ fn check_meant(request: &Request, verb: &Verb) {
             assert_eq!((*kind, &Credential::from_bearer(token)), (call_kind::REFRESH, read));
         }
         (Request::Subscribe { sub, flags, filter, from }, Verb::Subscribe(read)) => {
-            let set = [read.latest.is_on(), read.exclude_own.is_on(), read.presence.is_on()];
+            let presence = read.presence == PresenceWish::Changes;
+            let set = [read.latest.is_on(), read.exclude_own.is_on(), presence];
             let bits = set.iter().rev().fold(0, |bits, &is_on| bits << 1 | u8::from(is_on));
             let filter = types::Filter::parse(filter).expect("a filter");
             assert_eq!((*sub, *flags, &filter), (read.sub, bits, &read.filter));
@@ -222,9 +224,12 @@ fn check_meant(request: &Request, verb: &Verb) {
             }
         }
         (Request::Presence { action, member, .. }, Verb::Presence(read)) => {
+            let of =
+                |member: &Option<String>| Device { member: member.clone(), ..Device::default() };
             let wanted = match action {
-                1 => PresenceAction::Enter { member: member.clone(), data: None },
-                _ => PresenceAction::Leave { member: member.clone() },
+                1 => PresenceAction::Enter(of(member)),
+                3 => PresenceAction::Update(of(member)),
+                _ => PresenceAction::Leave(of(member)),
             };
             assert_eq!(wanted, read.action);
         }
@@ -298,9 +303,8 @@ fn bad_frames_name_the_field() {
     }
 }
 
-/// A conversation in binary, read by hand.
-#[tokio::test]
-async fn the_server_writes_what_the_layout_says() {
+/// A conversation in binary, read by hand: a client that is known.
+async fn connected() -> (World, DrivenClient) {
     let world = World::new();
     let binary = factory(crate::Config::default(), crate::BINARY_SUBPROTOCOL);
     let mut client = DrivenClient::open(world.hub.shared(), &binary, None).expect("a session");
@@ -313,7 +317,12 @@ async fn the_server_writes_what_the_layout_says() {
     connected.text("principal").expect("a principal");
     assert_eq!(connected.varint("keepalive_ms"), Ok(25_000));
     assert!(connected.is_empty());
+    (world, client)
+}
 
+#[tokio::test]
+async fn the_server_writes_what_the_layout_says() {
+    let (_world, mut client) = connected().await;
     let (filter, from) = ("a".to_owned(), Start::Latest);
     client.send(write_request(&Request::Subscribe { sub: 5, flags: 0, filter, from })).await;
     let mut subscribed = message(&mut client).await;
@@ -353,6 +362,73 @@ fn check_record(record: &mut BytesReader) {
     assert_eq!(headers[0], (Ok("h".to_owned()), Ok("x".to_owned())));
     assert!(!record.text("cursor").expect("a cursor").is_empty());
     assert!(record.is_empty());
+}
+
+#[test]
+fn presence_has_all_its_parts() {
+    let mut out = BytesMut::new();
+    out.put_slice(&[call_kind::PRESENCE, 1, 3]);
+    write_bytes(&mut out, b"a");
+    out.put_u8(2 | 4 | 8 | 16 | 32);
+    for bytes in [&b"ann"[..], b"null", b"phone"] {
+        write_bytes(&mut out, bytes);
+    }
+    write_varint(&mut out, 5_000);
+    write_varint(&mut out, 7);
+    let Frame::Call(call) = decode(&out) else { panic!("a call") };
+    let Verb::Presence(update) = call.verb else { panic!("presence") };
+    let device = Device {
+        member: Some("ann".to_owned()),
+        device: Some("phone".to_owned()),
+        data: MemberData::Set(None),
+        lease_ms: Some(5_000),
+    };
+    assert_eq!((update.action, update.limit), (PresenceAction::Update(device), Some(7)));
+    let list = [&[call_kind::PRESENCE, 1, 0, 1, b'a', 64, 1, b'm'][..]].concat();
+    let Frame::Call(call) = decode(&list) else { panic!("a call") };
+    let Verb::Presence(list) = call.verb else { panic!("presence") };
+    assert_eq!(list.action, PresenceAction::List { after: Some("m".to_owned()) });
+    for (flags, start, wanted) in [
+        (0, 0, PresenceWish::Nothing),
+        (4, 0, PresenceWish::Changes),
+        (4, 0x80, PresenceWish::Counts),
+        (0, 0x80, PresenceWish::Nothing),
+    ] {
+        let frame = [3, 1, 1, flags, 1, b'a', start];
+        let Frame::Call(call) = decode(&frame) else { panic!("a call") };
+        let Verb::Subscribe(subscribe) = call.verb else { panic!("a subscribe") };
+        assert_eq!(subscribe.presence, wanted);
+    }
+}
+
+#[tokio::test]
+async fn presence_is_answered_and_told() {
+    let (_world, mut client) = connected().await;
+    let subscribe = [&[3, 1, 5, 4, 1, b'a', 0][..]].concat();
+    client.send(subscribe).await;
+    let mut subscribed = message(&mut client).await;
+    assert_eq!(subscribed.byte("type"), Ok(say_kind::SUBSCRIBED));
+    assert_eq!(message(&mut client).await.byte("type"), Ok(say_kind::CAUGHT_UP));
+    client.send(vec![6, 2, 1, 1, b'a', 2, 1, b'm']).await;
+    let (mut present, mut told) = (message(&mut client).await, message(&mut client).await);
+    let mut kinds = [present.byte("type"), told.byte("type")];
+    if kinds[0] != Ok(say_kind::PRESENCE) {
+        std::mem::swap(&mut present, &mut told);
+        kinds.reverse();
+    }
+    assert_eq!(kinds, [Ok(say_kind::PRESENCE), Ok(say_kind::PRESENCE_CHANGES)]);
+    assert_eq!(present.varint("id"), Ok(2));
+    assert_eq!((present.varint("count"), present.text("member")), (Ok(1), Ok("m".to_owned())));
+    assert!(present.text("principal").is_ok() && present.byte("flags") == Ok(0));
+    assert!(present.signed("entered_at").is_ok());
+    let counts: Vec<_> = (0..3).map(|_| present.varint("counts")).collect();
+    assert_eq!(counts, [Ok(1), Ok(1), Ok(1)], "of the member, members, connections");
+    assert_eq!((present.byte("flags"), present.is_empty()), (Ok(0), true));
+    assert_eq!(told.varint("sub"), Ok(5));
+    assert_eq!(told.text("address"), Ok("a".to_owned()));
+    let changes: serde_json::Value =
+        serde_json::from_str(&told.text("changes").expect("text")).expect("JSON");
+    assert_eq!(changes["changes"][0]["action"], "enter", "{changes}");
 }
 
 async fn message(client: &mut DrivenClient) -> BytesReader {

@@ -1,8 +1,9 @@
 //! `mainstem.v1.json`, reading: what each text is as a request, or why it is none.
 
 use crate::codec::JsonCodec;
-use crate::frame::{Frame, PresenceAction, Shape, Subscribe, Switch, Verb};
+use crate::frame::{Device, Frame, PresenceAction, PresenceWish, Shape, Subscribe, Switch, Verb};
 use bytes::BytesMut;
+use port::presence::MemberData;
 use port::{Code, Codec, Credential};
 use types::{Filter, From, Key, TopicName};
 
@@ -76,6 +77,15 @@ fn requests_that_cannot_be_read_name_the_field() {
             InvalidRequest,
             "record_id",
         ),
+    ] {
+        check_bad(text, id, code, field);
+    }
+}
+
+#[test]
+fn presence_that_cannot_be_read_names_the_field() {
+    use Code::InvalidRequest;
+    for (text, id, code, field) in [
         (r#"{"type":"presence","id":1,"topic":"a"}"#, Some(1), InvalidRequest, "action"),
         (
             r#"{"type":"presence","id":1,"topic":"a","action":"hide"}"#,
@@ -88,6 +98,18 @@ fn requests_that_cannot_be_read_name_the_field() {
             Some(1),
             InvalidRequest,
             "data",
+        ),
+        (
+            r#"{"type":"presence","id":1,"topic":"a","action":"list","lease_ms":1}"#,
+            Some(1),
+            InvalidRequest,
+            "lease_ms",
+        ),
+        (
+            r#"{"type":"subscribe","id":1,"filter":"a","presence":"some"}"#,
+            Some(1),
+            InvalidRequest,
+            "presence",
         ),
     ] {
         check_bad(text, id, code, field);
@@ -119,7 +141,7 @@ fn subscribe_reads_every_start() {
         from,
         latest: Switch::Off,
         exclude_own: Switch::Off,
-        presence: Switch::Off,
+        presence: PresenceWish::Nothing,
         shape: Shape::default(),
     };
     for (text, from) in [
@@ -136,9 +158,19 @@ fn subscribe_reads_every_start() {
     }
     let all = r#"{"type":"subscribe","id":9,"sub":1,"filter":"orders/+","latest":true,
         "exclude_own":true,"presence":true}"#;
-    let (latest, exclude_own, presence) = (Switch::On, Switch::On, Switch::On);
+    let (latest, exclude_own, presence) = (Switch::On, Switch::On, PresenceWish::Changes);
     let wanted = Subscribe { latest, exclude_own, presence, ..subscribe(From::Latest) };
     assert_eq!(verb(all), Verb::Subscribe(wanted));
+    for (text, presence) in [
+        ("false", PresenceWish::Nothing),
+        ("null", PresenceWish::Nothing),
+        (r#""counts""#, PresenceWish::Counts),
+    ] {
+        let frame =
+            format!(r#"{{"type":"subscribe","id":1,"filter":"orders/+","presence":{text}}}"#);
+        let wanted = Subscribe { presence, ..subscribe(From::Latest) };
+        assert_eq!(verb(&frame), Verb::Subscribe(wanted), "{frame}");
+    }
 }
 
 #[test]
@@ -179,8 +211,22 @@ fn the_other_requests() {
     ) else {
         panic!("presence");
     };
-    let (member, data) = (Some("m".to_owned()), Some(serde_json::json!({})));
-    assert_eq!(enter.action, PresenceAction::Enter { member, data });
+    let data = MemberData::Set(Some(serde_json::json!({})));
+    let device = Device { member: Some("m".to_owned()), data, ..Device::default() };
+    assert_eq!(enter.action, PresenceAction::Enter(device));
+    let Verb::Presence(update) = verb(
+        r#"{"type":"presence","id":1,"action":"update","topic":"a","device":"d","data":null,
+            "lease_ms":5000,"limit":0}"#,
+    ) else {
+        panic!("presence");
+    };
+    let data = MemberData::Set(None);
+    let device = Some("d".to_owned());
+    let device = Device { member: None, device, data, lease_ms: Some(5_000) };
+    assert_eq!((update.action, update.limit), (PresenceAction::Update(device), Some(0)));
+    let list = r#"{"type":"presence","id":1,"action":"list","topic":"a","after":"m"}"#;
+    let Verb::Presence(list) = verb(list) else { panic!("presence") };
+    assert_eq!(list.action, PresenceAction::List { after: Some("m".to_owned()) });
 }
 
 #[test]

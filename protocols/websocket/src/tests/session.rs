@@ -290,29 +290,39 @@ async fn presence_enters_lists_leaves_and_is_told() {
     let watch = r#"{"type":"subscribe","id":1,"filter":"room/+","presence":true}"#;
     watcher.ask(watch, r#"{"type":"subscribed","sub":1}"#).await;
     watcher.expect(r#"{"type":"caught_up"}"#).await;
+    let mut counter = world.client().await;
+    let watch = r#"{"type":"subscribe","id":1,"filter":"room/1","presence":"counts"}"#;
+    counter.ask(watch, r#"{"type":"subscribed","sub":1}"#).await;
+    counter.expect(r#"{"type":"caught_up"}"#).await;
     let mut client = world.client().await;
     let enter = r#"{"type":"presence","id":1,"action":"enter","topic":"room","key":"1",
         "member":"ann","data":{"x":1}}"#;
     client
         .ask(enter, r#"{"type":"presence","id":1,"members":[{"member":"ann","data":{"x":1}}]}"#)
         .await;
-    let change = r#"{"type":"presence_change","sub":1,"address":"room/1","action":"enter",
-        "member":"ann","data":{"x":1}}"#;
+    let change = r#"{"type":"presence_changes","sub":1,"address":"room/1","changes":[
+        {"action":"enter","member":"ann","data":{"x":1}}],"members":1,"connections":1}"#;
     watcher.expect(change).await;
+    counter.expect(r#"{"type":"presence_counts","address":"room/1","members":1}"#).await;
     let list = r#"{"type":"presence","id":2,"action":"list","topic":"room","key":"1"}"#;
     watcher.ask(list, r#"{"type":"presence","id":2,"members":[{"member":"ann"}]}"#).await;
     let itself = r#"{"type":"presence","id":2,"action":"enter","topic":"room","key":"2"}"#;
     let entered = client.ask(itself, r#"{"type":"presence","id":2}"#).await;
     let name = entered["members"][0]["member"].as_str().expect("a member").to_owned();
     assert_eq!(name, *world.hub.identity(&world.secret).principal().0);
-    watcher.expect(r#"{"type":"presence_change","address":"room/2","action":"enter"}"#).await;
+    let entered =
+        r#"{"type":"presence_changes","address":"room/2","changes":[{"action":"enter"}]}"#;
+    watcher.expect(entered).await;
     let leave = r#"{"type":"presence","id":3,"action":"leave","topic":"room","key":"2"}"#;
     client.ask(leave, r#"{"type":"presence","id":3,"members":[]}"#).await;
-    watcher.expect(r#"{"type":"presence_change","address":"room/2","action":"leave"}"#).await;
+    let left = r#"{"type":"presence_changes","address":"room/2","changes":[{"action":"leave"}]}"#;
+    watcher.expect(left).await;
     // A lost connection takes its members with it.
     drop(client);
-    let left = r#"{"type":"presence_change","address":"room/1","action":"leave","member":"ann"}"#;
+    let left = r#"{"type":"presence_changes","address":"room/1",
+        "changes":[{"action":"leave","member":"ann"}],"members":0}"#;
     watcher.expect(left).await;
+    counter.expect(r#"{"type":"presence_counts","address":"room/1","members":0}"#).await;
 }
 
 #[tokio::test]

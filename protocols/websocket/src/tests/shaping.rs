@@ -2,7 +2,7 @@
 
 use super::stage::World;
 use crate::codec::{BinaryCodec, BytesReader, JsonCodec, say_kind, write_bytes, write_varint};
-use crate::frame::{Frame, Say, Shape, Subscribe, Switch, Verb};
+use crate::frame::{Frame, PresenceWish, Say, Shape, Subscribe, Switch, Verb};
 use bytes::{Bytes, BytesMut};
 use port::delivery::Delta;
 use port::{Code, Codec, CursorMint, Delivery, Loss, Origin, Sent};
@@ -150,7 +150,7 @@ fn everything() -> Subscribe {
         from: From::Latest,
         latest: Switch::Off,
         exclude_own: Switch::Off,
-        presence: Switch::Off,
+        presence: PresenceWish::Nothing,
         shape: Shape {
             condition: Some("data.n = 1".to_owned()),
             conflate_ms: Some(50),

@@ -1,5 +1,5 @@
-//! `presence`: enter, leave or list the members at an address. Who entered leaves with the
-//! connection; every action answers the members after it.
+//! `presence`: enter, update, leave or list the members at an address. Who entered without a lease
+//! leaves with the connection; every action answers the members after it.
 
 use crate::frame::{CallId, Frame, Presence, Say};
 use crate::session::{FrameCodec, Out, WebSocketSession};
@@ -18,13 +18,13 @@ pub(super) fn apply<C: FrameCodec>(
     };
     let hub = Arc::clone(&session.hub);
     let work = async move {
-        let Presence { topic, key, action } = presence;
-        let call = action.call(identity.principal());
-        hub.presence(&identity, &lease, &topic, key.as_ref(), call).await
+        let Presence { topic, key, action, limit } = presence;
+        let call = action.call(limit, identity.principal());
+        hub.presence(&identity, Some(&*lease), &topic, key.as_ref(), call).await
     };
     session.defer(out, Wait::Pipelined, work, move |session, out, outcome| match outcome {
-        Ok(members) => {
-            out.send(Frame::Said(Say::Present { id, members }));
+        Ok(answer) => {
+            out.send(Frame::Said(Say::Present { id, answer }));
             Flow::Continue
         }
         Err(refusal) => session.refuse(out, id, refusal),

@@ -1,7 +1,7 @@
 //! `subscribe`: follow a filter from a point, and with it, if asked, the presence at the same
 //! addresses. The answer comes before the first record.
 
-use crate::frame::{CallId, Frame, Say, SubId, Subscribe};
+use crate::frame::{CallId, Frame, PresenceWish, Say, SubId, Subscribe};
 use crate::session::{FrameCodec, Out, WebSocketSession};
 use crate::subscriptions::{Extras, Kind};
 use port::feed::Fed;
@@ -102,9 +102,14 @@ fn follows<C: FrameCodec>(
         let credits = shaping.credits.clone();
         entry.extras = Some(Box::new(Extras { is_batched: shaping.batch.is_some(), credits }));
     }
-    let presence = match presence.is_on() {
-        true => Some(Follow {
-            tag: table.reserve(sub, Kind::Presence, subscriptions_max)?,
+    let kind = match presence {
+        PresenceWish::Nothing => None,
+        PresenceWish::Changes => Some(Kind::Presence),
+        PresenceWish::Counts => Some(Kind::PresenceCounts),
+    };
+    let presence = match kind {
+        Some(kind) => Some(Follow {
+            tag: table.reserve(sub, kind, subscriptions_max)?,
             filter: presence_filter(&filter),
             from: From::Latest,
             latest_first: false,
@@ -112,7 +117,7 @@ fn follows<C: FrameCodec>(
             connection,
             shaping: None,
         }),
-        false => None,
+        None => None,
     };
     let records = Follow {
         tag,

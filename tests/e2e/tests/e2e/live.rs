@@ -5,6 +5,7 @@ use crate::stand::admin::{Admin, EVENT_SCOPES, Key, Room, text};
 use crate::stand::got::Sent;
 use crate::stand::shared::{Shared, server};
 use crate::stand::sse::Stream;
+use crate::stand::token::Signer;
 use crate::stand::ws::{Client, closed};
 use crate::stand::{LOOK_EVERY, within};
 use reqwest::{Client as Http, Method, StatusCode};
@@ -66,13 +67,72 @@ async fn ended(stream: &mut Stream) -> String {
     code
 }
 
+/// Reads until the end of the socket; answers the code of the error told last, and the close code.
+async fn last_words(client: &mut Client) -> (String, Option<u16>) {
+    let mut code = String::new();
+    loop {
+        match client.next().await {
+            Ok(frame) if frame["type"] == "error" => code = text(&frame["error"]["code"]),
+            Ok(_) => {}
+            Err(closed) => return (code, closed),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_principal_loses_its_sessions_and_its_tokens_of_before() {
+    let site = Site::new().await;
+    let signer = Signer::new(&site.admin, &site.room).await;
+    let hour = Duration::from_secs(3_600);
+    let (ann, ben) = (signer.token_of("ann", hour), signer.token_of("ben", hour));
+    let mut socket = Client::open(site.url(), &ann).await;
+    let mut stream = Stream::open(site.url(), &ann, "topics=news").await;
+    let mut bystander = Client::open(site.url(), &ben).await;
+    let enter = json!({ "lease_ms": 60_000 });
+    let path = format!("{}/v1/presence/news/members/ann", site.url());
+    let entered = Http::new().put(path).bearer_auth(&ann).json(&enter).send().await;
+    assert_eq!(entered.expect("an answer").status(), StatusCode::OK);
+    let revoke = json!({ "principal": "jwt:ann" });
+    site.admin.done(Method::POST, &site.room.path("principals/revoke"), &revoke).await;
+    let revoked = Instant::now();
+    assert_eq!(last_words(&mut socket).await, ("INVALID_TOKEN".to_owned(), Some(4401)));
+    assert_eq!(ended(&mut stream).await, "INVALID_TOKEN");
+    assert!(revoked.elapsed() < AT_ONCE, "{:?}", revoked.elapsed());
+    assert_eq!(site.publish(&ann).await.1, "INVALID_TOKEN");
+    let there =
+        bystander.done(json!({ "type": "presence", "action": "list", "topic": "news" })).await;
+    assert_eq!(there["counts"]["members"], 0, "{there}");
+    // A token issued since then counts.
+    let fresh = signer.token_of("ann", hour);
+    assert_eq!(site.publish(&fresh).await.0, StatusCode::OK);
+    let _again = Client::open(site.url(), &fresh).await;
+    let key = json!({ "principal": format!("key:{}", site.key.id) });
+    let path = site.room.path("principals/revoke");
+    let (status, refused) = site.admin.call(Method::POST, &path, &key).await;
+    assert_eq!(
+        (status, &refused["error"]["details"]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("principal"),)
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_project_ends_its_connections() {
+    let site = Site::new().await;
+    let mut socket = Client::open(site.url(), &site.key.secret).await;
+    let enter = json!({ "type": "presence", "action": "enter", "topic": "news" });
+    socket.done(enter).await;
+    let path = site.room.path("");
+    site.admin.done(Method::DELETE, path.trim_end_matches('/'), &Value::Null).await;
+    assert_eq!(last_words(&mut socket).await, ("INVALID_API_KEY".to_owned(), Some(4401)));
+}
+
 #[tokio::test]
 async fn suspension_ends_connections_and_resumption_lets_in_again() {
     let site = Site::new().await;
     let (mut socket, mut stream) = (site.socket().await, site.stream().await);
     site.admin.suspend(&site.room).await;
     let suspended = Instant::now();
-    assert_eq!(closed(&mut socket.socket).await, Some(4403));
+    assert_eq!(last_words(&mut socket).await, ("TENANT_SUSPENDED".to_owned(), Some(4403)));
     assert_eq!(ended(&mut stream).await, "TENANT_SUSPENDED");
     assert!(suspended.elapsed() < AT_ONCE, "{:?}", suspended.elapsed());
     let refused = site.publish(&site.key.secret).await;
@@ -91,7 +151,7 @@ async fn revocation_ends_the_keys_connections_only() {
     let path = site.room.path(&format!("keys/{}/revoke", site.key.id));
     site.admin.done(Method::POST, &path, &Value::Null).await;
     let revoked = Instant::now();
-    assert_eq!(closed(&mut socket.socket).await, Some(4401));
+    assert_eq!(last_words(&mut socket).await, ("INVALID_API_KEY".to_owned(), Some(4401)));
     assert_eq!(ended(&mut stream).await, "INVALID_API_KEY");
     assert!(revoked.elapsed() < AT_ONCE, "{:?}", revoked.elapsed());
     assert_eq!(site.publish(&site.key.secret).await.1, "INVALID_API_KEY");

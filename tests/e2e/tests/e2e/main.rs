@@ -2,6 +2,7 @@
 //! and see it as its users do. They must not reach into the engine: what cannot be seen from
 //! outside is tested where it lies.
 
+mod abuse;
 mod backups;
 <<<<<<< HEAD
 mod carriers;
@@ -18,8 +19,10 @@ mod hostile_http;
 mod hostile_ws;
 mod kill9;
 mod live;
+mod occupancy;
 mod once;
 mod pairs;
+mod presence;
 mod properties;
 mod readers;
 mod restart;

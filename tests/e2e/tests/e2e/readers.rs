@@ -1,5 +1,5 @@
 //! Many readers of one topic: all get everything in order, those that do not read cost a bounded
-//! amount of memory and miss nothing; and presence, which all of them see.
+//! amount of memory and miss nothing.
 
 use crate::stand::admin::Key;
 use crate::stand::got::Sent;
@@ -8,7 +8,7 @@ use crate::stand::shared;
 use crate::stand::sse::Stream;
 use crate::stand::ws::Client;
 use crate::stand::ws_binary;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TOPIC: &str = "crowd";
 
@@ -90,54 +90,4 @@ async fn readers_that_do_not_read_cost_bounded_memory_and_miss_nothing() {
         assert_eq!(stream.record().await.data()["n"], n);
     }
     println!("{grown} KiB for {} readers that do not read", 2 * IDLERS);
-}
-
-fn members(answer: &Value) -> Vec<&str> {
-    let list = answer["members"].as_array().into_iter().flatten();
-    let mut names: Vec<&str> = list.filter_map(|member| member["member"].as_str()).collect();
-    names.sort_unstable();
-    names
-}
-
-async fn change(watcher: &mut Client) -> (String, String) {
-    loop {
-        let frame = watcher.next().await.expect("the socket goes on");
-        if frame["type"] == "presence_change" {
-            let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
-            return (text("action"), text("member"));
-        }
-    }
-}
-
-#[tokio::test]
-async fn presence_is_seen_by_others_and_ends_with_the_connection() {
-    let shared = shared::server();
-    let (url, admin) = (&shared.server.url, shared.server.admin());
-    let (_, key) = admin.furnished().await;
-    let mut watcher = Client::open(url, &key.secret).await;
-    let subscribe = json!({
-        "type": "subscribe", "sub": 1, "filter": "room/1", "from": "latest", "presence": true,
-    });
-    watcher.done(subscribe).await;
-    let enter = |member: &str| {
-        json!({
-            "type": "presence", "action": "enter", "topic": "room", "key": "1",
-            "member": member, "data": { "mood": "fine" },
-        })
-    };
-    let list = json!({ "type": "presence", "action": "list", "topic": "room", "key": "1" });
-    let mut ann = Client::open(url, &key.secret).await;
-    let mut ben = Client::open(url, &key.secret).await;
-    ann.done(enter("ann")).await;
-    assert_eq!(change(&mut watcher).await, ("enter".to_owned(), "ann".to_owned()));
-    assert_eq!(members(&ben.done(enter("ben")).await), ["ann", "ben"]);
-    assert_eq!(change(&mut watcher).await, ("enter".to_owned(), "ben".to_owned()));
-    let mut leave = enter("ben");
-    leave["action"] = "leave".into();
-    leave.as_object_mut().expect("an object").remove("data");
-    assert_eq!(members(&ben.done(leave).await), ["ann"]);
-    assert_eq!(change(&mut watcher).await, ("leave".to_owned(), "ben".to_owned()));
-    drop(ann);
-    assert_eq!(change(&mut watcher).await, ("leave".to_owned(), "ann".to_owned()));
-    assert!(members(&watcher.done(list).await).is_empty());
 }

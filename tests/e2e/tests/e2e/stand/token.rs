@@ -24,9 +24,15 @@ impl Signer {
 
     /// A token for events that counts for so long.
     pub fn token(&self, lifetime: Duration) -> String {
+        self.token_of("ann", lifetime)
+    }
+
+    /// The same for somebody else.
+    pub fn token_of(&self, subject: &str, lifetime: Duration) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
         self.sign(&json!({
-            "sub": "ann",
+            "sub": subject,
+            "iat": now.as_secs_f64(),
             "aud": "mainstem",
             "exp": (now + lifetime).as_secs(),
             "scopes": ["events:publish", "events:subscribe"],
