@@ -110,31 +110,32 @@ fn subscribe(from: &mut BytesReader) -> Result<Subscribe, Refusal> {
     let filter = parse_filter(&from.text("filter")?)?;
     let kind = from.byte("from")?;
     let counts_only = kind & COUNTS_ONLY;
-    let start = match kind & !COUNTS_ONLY {
-        0 => From::Latest,
-        1 => From::Earliest,
-        2 => From::Offset(from.varint("from")?),
-        3 => From::Time(from.signed("from")?),
-        4 => {
-            let count: usize = from.number("from")?;
-            if count > super::CURSORS_MAX {
-                let message = format!("at most {} cursors", super::CURSORS_MAX);
-                return Err(Refusal::new(Code::InvalidRequest, message).field("from"));
+    let start =
+        match kind & !COUNTS_ONLY {
+            0 => From::Latest,
+            1 => From::Earliest,
+            2 => From::Offset(from.varint("from")?),
+            3 => From::Time(from.signed("from")?),
+            4 => {
+                let count: usize = from.number("from")?;
+                if count > super::CURSORS_MAX {
+                    let message = format!("at most {} cursors", super::CURSORS_MAX);
+                    return Err(Refusal::new(Code::InvalidRequest, message).field("from"));
+                }
+                let list = (0..count).map(|_| from.text("from")).collect::<Result<Vec<_>, _>>()?;
+                cursors(list)?
             }
-            let list = (0..count).map(|_| from.text("from")).collect::<Result<Vec<_>, _>>()?;
-            cursors(list)?
-        }
-        5 => {
-            let name = from.text("from")?;
-            From::Consumer(ConsumerName::parse(&name).map_err(|bad| {
-                Refusal::new(Code::InvalidRequest, bad.to_string()).field("from")
-            })?)
-        }
-        _ => {
-            let refusal = Refusal::new(Code::InvalidRequest, "there is no such start");
-            return Err(refusal.field("from").hint("0 to 5"));
-        }
-    };
+            5 => {
+                let name = from.text("from")?;
+                From::Consumer(ConsumerName::parse(&name).map_err(|bad| {
+                    Refusal::new(Code::InvalidRequest, bad.to_string()).field("from")
+                })?)
+            }
+            _ => {
+                let refusal = Refusal::new(Code::InvalidRequest, "there is no such start");
+                return Err(refusal.field("from").hint("0 to 5"));
+            }
+        };
     Ok(Subscribe {
         sub,
         filter,

@@ -4,7 +4,7 @@
 use super::json_presence;
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, BytesMut};
-use port::{Delivery, Refusal, RequestId, Sent};
+use port::{Refusal, RequestId, Sent};
 use wire_http::text::{write_member, write_number, write_string};
 use wire_http::{JsonForm, write_error, write_placed};
 

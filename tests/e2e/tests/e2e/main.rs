@@ -4,11 +4,8 @@
 
 mod abuse;
 mod backups;
-<<<<<<< HEAD
-mod carriers;
-=======
 mod bench;
->>>>>>> 8bcbb58 (The terminal's load generator holds many connections, sends when due, and counts by offsets)
+mod carriers;
 mod consumers;
 mod contract;
 mod data_folder;

@@ -84,11 +84,7 @@ fn what_cannot_be_committed_is_refused() {
         let config = TopicConfig::default();
         site.node.put_topic(&worker.who, &name("others"), config).await.expect("a topic");
         site.publish(&worker.who, "others", vec![record("k", "x")]).await;
-        let other = ReadRequest {
-            topic: name("others"),
-            from: From::Earliest,
-            ..request("mail")
-        };
+        let other = ReadRequest { topic: name("others"), from: From::Earliest, ..request("mail") };
         let foreign = site.node.read(&worker.who, other.clone()).await.expect("read").next_cursor;
         let field = |refusal: Refusal| refusal.field_name().map(str::to_owned);
         for cursors in [vec![], vec!["nonsense"], vec![foreign.as_str()]] {
