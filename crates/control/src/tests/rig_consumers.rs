@@ -99,6 +99,15 @@ impl Consumers for RigConsumers {
         not_here()
     }
 
+    fn commit<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a ConsumerAddress,
+        _: Vec<String>,
+    ) -> Answer<'a, ConsumerInfo> {
+        not_here()
+    }
+
     fn reset<'a>(
         &'a self,
         _: &'a Identity,
