@@ -96,9 +96,9 @@ pub struct WebSocket {
     /// Bytes waiting for all clients of one edge thread; the client that would exceed it is
     /// closed, and resumes with its cursor.
     pub shard_waiting_bytes_max: usize,
-    /// Bytes waiting for all clients of one tenant, over all edge threads. From three quarters of it
-    /// on, its clients are fed from the log only; beyond it, the one that would exceed it is closed,
-    /// and resumes with its cursor.
+    /// Bytes waiting for all clients of one tenant, over all edge threads. From three quarters of
+    /// it on, its clients are fed from the log only; beyond it, the one that would exceed it is
+    /// closed, and resumes with its cursor.
     pub tenant_waiting_bytes_max: usize,
     /// Milliseconds that records may wait for others to share a write with; 0 writes at the end of
     /// each turn, so that a lone record is sent at once and records gather under load only. Answers
