@@ -22,10 +22,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// Nothing more comes once nothing has come for so long.
-const QUIET_MAX: Duration = Duration::from_secs(5);
+const QUIET_MAX: Duration = Duration::from_secs(10);
 const FIXED_RATE: f64 = 10_000.0;
-/// Records the publisher may be ahead of the mean subscriber.
+/// Records the publisher may be ahead of the mean subscriber: of one topic, and of each of many.
 const AHEAD_MAX: f64 = 64.0;
+const AHEAD_EACH_MAX: f64 = 4.0;
 const WARM_SECONDS: f64 = 1.0;
 /// Connections that publish, at most one per topic.
 const PUBLISHERS_MAX: u32 = 8;
@@ -140,7 +141,8 @@ fn one(
     let mut press = Press::open(&publisher, rivals::make(&publisher)?)?;
     let each = f64::from(plan.count) / f64::from(streams);
     let fixed = Rate::Even { per_second: FIXED_RATE / each };
-    let full = Rate::Full { ahead_max: AHEAD_MAX };
+    let ahead_max = if streams > 1 { AHEAD_EACH_MAX } else { AHEAD_MAX };
+    let full = Rate::Full { ahead_max };
     let mut rates = Vec::new();
     for rate in [fixed, full] {
         let work = Work {
