@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use types::{From, Header, Partition, TopicConfig};
+use types::{From, Header, Partition, Record, TopicConfig};
 
 async fn shaped(
     site: &Site,
@@ -306,6 +306,34 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 1..30)
 }
 
+/// One more record, with a number that conditions look at.
+fn next_of(key: u8, published: &mut Vec<(usize, String)>) -> Record {
+    let number = published.len();
+    let n = number % 10;
+    let value = format!(r#"{{"n":{n},"id":"{number}-{}"}}"#, "long enough ".repeat(5));
+    published.push((n, value.clone()));
+    record(&format!("k{key}"), &value)
+}
+
+fn counted(plain: &Shaping, counts: bool, credits: &Arc<Credits>) -> Shaping {
+    Shaping { credits: counts.then(|| Arc::clone(credits)), ..plain.clone() }
+}
+
+/// Several partitions have no order among them.
+fn assert_same(mut got: Vec<String>, mut expected: Vec<String>, partitions: u32) {
+    if partitions > 1 {
+        expected.sort();
+        got.sort();
+    }
+    assert_eq!(got, expected);
+}
+
+/// What a reader is to get, with or without the condition.
+fn chosen(published: Vec<(usize, String)>, chooses: bool) -> Vec<String> {
+    let is_chosen = |n: usize| !chooses || [0, 3, 4, 7].contains(&n);
+    published.into_iter().filter(|(n, _)| is_chosen(*n)).map(|(_, value)| value).collect()
+}
+
 /// Shapes that leave nothing out but what their condition does.
 fn shapes() -> impl Strategy<Value = (bool, Option<u64>, bool, bool)> {
     let batch = prop::option::of(prop_oneof![Just(0u64), Just(1)]);
@@ -329,13 +357,13 @@ proptest! {
             let config = TopicConfig { partitions, delta: true, ..TopicConfig::default() };
             site.node.put_topic(&who, &name("t"), config).await.expect("a topic");
             let mut credits = Credits::new(2);
-            let wanted = |credits: &Arc<Credits>| Shaping {
+            let plain = Shaping {
                 condition: chooses.then(|| "data.n in (0, 3, 4, 7)".to_owned()),
-                conflate: None,
                 batch: batch.map(Duration::from_millis),
                 delta: is_delta,
-                credits: counts.then(|| Arc::clone(credits)),
+                ..Shaping::default()
             };
+            let wanted = |credits: &Arc<Credits>| counted(&plain, counts, credits);
             let mut outlet = Outlet::new(room);
             let start = wanted(&credits);
             let mut subscription = shaped(site, &who, From::Earliest, start, &outlet).await;
@@ -354,15 +382,7 @@ proptest! {
             for step in moves {
                 match step {
                     Move::Publish(key, count) => {
-                        let batch: Vec<_> = (0..count).map(|_| {
-                            let number = published.len();
-                            let n = number % 10;
-                            let value = format!(
-                                r#"{{"n":{n},"id":"{number}-{}"}}"#, "long enough ".repeat(5),
-                            );
-                            published.push((n, value.clone()));
-                            record(&format!("k{key}"), &value)
-                        }).collect();
+                        let batch = (0..count).map(|_| next_of(key, &mut published)).collect();
                         site.publish(&who, "t", batch).await;
                     }
                     Move::Empty => {
@@ -383,25 +403,15 @@ proptest! {
                     }
                 }
             }
-            let mut expected: Vec<String> = published
-                .into_iter()
-                .filter(|(n, _)| !chooses || [0, 3, 4, 7].contains(n))
-                .map(|(_, value)| value)
-                .collect();
-            let mut taken = 0;
-            while taken < expected.len() {
+            let expected = chosen(published, chooses);
+            while take(&outlet, &mut cursors, &mut reader) < expected.len() {
                 credits.add(1);
-                taken = take(&outlet, &mut cursors, &mut reader);
                 tokio::task::yield_now().await;
             }
             credits.add(100);
             turns(50).await;
             take(&outlet, &mut cursors, &mut reader);
-            if partitions > 1 {
-                expected.sort();
-                got.sort();
-            }
-            assert_eq!(got, expected);
+            assert_same(got, expected, partitions);
         });
     }
 

@@ -80,14 +80,7 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             }
             out.put_slice(&delivery.form::<BinaryForm>());
         }
-        Say::Records { sub, records } => {
-            start_sub(out, say_kind::RECORDS, *sub);
-            write_varint(out, records.len() as u64);
-            for Sent { delivery, left_out } in records {
-                write_varint(out, u64::from(*left_out));
-                out.put_slice(&delivery.form::<BinaryForm>());
-            }
-        }
+        Say::Records { sub, records: sent } => records(out, *sub, sent),
         Say::Progress { sub, cursor } => {
             start_sub(out, say_kind::PROGRESS, *sub);
             write_bytes(out, cursor.as_bytes());
@@ -135,20 +128,34 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
         Say::CaughtUp { sub } => start_sub(out, say_kind::CAUGHT_UP, *sub),
         Say::Gap { sub, topic, partition, from, to, why } => {
             start_sub(out, say_kind::GAP, *sub);
-            for number in [topic.0, u64::from(*partition), *from, *to] {
-                write_varint(out, number);
-            }
-            out.put_u8(match why {
-                Loss::Expired => 0,
-                Loss::HistoryLost => 1,
-                Loss::TopicGone => 2,
-            });
+            gap(out, [topic.0, u64::from(*partition), *from, *to], *why);
         }
         Say::Ended { sub, refusal, request } => {
             start_sub(out, say_kind::ENDED, *sub);
             write_refusal(out, refusal, request);
         }
     }
+}
+
+fn records(out: &mut BytesMut, sub: SubId, records: &[Sent]) {
+    start_sub(out, say_kind::RECORDS, sub);
+    write_varint(out, records.len() as u64);
+    for Sent { delivery, left_out } in records {
+        write_varint(out, u64::from(*left_out));
+        out.put_slice(&delivery.form::<BinaryForm>());
+    }
+}
+
+/// Topic, partition, and from where to where.
+fn gap(out: &mut BytesMut, numbers: [u64; 4], why: Loss) {
+    for number in numbers {
+        write_varint(out, number);
+    }
+    out.put_u8(match why {
+        Loss::Expired => 0,
+        Loss::HistoryLost => 1,
+        Loss::TopicGone => 2,
+    });
 }
 
 pub(super) fn start_call(out: &mut BytesMut, kind: u8, id: CallId) {

@@ -4,7 +4,9 @@
 use super::json_presence;
 use crate::frame::{CallId, Place, Say, SubId};
 use bytes::{BufMut, BytesMut};
-use port::{Refusal, RequestId, Sent};
+use port::{Loss, Refusal, RequestId, Sent};
+use std::ops::Range;
+use types::{Offset, Partition};
 use wire_http::text::{write_member, write_number, write_string};
 use wire_http::{JsonForm, write_error, write_placed};
 
@@ -17,8 +19,7 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             }
             out.put_u8(b',');
             // The form brings the closing brace.
-            out.put_slice(&delivery.form::<JsonForm>());
-            return;
+            return out.put_slice(&delivery.form::<JsonForm>());
         }
         Say::Records { sub, records: sent } => records(out, *sub, sent),
         Say::Progress { sub, cursor } => {
@@ -26,20 +27,15 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             text(out, "cursor", cursor);
         }
         Say::PresenceChanges { sub, delivery } => {
-            json_presence::write_changes(out, *sub, delivery);
-            return;
+            return json_presence::write_changes(out, *sub, delivery);
         }
         Say::PresenceCounts { sub, address, counts } => {
-            json_presence::write_told_counts(out, *sub, address, *counts);
-            return;
+            return json_presence::write_told_counts(out, *sub, address, *counts);
         }
         Say::Published { id, places } => published(out, *id, places),
         Say::Pong { id } => start_call(out, "pong", *id),
         Say::Connected { id, project, principal, keepalive_ms } => {
-            start(out, "connected");
-            if let Some(id) = id {
-                number(out, "id", u64::from(*id));
-            }
+            start_answer(out, "connected", *id);
             text(out, "project", &project.to_string());
             text(out, "principal", &principal.0);
             number(out, "keepalive_ms", *keepalive_ms);
@@ -60,14 +56,10 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             number(out, "credits", *credits);
         }
         Say::Present { id, answer } => {
-            json_presence::write_present(out, *id, answer);
-            return;
+            return json_presence::write_present(out, *id, answer);
         }
         Say::Error { id, refusal, request } => {
-            start(out, "error");
-            if let Some(id) = id {
-                number(out, "id", u64::from(*id));
-            }
+            start_answer(out, "error", *id);
             error(out, refusal, request);
         }
         Say::Reconnect { after_ms } => {
@@ -79,10 +71,7 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
             start_sub(out, "gap", *sub);
             // As text: the number has more digits than a JavaScript number holds.
             text(out, "topic_id", &topic.0.to_string());
-            number(out, "partition", u64::from(*partition));
-            number(out, "from", *from);
-            number(out, "to", *to);
-            text(out, "reason", why.name());
+            gap(out, *partition, *from..*to, *why);
         }
         Say::Ended { sub, refusal, request } => {
             start_sub(out, "ended", *sub);
@@ -90,6 +79,21 @@ pub(super) fn write(out: &mut BytesMut, say: &Say) {
         }
     }
     out.put_u8(b'}');
+}
+
+/// The beginning of what may answer a request, or come unasked.
+fn start_answer(out: &mut BytesMut, kind: &str, id: Option<CallId>) {
+    start(out, kind);
+    if let Some(id) = id {
+        number(out, "id", u64::from(id));
+    }
+}
+
+fn gap(out: &mut BytesMut, partition: Partition, offsets: Range<Offset>, why: Loss) {
+    number(out, "partition", u64::from(partition));
+    number(out, "from", offsets.start);
+    number(out, "to", offsets.end);
+    text(out, "reason", why.name());
 }
 
 fn records(out: &mut BytesMut, sub: SubId, records: &[Sent]) {
