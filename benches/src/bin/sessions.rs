@@ -19,6 +19,7 @@ use port::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +75,8 @@ impl Closer for Client {
 }
 
 struct Stage {
+    /// Runs what the hub needs.
+    _app: App,
     hub: Arc<dyn Hub>,
     factory: SessionFactory,
     identity: Identity,
@@ -95,7 +98,8 @@ fn main() -> Result<(), Fault> {
 
 async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     heading(&format!("sessions: {} in memory, over {} keys", arguments.sessions, arguments.keys));
-    let mut stage = Stage::new(arguments).await?;
+    // Ending a million subscriptions one by one is nobody's concern here.
+    let mut stage = ManuallyDrop::new(Stage::new(arguments).await?);
     // Buffers and tables that one session makes are everybody's.
     stage.open(0).await?;
     let (rss_before, cpu_before, begin) = (rss_bytes(), cpu(), Instant::now());
@@ -115,8 +119,6 @@ async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     let row = json!({ "sessions": arguments.sessions, "keys": arguments.keys, "bytes": bytes,
                       "open_us": cpu_us, "opened_per_second": count / seconds });
     println!("{}", json!({ "bench": "sessions", "rows": [row] }));
-    // Ending a million subscriptions one by one is nobody's concern here.
-    std::mem::forget(stage);
     Ok(())
 }
 
@@ -137,8 +139,8 @@ impl Stage {
         let topic = TopicName::parse(TOPIC)?;
         hub.put_topic(&identity, &topic, types::TopicConfig::default()).await?;
         let shard = hub.shard(ShardId(0));
-        std::mem::forget(app);
         Ok(Stage {
+            _app: app,
             hub,
             factory,
             identity,

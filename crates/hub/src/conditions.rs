@@ -13,8 +13,11 @@ pub const CONDITIONS_PER_PROJECT_MAX: usize = if cfg!(test) { 8 } else { 1_000 }
 /// Projects remembered before those without a condition are looked for.
 const PROJECTS_KEPT: usize = 256;
 
+/// By their text; gone with the last subscription that uses it.
+type OfProject = HashMap<Box<str>, Weak<Condition>>;
+
 #[derive(Default)]
-pub struct Conditions(Mutex<HashMap<ProjectId, HashMap<Box<str>, Weak<Condition>>>>);
+pub struct Conditions(Mutex<HashMap<ProjectId, OfProject>>);
 
 impl Conditions {
     /// The one condition of the project that reads like this text.

@@ -29,7 +29,7 @@ impl Filter {
         (0..PROBES).map(move |probe| {
             let sum = high.wrapping_add(low.wrapping_mul(probe));
             // The upper bits choose the word, without a division; the lower ones the bit.
-            ((u128::from(sum) * words >> 64) as usize, 1 << (sum & 63))
+            (((u128::from(sum) * words) >> 64) as usize, 1 << (sum & 63))
         })
     }
 
