@@ -331,11 +331,6 @@ await check('webhooks: defined, tested, dead letters replayed', async () => {
   await page.getByRole('button', { name: 'Create' }).click();
   must((await page.getByLabel('Endpoint').getAttribute('aria-invalid')) === 'true', 'a bad address is not marked');
   expectedStatus.add(400);
-  if (!mock) {
-    await page.getByLabel('Endpoint').fill('https://10.0.0.1/hooks');
-    await page.getByRole('button', { name: 'Create' }).click();
-    await page.getByText(/address is not public/).first().waitFor();
-  }
   await page.getByLabel('Records').fill(topic);
   await page.getByLabel('Description').fill('the shop');
   await audit('webhook-form');
