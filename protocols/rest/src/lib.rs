@@ -48,6 +48,7 @@ const CLAIMS: &[(Method, &str)] = &[
     (Method::Delete, "/v1/topics/{topic}/consumers/{consumer}"),
     (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/fetch"),
     (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/settle"),
+    (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/commit"),
     (Method::Post, "/v1/topics/{topic}/consumers/{consumer}/reset"),
     (Method::Get, "/v1/topics/{topic}/consumers/{consumer}/dead-letters"),
     (Method::Delete, "/v1/topics/{topic}/consumers/{consumer}/dead-letters"),

@@ -8,7 +8,6 @@ mod hostile;
 mod http;
 mod lean_hub;
 mod lean_session;
-mod slow;
 mod streams;
 mod waiting;
 mod web_socket;
