@@ -161,7 +161,8 @@ impl Stage {
             closer: client,
             identity: Some(self.identity.clone()),
             head: None,
-        })?;
+        })
+        .await?;
         let text = format!(r#"{{"type":"subscribe","id":1,"filter":"{TOPIC}/{key}"}}"#);
         let mut input = BytesMut::from(text.as_bytes());
         let (shard, wire) = (&mut self.shard, &mut self.wire);

@@ -293,22 +293,26 @@ impl Hub for Node {
         self.rates.lock().tightest(&bounds, self.world.clock.monotonic())
     }
 
-    fn open(
-        &self,
-        who: &Identity,
+    fn open<'a>(
+        &'a self,
+        who: &'a Identity,
         connection: Connection,
         closer: Arc<dyn Closer>,
-    ) -> Result<Lease, Refusal> {
-        let snapshot = self.admit(who)?;
-        let meter = self.meters.get(who.tenant(), who.project());
-        let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
-        let guard = LeaseGuard { node: Weak::clone(&self.this), id };
-        Ok(Lease { id, guard: Box::new(guard) })
+    ) -> Answer<'a, Lease> {
+        Box::pin(async move {
+            let snapshot = self.admit(who)?;
+            let meter = self.meters.get(who.tenant(), who.project());
+            let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
+            let guard = LeaseGuard { node: Weak::clone(&self.this), id };
+            Ok(Lease { id, guard: Box::new(guard) })
+        })
     }
 
-    fn renew(&self, who: &Identity, lease: &Lease) -> Result<(), Refusal> {
-        self.admit(who)?;
-        self.connections.renew(lease.id, who)
+    fn renew<'a>(&'a self, who: &'a Identity, lease: &'a Lease) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.admit(who)?;
+            self.connections.renew(lease.id, who)
+        })
     }
 
     fn count_request(&self, who: &Identity) -> Result<(), Refusal> {

@@ -37,18 +37,19 @@ pub trait Hub: Send + Sync + 'static {
 
     /// Counts a connection against its quotas and lists it. It is given up when the lease drops;
     /// `closer` is called when the connection must end.
-    fn open(
-        &self,
-        who: &Identity,
+    fn open<'a>(
+        &'a self,
+        who: &'a Identity,
         connection: Connection,
         closer: Arc<dyn Closer>,
-    ) -> Result<Lease, Refusal>;
+    ) -> Answer<'a, Lease>;
 
     /// The connection goes on under another credential of the same tenant and project: from now on
     /// the new one's end is the connection's end. The caller has checked tenant and project.
-    fn renew(&self, _who: &Identity, _lease: &Lease) -> Result<(), Refusal> {
-        Err(Refusal::new(Code::Unsupported, "credentials cannot be renewed on open connections")
-            .hint("connect again"))
+    fn renew<'a>(&'a self, _who: &'a Identity, _lease: &'a Lease) -> Answer<'a, ()> {
+        let refusal =
+            Refusal::new(Code::Unsupported, "credentials cannot be renewed on open connections");
+        Box::pin(std::future::ready(Err(refusal.hint("connect again"))))
     }
 
     /// All or none: one place per record, in order. Records without a timestamp get the log's.

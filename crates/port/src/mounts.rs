@@ -1,6 +1,7 @@
 //! What a protocol offers to the edge, as data: paths and subprotocols are claimed here, so that
 //! clashes are found before anything is bound.
 
+use crate::hub::Answer;
 use crate::session::{Driven, SessionStart};
 use crate::{Code, Hub, Refusal};
 use schemars::JsonSchema;
@@ -50,8 +51,10 @@ pub enum MessageKind {
     Binary,
 }
 
+/// Makes a session, or refuses to: what the hub refuses when the opening request carried the
+/// credential.
 pub type SessionFactory =
-    Arc<dyn Fn(SessionStart) -> Result<Box<dyn Driven>, Refusal> + Send + Sync>;
+    Arc<dyn Fn(SessionStart) -> Answer<'static, Box<dyn Driven>> + Send + Sync>;
 
 /// A WebSocket endpoint of a protocol.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 //! hub only while the client takes them. Time is tokio's, so a paused clock runs deadlines at once.
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use port::feed::Fed;
 use port::mounts::SessionFactory;
 use port::{
@@ -40,7 +41,8 @@ pub struct DrivenClient {
 }
 
 impl DrivenClient {
-    /// Opens a session over the hub's shard 0, which somebody must turn (`MemoryHub::drive`).
+    /// Opens a session over the hub's shard 0, which somebody must turn (`MemoryHub::drive`). The
+    /// hub must let it open without a wait.
     ///
     /// # Errors
     /// What the factory refuses.
@@ -58,7 +60,9 @@ impl DrivenClient {
             identity,
             head: None,
         };
-        let session = factory(start)?;
+        let session = factory(start).now_or_never().unwrap_or_else(|| {
+            Err(Refusal::new(Code::Unsupported, "the hub makes an opening wait"))
+        })?;
         let (to_session, inbox) = mpsc::channel(MESSAGES_MAX);
         let (outbox, from_session) = mpsc::channel(MESSAGES_MAX);
         let turning = Turning {

@@ -86,7 +86,7 @@ async fn read_waiting(caller: &Caller, request: ReadRequest) -> Result<ReadAnswe
     let closer = Feed::new();
     let connection =
         Connection { protocol: LongPoll::NAME, quota: Quota::Other, address: caller.peer.address };
-    let _lease = caller.hub.open(&caller.identity, connection, closer.clone())?;
+    let _lease = caller.hub.open(&caller.identity, connection, closer.clone()).await?;
     tokio::select! {
         answer = caller.hub.read(&caller.identity, request) => answer,
         why = closed(&closer) => Err(why),

@@ -68,7 +68,7 @@ impl Stream {
             quota: Quota::ServerSentEvents,
             address: caller.peer.address,
         };
-        let lease = caller.hub.open(&caller.identity, connection, feed.clone())?;
+        let lease = caller.hub.open(&caller.identity, connection, feed.clone()).await?;
         let mut stream = Stream {
             feed,
             request: caller.peer.request_id.clone(),

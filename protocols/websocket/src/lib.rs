@@ -20,7 +20,7 @@ pub use session::WebSocketSession;
 
 use codec::{BinaryCodec, JsonCodec};
 use port::mounts::{MessageKind, WebSocketMount};
-use port::{Codec, Driver, Mounts, Protocol, Refusal};
+use port::{Codec, Driven, Driver, Mounts, Protocol, Refusal};
 use std::sync::Arc;
 
 /// Where clients connect.
@@ -65,8 +65,11 @@ where
         subprotocol,
         kind,
         factory: Arc::new(move |start| {
-            let session = WebSocketSession::<C>::new(start, Arc::clone(&config))?;
-            Ok(Box::new(Driver::new(session, codec.clone())))
+            let (config, codec) = (Arc::clone(&config), codec.clone());
+            Box::pin(async move {
+                let session = WebSocketSession::<C>::begin(start, config).await?;
+                Ok(Box::new(Driver::new(session, codec)) as Box<dyn Driven>)
+            })
         }),
     }
 }

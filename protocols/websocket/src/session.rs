@@ -38,7 +38,7 @@ pub struct WebSocketSession<C> {
     pub(crate) hub: Arc<dyn Hub>,
     pub(crate) peer: Peer,
     pub(crate) sink: Arc<dyn Sink>,
-    closer: Arc<dyn Closer>,
+    pub(crate) closer: Arc<dyn Closer>,
     pub(crate) config: Arc<Config>,
     pub(crate) access: Access,
     pub(crate) subscriptions: Subscriptions,
@@ -49,38 +49,41 @@ pub struct WebSocketSession<C> {
     codec: PhantomData<fn() -> C>,
 }
 
+/// Counts the connection for who has proven to be somebody.
+pub(crate) async fn open(
+    hub: &dyn Hub,
+    peer: &Peer,
+    identity: Identity,
+    closer: Arc<dyn Closer>,
+) -> Result<Access, Refusal> {
+    let connection =
+        Connection { protocol: WebSocket::NAME, quota: Quota::WebSocket, address: peer.address };
+    let lease = hub.open(&identity, connection, closer).await?;
+    Ok(Access::Open { identity, lease: Arc::new(lease) })
+}
+
 impl<C: FrameCodec> WebSocketSession<C> {
     /// # Errors
     /// What `Hub::open` refuses, when the opening request carried the credential.
-    pub fn new(start: SessionStart, config: Arc<Config>) -> Result<Self, Refusal> {
-        let mut session = WebSocketSession {
+    pub async fn begin(start: SessionStart, config: Arc<Config>) -> Result<Self, Refusal> {
+        let access = match start.identity {
+            Some(identity) => {
+                open(start.hub.as_ref(), &start.peer, identity, Arc::clone(&start.closer)).await?
+            }
+            None => Access::Stranger,
+        };
+        Ok(WebSocketSession {
             hub: start.hub,
             peer: start.peer,
             sink: start.sink,
             closer: start.closer,
             config,
-            access: Access::Stranger,
+            access,
             subscriptions: Subscriptions::default(),
             in_flight: 0,
             bad_frames: 0,
             codec: PhantomData,
-        };
-        if let Some(identity) = start.identity {
-            session.open(identity)?;
-        }
-        Ok(session)
-    }
-
-    /// Counts the connection for who has proven to be somebody.
-    pub(crate) fn open(&mut self, identity: Identity) -> Result<(), Refusal> {
-        let connection = Connection {
-            protocol: WebSocket::NAME,
-            quota: Quota::WebSocket,
-            address: self.peer.address,
-        };
-        let lease = self.hub.open(&identity, connection, Arc::clone(&self.closer))?;
-        self.access = Access::Open { identity, lease: Arc::new(lease) };
-        Ok(())
+        })
     }
 
     /// Who asks, or the refusal that ends a stranger's session.

@@ -76,7 +76,12 @@ impl Hub for RigLog {
         self.inner.rate(who)
     }
 
-    fn open(&self, who: &Identity, it: Connection, by: Arc<dyn Closer>) -> Result<Lease, Refusal> {
+    fn open<'a>(
+        &'a self,
+        who: &'a Identity,
+        it: Connection,
+        by: Arc<dyn Closer>,
+    ) -> Answer<'a, Lease> {
         self.inner.open(who, it, by)
     }
 

@@ -54,8 +54,8 @@ impl Hub for RigHub {
         None
     }
 
-    fn open(&self, _: &Identity, _: Connection, _: Arc<dyn Closer>) -> Result<Lease, Refusal> {
-        not_here()
+    fn open<'a>(&'a self, _: &'a Identity, _: Connection, _: Arc<dyn Closer>) -> Answer<'a, Lease> {
+        Box::pin(async { not_here() })
     }
 
     fn append<'a>(

@@ -43,30 +43,28 @@ pub struct LeanSession {
 }
 
 impl LeanSession {
+    async fn begin(mut start: SessionStart) -> Result<Box<dyn port::Driven>, Refusal> {
+        start.head = None;
+        let connection = port::Connection {
+            protocol: "lean",
+            quota: port::live::Quota::WebSocket,
+            address: start.peer.address,
+        };
+        let lease = match &start.identity {
+            Some(who) => Some(start.hub.open(who, connection, Arc::clone(&start.closer)).await?),
+            None => None,
+        };
+        let session = LeanSession { start, subscriptions: Vec::new(), lease, deadline: None };
+        Ok(Box::new(Driver::new(session, Words)))
+    }
+
     pub fn mount(path: &'static str, subprotocol: Option<&'static str>) -> WebSocketMount {
         WebSocketMount {
             protocol: "lean",
             path,
             subprotocol,
             kind: MessageKind::Text,
-            factory: Arc::new(|mut start| {
-                start.head = None;
-                let lease = match &start.identity {
-                    Some(who) => Some(start.hub.open(
-                        who,
-                        port::Connection {
-                            protocol: "lean",
-                            quota: port::live::Quota::WebSocket,
-                            address: start.peer.address,
-                        },
-                        Arc::clone(&start.closer),
-                    )?),
-                    None => None,
-                };
-                let session =
-                    LeanSession { start, subscriptions: Vec::new(), lease, deadline: None };
-                Ok(Box::new(Driver::new(session, Words)))
-            }),
+            factory: Arc::new(|start| Box::pin(LeanSession::begin(start))),
         }
     }
 

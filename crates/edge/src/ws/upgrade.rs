@@ -2,7 +2,7 @@
 //! authenticated and given a session before it is answered, so that every refusal is an ordinary
 //! HTTP answer. After the 101 nothing of hyper remains; a stream of HTTP/2 stays hyper's.
 
-use super::connection::{Connection, Parts};
+use super::connection::Parts;
 use super::extensions;
 use super::frame::Coding;
 use super::sink::Handle;
@@ -12,7 +12,8 @@ use crate::Config;
 use crate::accept::Permit;
 use crate::http::carrier::{Carrier, Seat};
 use crate::http::io::IoHandle;
-use crate::shard::{self, Shard};
+use crate::shard;
+use crate::shard::slots::SlotId;
 use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::extract::Request;
@@ -31,9 +32,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use port::mounts::WebSocketMount;
 use port::{Closer, Code, Hub, Identity, Peer, Refusal, SessionStart, Sink};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wire_http::credential::{TokenPlace, find_credential};
 
 /// Appended to the client's key (RFC 6455 section 1.3).
@@ -122,11 +122,6 @@ async fn try_upgrade(
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(not_an_upgrade());
     };
-    let shard = shard::current()
-        .ok_or_else(|| plain(Refusal::internal(&"an upgrade outside an edge thread")))?;
-    if shard.is_draining() {
-        return Err(plain(Refusal::new(Code::Draining, "the server is shutting down")));
-    }
     let seat = match request.extensions_mut().remove::<Carrier>() {
         Some(carrier) => Some(carrier.take().map_err(plain)?),
         None => None,
@@ -134,13 +129,11 @@ async fn try_upgrade(
     let extension = endpoint.config.web_socket.compression.as_ref();
     let extension = extension.and_then(|_| extensions::agree(request.headers()));
     let head = std::mem::take(request).into_parts().0;
-    let start = Opening { endpoint, mount: &mount, peer, identity, head };
-    let connection = begin(&shard, start).map_err(plain)?;
-    if extension.is_some() {
-        connection.agree(&shard, Coding::Deflate);
-    }
-    let task = ConnectionTask::new(connection.slot);
-    tokio::spawn(take_over(upgrade, seat, task, connection.slot));
+    let place = Place::reserve().map_err(plain)?;
+    let coding = extension.map(|_| Coding::Deflate);
+    let start = Opening { endpoint, peer, identity, head, coding };
+    let slot = begin(place, start, &mount).await.map_err(plain)?;
+    tokio::spawn(take_over(upgrade, seat, ConnectionTask::new(slot), slot));
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     if let Handshake::Upgrade { accept } = opening {
@@ -162,43 +155,76 @@ async fn try_upgrade(
 
 struct Opening<'a> {
     endpoint: &'a Endpoint,
-    mount: &'a WebSocketMount,
     peer: Peer,
     identity: Option<Identity>,
     head: http::request::Parts,
+    /// How its messages may be coded.
+    coding: Option<Coding>,
 }
 
-/// Takes a place on the shard and lets the protocol make its session.
-fn begin(shard: &Shard, opening: Opening<'_>) -> Result<Rc<Connection>, Refusal> {
-    let connection = shard
-        .reserve(None)
-        .ok_or_else(|| Refusal::new(Code::Overloaded, "there are too many connections"))?;
-    let handle = Arc::new(Handle {
-        shard: shard.id,
-        slot: connection.slot,
-        mailbox: Arc::clone(&shard.mailbox),
-        is_closed: AtomicBool::new(false),
-    });
+/// A place on the shard, given up again unless a session comes to sit on it: the client may leave
+/// while the hub is asked.
+struct Place {
+    handle: Arc<Handle>,
+    is_taken: bool,
+}
+
+impl Place {
+    fn reserve() -> Result<Place, Refusal> {
+        let shard = shard::current()
+            .ok_or_else(|| Refusal::internal(&"an upgrade outside an edge thread"))?;
+        if shard.is_draining() {
+            return Err(Refusal::new(Code::Draining, "the server is shutting down"));
+        }
+        let connection = shard
+            .reserve(None)
+            .ok_or_else(|| Refusal::new(Code::Overloaded, "there are too many connections"))?;
+        let handle = Arc::new(Handle {
+            shard: shard.id,
+            slot: connection.slot,
+            mailbox: Arc::clone(&shard.mailbox),
+            is_closed: AtomicBool::new(false),
+        });
+        Ok(Place { handle, is_taken: false })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let (false, Some(shard)) = (self.is_taken, shard::current()) {
+            shard.remove(self.handle.slot);
+        }
+    }
+}
+
+/// Lets the protocol make its session and sets it on its place.
+async fn begin(
+    mut place: Place,
+    opening: Opening<'_>,
+    mount: &WebSocketMount,
+) -> Result<SlotId, Refusal> {
     let start = SessionStart {
         hub: Arc::clone(&opening.endpoint.hub),
         peer: opening.peer,
-        sink: Arc::clone(&handle) as Arc<dyn Sink>,
-        closer: handle as Arc<dyn Closer>,
+        sink: Arc::clone(&place.handle) as Arc<dyn Sink>,
+        closer: Arc::clone(&place.handle) as Arc<dyn Closer>,
         identity: opening.identity,
         head: Some(opening.head),
     };
-    match (opening.mount.factory)(start) {
-        Ok(driven) => {
-            let parts =
-                Parts { driven, protocol: opening.mount.protocol, kind: opening.mount.kind };
-            connection.equip(parts);
-            Ok(connection)
-        }
-        Err(refusal) => {
-            shard.remove(connection.slot);
-            Err(refusal)
-        }
+    let driven = (mount.factory)(start).await?;
+    let slot = place.handle.slot;
+    // Closed before there was a session that could have said why.
+    let is_closed = place.handle.is_closed.load(Ordering::Acquire);
+    let ended =
+        || Refusal::new(Code::Draining, "the connection was ended as it began; connect again");
+    let shard = shard::current().filter(|_| !is_closed).ok_or_else(ended)?;
+    let connection = shard.connection(slot).ok_or_else(ended)?;
+    connection.equip(Parts { driven, protocol: mount.protocol, kind: mount.kind });
+    if let Some(coding) = opening.coding {
+        connection.agree(&shard, coding);
     }
+    place.is_taken = true;
+    Ok(slot)
 }
 
 /// Waits until hyper has sent the answer, takes the socket back, or the stream over, and starts the
@@ -207,7 +233,7 @@ async fn take_over(
     upgrade: OnUpgrade,
     seat: Option<(Seat, Permit)>,
     task: ConnectionTask,
-    slot: crate::shard::slots::SlotId,
+    slot: SlotId,
 ) {
     let Ok(upgraded) = upgrade.await else {
         // The client went away; dropping the task gives the place up.

@@ -133,7 +133,8 @@ proptest! {
                 let of_kind = open.iter().filter(|(_, kind)| *kind == quota).count() as u32;
                 let max = if is_socket { sockets } else { streams };
                 let fits = (open.len() as u32) < all && of_kind < max;
-                match site.node.open(&who, connection(quota), Arc::new(Ending::default())) {
+                let ending = Arc::new(Ending::default());
+                match site.node.open(&who, connection(quota), ending).await {
                     Ok(lease) => {
                         assert!(fits);
                         open.push((lease, quota));
@@ -157,7 +158,8 @@ fn suspension_and_revocation_end_connections() {
         let key = site.key((site.tenant, site.project), Scopes::all()).await;
         let who = site.prove(&key).await.unwrap();
         let ending = Arc::new(Ending::default());
-        let _lease = site.node.open(&who, connection(Quota::WebSocket), ending.clone()).unwrap();
+        let _lease =
+            site.node.open(&who, connection(Quota::WebSocket), ending.clone()).await.unwrap();
         site.tenancy.suspend_tenant(site.tenant, "unpaid", &by).await.unwrap();
         site.node.changed(Change::Tenant(site.tenant));
         while ending.code().is_none() {
@@ -171,7 +173,8 @@ fn suspension_and_revocation_end_connections() {
         site.tenancy.resume_tenant(site.tenant, None, &by).await.unwrap();
         site.authenticator.changed(&Change::Tenant(site.tenant)).await;
         let again = Arc::new(Ending::default());
-        let _lease = site.node.open(&who, connection(Quota::WebSocket), again.clone()).unwrap();
+        let _lease =
+            site.node.open(&who, connection(Quota::WebSocket), again.clone()).await.unwrap();
         let id = who.claims().key.expect("a key's id");
         site.tenancy.revoke_key(site.tenant, site.project, id, &by).await.unwrap();
         site.node.changed(Change::Key(id));
@@ -187,10 +190,10 @@ fn a_drain_ends_everybody_and_lets_nobody_in() {
     on_shard(async |site| {
         let who = site.owner().await;
         let ending = Arc::new(Ending::default());
-        let _lease = site.node.open(&who, connection(Quota::Other), ending.clone()).unwrap();
+        let _lease = site.node.open(&who, connection(Quota::Other), ending.clone()).await.unwrap();
         site.node.drain();
         assert_eq!(ending.code(), Some(Code::Draining));
-        let refused = site.node.open(&who, connection(Quota::Other), ending.clone());
+        let refused = site.node.open(&who, connection(Quota::Other), ending.clone()).await;
         assert_eq!(refused.err().map(|it| it.code()), Some(Code::Draining));
     });
 }

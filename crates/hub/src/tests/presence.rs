@@ -24,10 +24,10 @@ fn list() -> PresenceCall {
 }
 
 impl Site {
-    fn connect(&self, who: &Identity) -> Lease {
+    async fn connect(&self, who: &Identity) -> Lease {
         let connection =
             Connection { protocol: "test", quota: Quota::Other, address: peer().address };
-        self.node.open(who, connection, Feed::new()).expect("a lease")
+        self.node.open(who, connection, Feed::new()).await.expect("a lease")
     }
 
     async fn in_room(
@@ -64,7 +64,7 @@ fn entering_and_leaving_are_told_and_listed() {
     on_shard(async |site| {
         let who = site.owner().await;
         let (outlet, _subscription) = site.watch(&who).await;
-        let (one, two) = (site.connect(&who), site.connect(&who));
+        let (one, two) = (site.connect(&who).await, site.connect(&who).await);
         let there = site.in_room(&who, Some(&one), enter("ann")).await;
         assert_eq!(there.counts, PresenceCounts { members: 1, connections: 1 });
         let told = values(&collect(&outlet, 1).await);
@@ -94,7 +94,7 @@ fn a_lease_outlives_its_connection_and_ends_by_itself() {
             let entering = Entering { lease, ..entering("ann") };
             PresenceCall { action: PresenceAction::Enter(entering), limit: 0 }
         };
-        let connection = site.connect(&who);
+        let connection = site.connect(&who).await;
         let granted = site.in_room(&who, Some(&connection), call()).await.lease;
         assert_eq!(granted, lease);
         drop(connection);

@@ -49,7 +49,7 @@ impl DirectFace {
         let feed = Feed::new();
         let connection =
             Connection { protocol: "direct", quota: Quota::Other, address: peer().address };
-        let lease = self.hub.open(&who, connection, feed.clone())?;
+        let lease = self.hub.open(&who, connection, feed.clone()).await?;
         let follow = Follow {
             tag: SubscriptionTag(1),
             filter: Filter::parse(filter)

@@ -15,32 +15,8 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, Refusal>) -> Answer<'a, T> {
     Box::pin(std::future::ready(answer))
 }
 
-impl Hub for MemoryHub {
-    fn authenticate<'a>(
-        &'a self,
-        _peer: &'a Peer,
-        credential: &'a Credential,
-    ) -> Answer<'a, Identity> {
-        ready(self.authenticate_now(credential))
-    }
-
-    fn rate(&self, who: &Identity) -> Option<RateState> {
-        let now_ms = self.now_ms();
-        let mut state = self.state();
-        let project = state.project(who.project()).ok()?;
-        let of_project = project.limits.request_per_second_max.map(|limit| {
-            let left = project.requests.left(now_ms, limit);
-            rate_state(now_ms, limit, left)
-        });
-        let of_key = who.claims().rate_per_second.and_then(|limit| {
-            let mut secrets = state.keys.values_mut();
-            let secret = secrets.find(|secret| secret.identity.principal() == who.principal())?;
-            Some(rate_state(now_ms, limit, secret.requests.left(now_ms, limit)))
-        });
-        of_project.into_iter().chain(of_key).min_by_key(|rate| rate.remaining)
-    }
-
-    fn open(
+impl MemoryHub {
+    fn open_now(
         &self,
         who: &Identity,
         connection: Connection,
@@ -74,7 +50,7 @@ impl Hub for MemoryHub {
         Ok(Lease { id, guard: Box::new(LeaseGuard { hub: self.clone(), id }) })
     }
 
-    fn renew(&self, who: &Identity, lease: &Lease) -> Result<(), Refusal> {
+    fn renew_now(&self, who: &Identity, lease: &Lease) -> Result<(), Refusal> {
         let mut state = self.state();
         self.admit(&mut state, who, Call::Open)?;
         match state.connections.get_mut(&lease.id) {
@@ -85,6 +61,45 @@ impl Hub for MemoryHub {
             }
             None => Err(Refusal::new(Code::NotFound, "the connection is over")),
         }
+    }
+}
+
+impl Hub for MemoryHub {
+    fn authenticate<'a>(
+        &'a self,
+        _peer: &'a Peer,
+        credential: &'a Credential,
+    ) -> Answer<'a, Identity> {
+        ready(self.authenticate_now(credential))
+    }
+
+    fn rate(&self, who: &Identity) -> Option<RateState> {
+        let now_ms = self.now_ms();
+        let mut state = self.state();
+        let project = state.project(who.project()).ok()?;
+        let of_project = project.limits.request_per_second_max.map(|limit| {
+            let left = project.requests.left(now_ms, limit);
+            rate_state(now_ms, limit, left)
+        });
+        let of_key = who.claims().rate_per_second.and_then(|limit| {
+            let mut secrets = state.keys.values_mut();
+            let secret = secrets.find(|secret| secret.identity.principal() == who.principal())?;
+            Some(rate_state(now_ms, limit, secret.requests.left(now_ms, limit)))
+        });
+        of_project.into_iter().chain(of_key).min_by_key(|rate| rate.remaining)
+    }
+
+    fn open<'a>(
+        &'a self,
+        who: &'a Identity,
+        connection: Connection,
+        closer: Arc<dyn Closer>,
+    ) -> Answer<'a, Lease> {
+        Box::pin(async move { self.open_now(who, connection, closer) })
+    }
+
+    fn renew<'a>(&'a self, who: &'a Identity, lease: &'a Lease) -> Answer<'a, ()> {
+        Box::pin(async move { self.renew_now(who, lease) })
     }
 
     fn append<'a>(

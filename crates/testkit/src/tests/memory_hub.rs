@@ -206,7 +206,8 @@ async fn connections_are_listed_counted_closed_and_given_up() {
     let world = world();
     let feed = Feed::new();
     let connection = Connection { protocol: "test", quota: Quota::Other, address: peer().address };
-    let lease = world.hub.open(&world.who, connection, feed.clone()).expect("a place");
+    let lease = world.hub.open(&world.who, connection, feed.clone()).await;
+    let lease = lease.expect("a place");
     let watched = Follow { connection: Some(lease.id), ..follow(1, "orders", From::Latest) };
     let opened = world.hub.follow(&world.who, watched, ShardId(0), feed.clone()).await;
     let listed = world.hub.connections(&ConnectionFilter::default(), 10);

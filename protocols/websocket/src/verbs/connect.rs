@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::frame::{CallId, Frame, Say};
-use crate::session::{Access, FrameCodec, Out, WebSocketSession};
+use crate::session::{Access, FrameCodec, Out, WebSocketSession, open};
 use port::{Code, Credential, Flow, Identity, Refusal, Wait};
 use std::sync::Arc;
 
@@ -18,16 +18,19 @@ pub(super) fn apply<C: FrameCodec>(
         return session.refuse(out, id, refusal);
     }
     let (hub, peer) = (Arc::clone(&session.hub), session.peer.clone());
-    let work = async move { hub.authenticate(&peer, &credential).await };
-    session.defer(out, Wait::Barrier, work, move |session, out, outcome| {
-        let opened = outcome.and_then(|identity| session.open(identity.clone()).map(|()| identity));
-        match opened {
-            Ok(identity) => {
-                out.send(Frame::Said(connected(Some(id), &identity, &session.config)));
-                Flow::Continue
-            }
-            Err(refusal) => session.end(out, Some(id), refusal),
+    let closer = Arc::clone(&session.closer);
+    let work = async move {
+        let identity = hub.authenticate(&peer, &credential).await?;
+        let access = open(hub.as_ref(), &peer, identity.clone(), closer).await?;
+        Ok((identity, access))
+    };
+    session.defer(out, Wait::Barrier, work, move |session, out, outcome| match outcome {
+        Ok((identity, access)) => {
+            session.access = access;
+            out.send(Frame::Said(connected(Some(id), &identity, &session.config)));
+            Flow::Continue
         }
+        Err(refusal) => session.end(out, Some(id), refusal),
     });
     Flow::Continue
 }

@@ -12,14 +12,23 @@ pub(super) fn apply<C: FrameCodec>(
     id: CallId,
     credential: Credential,
 ) -> Flow {
-    if let Err(refusal) = session.proven() {
-        return session.refuse(out, id, refusal);
-    }
+    let (identity, lease) = match session.proven() {
+        Ok((identity, lease)) => (identity.clone(), Arc::clone(lease)),
+        Err(refusal) => return session.refuse(out, id, refusal),
+    };
     let (hub, peer) = (Arc::clone(&session.hub), session.peer.clone());
-    let work = async move { hub.authenticate(&peer, &credential).await };
+    let work = async move {
+        let renewed = hub.authenticate(&peer, &credential).await?;
+        check_same(&renewed, &identity)?;
+        hub.renew(&renewed, &lease).await?;
+        Ok(Access::Open { identity: renewed, lease })
+    };
     session.defer(out, Wait::Barrier, work, move |session, out, outcome| {
-        match outcome.and_then(|identity| renew(session, identity)) {
-            Ok(()) => out.send(Frame::Said(Say::Refreshed { id })),
+        match outcome {
+            Ok(access) => {
+                session.access = access;
+                out.send(Frame::Said(Say::Refreshed { id }));
+            }
             // Not `refuse`: the credential in force is not the one that was refused.
             Err(refusal) => session.say_error(out, Some(id), refusal),
         }
@@ -28,18 +37,11 @@ pub(super) fn apply<C: FrameCodec>(
     Flow::Continue
 }
 
-fn renew<C: FrameCodec>(
-    session: &mut WebSocketSession<C>,
-    renewed: Identity,
-) -> Result<(), Refusal> {
-    let (identity, lease) = session.proven()?;
+fn check_same(renewed: &Identity, identity: &Identity) -> Result<(), Refusal> {
     if (renewed.tenant(), renewed.project()) != (identity.tenant(), identity.project()) {
         return Err(Refusal::new(Code::AddressForbidden, "the credential is of another project")
             .field("token")
             .hint("connect again to change the project"));
     }
-    let lease = Arc::clone(lease);
-    session.hub.renew(&renewed, &lease)?;
-    session.access = Access::Open { identity: renewed, lease };
     Ok(())
 }

@@ -88,7 +88,7 @@ pub async fn fetch(
         let closer = Feed::new();
         let address = caller.peer.address;
         let connection = Connection { protocol: Rest::NAME, quota: Quota::Other, address };
-        let _lease = caller.hub.open(&caller.identity, connection, closer.clone())?;
+        let _lease = caller.hub.open(&caller.identity, connection, closer.clone()).await?;
         tokio::select! {
             fetched = fetching => Ok(json(write(&fetched?))),
             why = closed(&closer) => Err(why),
