@@ -18,6 +18,16 @@ const NUMBER: &[u8] = b"number";
 pub struct Made {
     pub place: Place,
     pub record: Record,
+    /// When its publisher called.
+    pub at: TimestampMs,
+    pub id: Option<Id>,
+}
+
+/// What its publisher calls a record, and for how long its topic remembers that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id {
+    pub number: u64,
+    pub window_ms: u64,
 }
 
 /// A record as somebody found it.
@@ -61,11 +71,38 @@ impl Book {
             let number = self.next;
             self.next += 1;
             let record = record(&draw, number, size, now);
-            self.made.insert(number, Made { place, record: record.clone() });
+            let made = Made { place, record: record.clone(), at: now, id: None };
+            self.made.insert(number, made);
             numbers.push(number);
             records.push(record);
         }
         (numbers, records)
+    }
+
+    /// What is published under the number after all.
+    pub fn put_record(&mut self, number: u64, record: &Record) {
+        if let Some(made) = self.made.get_mut(&number) {
+            made.record = record.clone();
+        }
+    }
+
+    /// A record that carries an id.
+    pub fn make_with_id(
+        &mut self,
+        place: Place,
+        draw: &Draw,
+        id: Id,
+        now: TimestampMs,
+    ) -> (u64, Record) {
+        let number = self.next;
+        self.next += 1;
+        let mut record = record(draw, number, Size::Small, now);
+        let value = Bytes::from(format!("id-{}", id.number));
+        let name = Bytes::from_static(types::record::header::ID.as_bytes());
+        record.headers.push(Header { name, value });
+        let made = Made { place, record: record.clone(), at: now, id: Some(id) };
+        self.made.insert(number, made);
+        (number, record)
     }
 }
 

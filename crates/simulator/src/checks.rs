@@ -5,15 +5,18 @@
 mod acknowledged;
 mod answers;
 mod content;
+mod duplicates;
 mod excuses;
 mod offsets;
 mod once;
 mod order;
 mod plaintext;
 mod poison;
+mod producers;
 mod refused;
 mod retention;
 mod space;
+mod together;
 mod visible_end;
 
 use crate::book::{Book, Place, Seen};
@@ -39,6 +42,14 @@ pub enum Event<'a> {
         numbers: &'a [u64],
         moment: Moment,
     },
+    /// An id was seen before: its first record is said to be there.
+    Duplicate {
+        place: Place,
+        offset: Offset,
+        id: u64,
+    },
+    /// Bytes on the disk, or of one read, are not what was written any more.
+    Unsound,
     Refused {
         numbers: &'a [u64],
         error: &'a LogError,
@@ -61,10 +72,36 @@ pub enum Event<'a> {
         bounds: Range<Offset>,
         seen: &'a [Seen],
         damaged: &'a [Range<Offset>],
+        /// Records may be stored and wait for a transaction before them to end.
+        is_held: bool,
     },
+    /// Every partition was read.
+    Surveyed,
     Bounds {
         place: Place,
         bounds: Range<Offset>,
+        is_held: bool,
+    },
+    /// Records are published as a part of a transaction.
+    Part {
+        group: u64,
+        place: Place,
+        numbers: &'a [u64],
+    },
+    Decided {
+        group: u64,
+        fate: Fate,
+    },
+    /// A producer was given: a new one, or the next epoch of one.
+    Producer {
+        given: types::Producer,
+        of: Option<types::Producer>,
+        /// A restart knows that the one before is over.
+        is_stored: bool,
+    },
+    /// A producer's transaction began.
+    Began {
+        producer: types::Producer,
     },
     ByTime {
         place: Place,
@@ -116,6 +153,15 @@ pub enum Event<'a> {
     },
 }
 
+/// What becomes of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// To be committed, and nobody knows yet.
+    Ending,
+    Committed,
+    Aborted,
+}
+
 /// Why records may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
@@ -136,6 +182,9 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(once::Once::default()),
+        Box::new(duplicates::Duplicates::default()),
+        Box::new(together::Together::default()),
+        Box::new(producers::Producers::default()),
         Box::new(offsets::Offsets::default()),
         Box::new(order::Order),
         Box::new(visible_end::VisibleEnd::default()),

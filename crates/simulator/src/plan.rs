@@ -2,7 +2,10 @@
 //! it needs, so that a plan with some steps left out is a plan as well: that is how a failing one
 //! is made short.
 
+mod themes;
+
 use crate::draw::Draw;
+pub use themes::{IdStep, Themes, TransactionStep};
 use testkit::disk::{Failure, Operation};
 
 /// Topics by place in the plan, not by number: a topic that is made anew keeps its slot.
@@ -31,6 +34,7 @@ pub struct Site {
     pub pending_bytes_max: usize,
     /// Records are sealed at rest, as they are unless an operator says otherwise.
     pub is_sealed: bool,
+    pub themes: Themes,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +112,8 @@ pub enum Step {
     },
     /// Everything there is is read and compared.
     Survey,
+    Ids(IdStep),
+    Transaction(TransactionStep),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +154,13 @@ impl Default for Sizes {
 }
 
 impl Plan {
+    /// The seed's run.
     pub fn draw(seed: u64, sizes: &Sizes) -> Plan {
+        themes::weave(Plan::plain(seed, sizes))
+    }
+
+    /// The seed's run without any theme: plain publishes and reads.
+    pub fn plain(seed: u64, sizes: &Sizes) -> Plan {
         let draw = Draw::new(seed);
         let site = Site {
             seed: draw.seed(),
@@ -159,6 +171,7 @@ impl Plan {
             pending_bytes_max: draw.pick(&[300_000, 4 << 20]),
             // Not drawn, so that the seeds of before are the runs they were.
             is_sealed: !seed.is_multiple_of(4),
+            themes: Themes::default(),
         };
         // One flip a run: two in one commit that was never followed could pass for a torn one.
         let mood = Mood {

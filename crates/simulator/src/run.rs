@@ -1,11 +1,14 @@
 //! One run: the steps of a plan against a log on a simulated machine, with every checker listening.
 //! The steps that need more than a few lines are in files of their own.
 
+mod ids;
 mod publish;
 mod read;
 mod restart;
 mod retain;
 mod survey;
+mod transactions;
+mod waiting;
 
 use crate::book::{Book, Place};
 use crate::checks::{self, Checker, Event};
@@ -15,10 +18,12 @@ use crate::sabotage::Sabotage;
 use crate::trace::Trace;
 use crate::world::{Machine, tenant};
 use eventlog::{Engine, LogError};
-use publish::Waiting;
+use ids::IdDesk;
 use std::time::Duration;
 use testkit::disk::{Failure, Fault, Operation};
+use transactions::Clients;
 use types::Retention;
+use waiting::Waiting;
 
 /// What a run showed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,10 +62,14 @@ pub struct Run {
     book: Book,
     checkers: Vec<Box<dyn Checker>>,
     waiting: Vec<Waiting>,
+    ids: IdDesk,
+    clients: Clients,
     sabotage: Sabotage,
     counts: Counts,
     /// Bytes on the disk, or of one read, are not what was written: damage is to be expected.
     may_be_damaged: bool,
+    /// The checkers were not told of that yet.
+    is_newly_unsound: bool,
     /// A fault struck, or was waiting, since the last look.
     has_excuse: bool,
     has_failed: bool,
@@ -85,9 +94,12 @@ pub fn run(plan: &Plan, sabotage: Sabotage) -> Report {
         book: Book::default(),
         checkers: checks::all(),
         waiting: Vec::new(),
+        ids: IdDesk::default(),
+        clients: Clients::default(),
         sabotage,
         counts: Counts::default(),
         may_be_damaged: false,
+        is_newly_unsound: false,
         has_excuse: false,
         has_failed: false,
         flipped: None,
@@ -188,11 +200,16 @@ impl Run {
             Step::Free => self.free(),
             Step::Restart { how, trouble } => self.restart(*how, *trouble),
             Step::Survey => self.survey_all(),
+            Step::Ids(step) => self.ids(step),
+            Step::Transaction(step) => self.transaction(step),
         }
     }
 
     /// Tells every checker.
     fn tell(&mut self, event: &Event<'_>) -> Outcome {
+        if std::mem::take(&mut self.is_newly_unsound) {
+            self.tell(&Event::Unsound)?;
+        }
         for checker in &mut self.checkers {
             if let Err(text) = checker.see(event, &self.book) {
                 self.trace.line(format!("WRONG: {}: {text}", checker.name()));
@@ -219,8 +236,15 @@ impl Run {
         let struck = self.machine.disk.take_struck();
         self.counts.faults += struck.len() as u64;
         self.has_excuse |= !struck.is_empty();
-        self.may_be_damaged |= struck.iter().any(|(_, failure)| *failure == Failure::Stale);
+        if struck.iter().any(|(_, failure)| *failure == Failure::Stale) {
+            self.may_be_damaged();
+        }
         struck
+    }
+
+    fn may_be_damaged(&mut self) {
+        self.is_newly_unsound |= !self.may_be_damaged;
+        self.may_be_damaged = true;
     }
 
     /// An error that blames the disk. It needs a reason.
@@ -256,7 +280,8 @@ impl Run {
         }
         for place in self.places() {
             let Some(bounds) = self.bounds(place) else { continue };
-            self.tell(&Event::Bounds { place, bounds })?;
+            let is_held = self.clients.may_hide(place);
+            self.tell(&Event::Bounds { place, bounds, is_held })?;
         }
         Ok(())
     }

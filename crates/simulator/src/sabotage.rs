@@ -3,10 +3,10 @@
 //! pass proves nothing.
 
 use crate::book::Seen;
-use eventlog::{Appended, LogError};
+use eventlog::{Appended, LogError, Placement};
 use std::ops::Range;
 use testkit::disk::SimDisk;
-use types::Offset;
+use types::{Offset, Producer, Record};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sabotage {
@@ -34,6 +34,20 @@ pub enum Sabotage {
     StaysFull,
     /// Records are not sealed although they should be.
     Unsealed,
+    /// Ids are forgotten.
+    ForgetsIds,
+    /// A duplicate is said to be where another record is.
+    WrongFirst,
+    /// A part of an open transaction is shown.
+    LeaksOpen,
+    /// What was given up is shown.
+    ShowsAborted,
+    /// Of a transaction one part is stored, and the others are not.
+    HalfTransaction,
+    /// Producers' numbers are given again.
+    ReusedProducer,
+    /// Who was replaced may go on.
+    Unfenced,
 }
 
 impl Sabotage {
@@ -74,6 +88,27 @@ impl Sabotage {
                 Ok(Appended { base_offset: 1 << 40, timestamp: 0 })
             }
             other => other,
+        }
+    }
+
+    pub(crate) fn with_id(self, mut record: Record) -> Record {
+        if self == Sabotage::ForgetsIds {
+            record.headers.truncate(1);
+        }
+        record
+    }
+
+    pub(crate) fn placement(self, placement: Placement) -> Placement {
+        match placement.is_duplicate && self == Sabotage::WrongFirst {
+            true => Placement { offset: placement.offset + 1, ..placement },
+            false => placement,
+        }
+    }
+
+    pub(crate) fn producer(self, producer: Producer) -> Producer {
+        match self {
+            Sabotage::ReusedProducer => Producer { id: producer.id % 2, ..producer },
+            _ => producer,
         }
     }
 

@@ -34,7 +34,7 @@ fn two_hundred_seeds_pass() {
 #[test]
 fn seeds_that_found_something_pass() {
     for seed in [32, 41, 44, 123, 124, 154, 343, 692, 931, 4300, 4823, 6200, 8385, 9882] {
-        let report = run(&Plan::draw(seed, &Sizes::default()), Sabotage::None);
+        let report = run(&Plan::plain(seed, &Sizes::default()), Sabotage::None);
         assert_eq!(report.failure, None, "seed {seed}");
     }
 }

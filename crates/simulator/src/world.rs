@@ -2,7 +2,7 @@
 //! the topics that the control plane knows of, which a crash of the log leaves as they are.
 
 use crate::draw::Draw;
-use crate::plan::{SLOTS, Site};
+use crate::plan::{SLOTS, Site, Themes};
 use crate::ring::Ring;
 use crate::trace::Trace;
 use eventlog::{Options, TopicSpec};
@@ -18,6 +18,7 @@ use types::{Durability, ProjectId, Retention, TenantId, TopicConfig, TopicId};
 const START_MS: i64 = 1_795_219_200_000;
 pub const EXTENT_BYTES: u32 = 1 << 20;
 const DIR: &str = "/data";
+const THEMED_SALT: u64 = 0x746f_7069_6373_0001;
 
 pub struct Machine {
     pub disk: Arc<SimDisk>,
@@ -26,6 +27,7 @@ pub struct Machine {
     rng: Arc<SeededRng>,
     keys: Option<Arc<Ring>>,
     is_sealed: bool,
+    themes: Themes,
     /// By slot.
     pub topics: BTreeMap<u64, TopicSpec>,
     topic_next: u64,
@@ -48,6 +50,11 @@ impl Machine {
         options.tail_bytes_max = site.tail_bytes_max;
         options.pending_bytes_max = site.pending_bytes_max;
         options.maintain_interval = None;
+        if site.themes.has_ids {
+            // So that ids go to files, and are read back from there.
+            options.ids_memory_bytes_max = 4_000;
+            options.snapshot_bytes_max = 30_000;
+        }
         let mut machine = Machine {
             disk,
             clock: ManualClock::shared(START_MS),
@@ -55,6 +62,7 @@ impl Machine {
             rng: SeededRng::shared(draw.seed()),
             keys: site.is_sealed.then(Arc::default),
             is_sealed: site.is_sealed,
+            themes: site.themes,
             topics: BTreeMap::new(),
             topic_next: 1,
             tenant_bytes_max: BTreeMap::new(),
@@ -112,12 +120,29 @@ impl Machine {
             partitions: partitions.max(draw.between(1, 4) as u32),
             durability,
             retention,
-            ..TopicConfig::default()
+            ..self.themed(id)
         };
         let project = ProjectId(uuid::Uuid::from_u128(100 + u128::from(slot)));
         let spec = TopicSpec { id, tenant: tenant(slot % 2), project, config };
         self.topics.insert(slot, spec.clone());
         spec
+    }
+}
+
+impl Machine {
+    /// What the run's themes need of a topic, the same for as long as there is the topic.
+    fn themed(&self, id: TopicId) -> TopicConfig {
+        let draw = Draw::new(id.0 ^ THEMED_SALT);
+        let mut config = TopicConfig::default();
+        if self.themes.has_ids {
+            let day_ms = config.idempotency_window_ms;
+            config.idempotency_window_ms = draw.pick(&[day_ms, day_ms, 60_000, 5_000, 0]);
+        }
+        config
+    }
+
+    pub fn spec(&self, topic: TopicId) -> Option<&TopicSpec> {
+        self.topics.values().find(|spec| spec.id == topic)
     }
 }
 

@@ -52,12 +52,15 @@ impl Checker for Acknowledged {
                 self.stored.retain(|place, _| place.0 != *topic);
                 self.unstored.retain(|place, _| place.0 != *topic);
             }
-            Event::Survey { place, bounds, seen, damaged } => {
+            Event::Survey { place, bounds, seen, damaged, is_held } => {
                 let found: BTreeSet<Offset> = seen.iter().map(|it| it.offset).collect();
                 let stored = self.stored.entry(*place).or_default();
                 *stored = stored.split_off(&bounds.start);
+                let end = if *is_held { bounds.end } else { Offset::MAX };
                 let is_lost = |offset: &Offset| {
-                    !found.contains(offset) && !damaged.iter().any(|range| range.contains(offset))
+                    *offset < end
+                        && !found.contains(offset)
+                        && !damaged.iter().any(|range| range.contains(offset))
                 };
                 if let Some((offset, number)) = stored.iter().find(|(offset, _)| is_lost(offset)) {
                     return Err(format!(

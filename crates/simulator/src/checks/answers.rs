@@ -89,7 +89,7 @@ impl Checker for Answers {
     fn see(&mut self, event: &Event<'_>, book: &Book) -> Result<(), String> {
         match event {
             Event::Told { place, seen, .. } => self.0.entry(*place).or_default().put(seen),
-            Event::Survey { place, bounds, seen, damaged } => {
+            Event::Survey { place, bounds, seen, damaged, .. } => {
                 let partition = self.0.entry(*place).or_default();
                 partition.survey(bounds, seen, damaged);
             }

@@ -34,14 +34,19 @@ impl VisibleEnd {
         self.acknowledged.clone_from(&self.stored);
     }
 
-    fn bounds(&mut self, place: Place, bounds: &Range<Offset>) -> Result<(), String> {
+    fn bounds(
+        &mut self,
+        place: Place,
+        bounds: &Range<Offset>,
+        is_held: bool,
+    ) -> Result<(), String> {
         let known = self.known.entry(place).or_insert(bounds.start..bounds.end);
         if bounds.start < known.start || bounds.end < known.end || bounds.start > bounds.end {
             return Err(format!("the bounds of {place:?} went from {known:?} to {bounds:?}"));
         }
         *known = bounds.clone();
         match self.acknowledged.get(&place) {
-            Some(end) if *end > bounds.end => {
+            Some(end) if *end > bounds.end && !is_held => {
                 Err(format!("{place:?} ends at {}, acknowledged up to {end}", bounds.end))
             }
             _ => Ok(()),
@@ -56,9 +61,9 @@ impl Checker for VisibleEnd {
 
     fn see(&mut self, event: &Event<'_>, _: &Book) -> Result<(), String> {
         match event {
-            Event::Bounds { place, bounds } => self.bounds(*place, bounds),
-            Event::Survey { place, bounds, seen, .. } => {
-                self.bounds(*place, bounds)?;
+            Event::Bounds { place, bounds, is_held } => self.bounds(*place, bounds, *is_held),
+            Event::Survey { place, bounds, seen, is_held, .. } => {
+                self.bounds(*place, bounds, *is_held)?;
                 match seen.iter().find(|it| !bounds.contains(&it.offset)) {
                     Some(it) => Err(format!("offset {} is outside of {bounds:?}", it.offset)),
                     None => Ok(()),

@@ -1,21 +1,14 @@
 //! Publishing and committing: calls enter the log at once, and their answers are collected after
 //! each group, as a publisher's task would be woken.
 
+use super::waiting::{Appending, Waiting};
 use super::{Outcome, Run};
-use crate::book::Place;
 use crate::checks::{Event, Moment};
 use crate::live::poll;
 use crate::plan::Size;
-use eventlog::{Appended, Engine, LogError, Pending};
+use eventlog::{Appended, Engine, LogError};
 use stdx::Clock;
 use testkit::disk::{Failure, Operation};
-
-/// A publisher that has no answer yet.
-pub struct Waiting {
-    place: Place,
-    numbers: Vec<u64>,
-    answer: Pending<Appended>,
-}
 
 impl Run {
     pub(super) fn publish(
@@ -30,30 +23,14 @@ impl Run {
         let Some(answer) = self.with_log(|log| log.append(place.0, place.1, records)) else {
             return Ok(());
         };
-        self.waiting.push(Waiting { place, numbers, answer });
+        self.waiting.push(Waiting::Append(Appending { place, numbers, answer }));
         self.hear(Moment::AtOnce)?;
         self.collect(Moment::AtOnce)
     }
 
-    /// Takes the answers that have come.
-    pub(super) fn collect(&mut self, moment: Moment) -> Outcome {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let mut still = Vec::new();
-        let mut outcome = Ok(());
-        for mut it in waiting.drain(..) {
-            match poll(&mut it.answer) {
-                Some(answer) if outcome.is_ok() => outcome = self.answered(&it, answer, moment),
-                Some(_) => {}
-                None => still.push(it),
-            }
-        }
-        self.waiting = still;
-        outcome
-    }
-
-    fn answered(
+    pub(super) fn answered(
         &mut self,
-        it: &Waiting,
+        it: &Appending,
         answer: Result<Appended, LogError>,
         moment: Moment,
     ) -> Outcome {
@@ -139,7 +116,7 @@ impl Run {
             };
             let is_failure = matches!(answered, Err(LogError::Failed(_)));
             outcome = answered.as_ref().map(|_| ()).map_err(LogError::to_string);
-            let it = Waiting { place, numbers, answer: Box::pin(std::future::pending()) };
+            let it = Appending { place, numbers, answer: Box::pin(std::future::pending()) };
             self.answered(&it, answered, moment)?;
             if outcome.is_ok() || is_failure {
                 // A log that failed is another checker's business.

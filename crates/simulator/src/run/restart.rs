@@ -78,6 +78,7 @@ impl Run {
             }
         }
         self.waiting.clear();
+        self.clients.process_ended();
         match how {
             End::Crash => disk.restart(),
             End::Kill => disk.kill_process(),
@@ -163,7 +164,7 @@ impl Run {
         let mask = 1 << draw.below(8);
         self.trace.line(format!("  flips bit {mask:#x} of byte {at} of {}", path.display()));
         if self.machine.disk.flip_bits(&path, at, mask) {
-            self.may_be_damaged = true;
+            self.may_be_damaged();
             self.flipped = Some((path, at, mask));
         }
     }

@@ -16,7 +16,7 @@ impl Run {
         for place in self.places() {
             self.survey(place)?;
         }
-        Ok(())
+        self.tell(&Event::Surveyed)
     }
 
     fn survey(&mut self, place: Place) -> Outcome {
@@ -50,7 +50,8 @@ impl Run {
                 }
             }
         }
-        let seen = &found;
-        self.tell(&Event::Survey { place, bounds, seen, damaged: &damaged })
+        let (seen, damaged) = (&found[..], &damaged[..]);
+        let is_held = self.clients.may_hide(place);
+        self.tell(&Event::Survey { place, bounds, seen, damaged, is_held })
     }
 }

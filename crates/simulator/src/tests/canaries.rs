@@ -100,3 +100,38 @@ fn a_log_that_stays_full_is_found() {
 fn a_log_that_does_not_seal_is_found() {
     check(Sabotage::Unsealed, &["no plaintext is on the disk"]);
 }
+
+#[test]
+fn forgotten_ids_are_found() {
+    check(Sabotage::ForgetsIds, &["an id is stored once within its window"]);
+}
+
+#[test]
+fn a_wrong_first_place_is_found() {
+    check(Sabotage::WrongFirst, &["an id is stored once within its window"]);
+}
+
+#[test]
+fn a_part_of_an_open_transaction_is_found() {
+    check(Sabotage::LeaksOpen, &["a transaction is seen whole or not at all"]);
+}
+
+#[test]
+fn what_was_given_up_and_is_shown_is_found() {
+    check(Sabotage::ShowsAborted, &["a transaction is seen whole or not at all"]);
+}
+
+#[test]
+fn half_a_transaction_is_found() {
+    check(Sabotage::HalfTransaction, &["a transaction is seen whole or not at all"]);
+}
+
+#[test]
+fn a_producer_given_twice_is_found() {
+    check(Sabotage::ReusedProducer, &["no producer is given twice"]);
+}
+
+#[test]
+fn a_producer_that_was_replaced_and_goes_on_is_found() {
+    check(Sabotage::Unfenced, &["no producer is given twice"]);
+}

@@ -1,0 +1,57 @@
+//! Callers that have no answer yet. Answers are taken after whatever may have brought them, in the
+//! order of the calls.
+
+use super::ids::Asked;
+use super::{Broken, Outcome, Run, transactions};
+use crate::book::Place;
+use crate::checks::Moment;
+use crate::live::poll;
+use eventlog::{Appended, Pending};
+
+pub enum Waiting {
+    Append(Appending),
+    Ids(Asked),
+    Transaction(transactions::Asked),
+}
+
+/// A publisher that has no answer yet.
+pub struct Appending {
+    pub place: Place,
+    pub numbers: Vec<u64>,
+    pub answer: Pending<Appended>,
+}
+
+impl Run {
+    /// Takes the answers that have come.
+    pub(super) fn collect(&mut self, moment: Moment) -> Outcome {
+        for it in std::mem::take(&mut self.waiting) {
+            if let Some(it) = self.take_answer(it, moment)? {
+                self.waiting.push(it);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back who still waits.
+    fn take_answer(
+        &mut self,
+        mut it: Waiting,
+        moment: Moment,
+    ) -> Result<Option<Waiting>, Broken> {
+        match &mut it {
+            Waiting::Append(asked) => match poll(&mut asked.answer) {
+                Some(answer) => self.answered(asked, answer, moment)?,
+                None => return Ok(Some(it)),
+            },
+            Waiting::Ids(asked) => match poll(&mut asked.answer) {
+                Some(answer) => self.answered_ids(asked, answer, moment)?,
+                None => return Ok(Some(it)),
+            },
+            Waiting::Transaction(asked) => match self.answered_transaction(asked, moment) {
+                Some(outcome) => outcome?,
+                None => return Ok(Some(it)),
+            },
+        }
+        Ok(None)
+    }
+}
