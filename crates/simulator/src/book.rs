@@ -79,6 +79,28 @@ impl Book {
         (numbers, records)
     }
 
+    /// So many records of one key, with values.
+    pub fn make_of_key(
+        &mut self,
+        place: Place,
+        (of, count, bytes): (u64, u64, usize),
+        now: TimestampMs,
+    ) -> (Vec<u64>, Vec<Record>) {
+        let (mut numbers, mut records) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let number = self.next;
+            self.next += 1;
+            let draw = Draw::new(number);
+            let mut record = record(&draw, number, Size::Small, now);
+            (record.key, record.value) = (Some(key(of)), Some(value(number, bytes)));
+            record.timestamp = None;
+            self.made.insert(number, Made { place, record: record.clone(), at: now, id: None });
+            numbers.push(number);
+            records.push(record);
+        }
+        (numbers, records)
+    }
+
     /// What is published under the number after all.
     pub fn put_record(&mut self, number: u64, record: &Record) {
         if let Some(made) = self.made.get_mut(&number) {

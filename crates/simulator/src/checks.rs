@@ -4,9 +4,12 @@
 
 mod acknowledged;
 mod answers;
+mod compaction;
+mod consumed;
 mod content;
 mod duplicates;
 mod excuses;
+mod followed;
 mod offsets;
 mod once;
 mod order;
@@ -22,7 +25,10 @@ mod visible_end;
 use crate::book::{Book, Place, Seen};
 use crate::plan::End;
 use eventlog::LogError;
+use port::consumers::Settled;
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 use types::{Key, Offset, TimestampMs, TopicId};
 
 /// When a publisher got his answer.
@@ -74,6 +80,8 @@ pub enum Event<'a> {
         damaged: &'a [Range<Offset>],
         /// Records may be stored and wait for a transaction before them to end.
         is_held: bool,
+        /// The topic is compacted, and tombstones from before this may be gone.
+        tombstones_before: Option<TimestampMs>,
     },
     /// Every partition was read.
     Surveyed,
@@ -98,6 +106,53 @@ pub enum Event<'a> {
         of: Option<types::Producer>,
         /// A restart knows that the one before is over.
         is_stored: bool,
+    },
+    /// Somebody follows for the first time: from there on, records of this key or all.
+    Following {
+        who: u64,
+        key: Option<&'a Key>,
+        starts: &'a [(Place, Offset)],
+    },
+    /// A follower took a record.
+    Followed {
+        who: u64,
+        place: Place,
+        seen: &'a Seen,
+    },
+    FollowerLost {
+        who: u64,
+        why: &'a str,
+        has_excuse: bool,
+    },
+    /// Nothing more comes to the follower.
+    HasEverything {
+        who: u64,
+    },
+    /// A record was given to a worker of a consumer, until then.
+    Leased {
+        consumer: u64,
+        place: Place,
+        seen: &'a Seen,
+        now: Duration,
+        until: Duration,
+    },
+    Settled {
+        consumer: u64,
+        place: Place,
+        offset: Offset,
+        how: &'a Settled,
+        now: Duration,
+    },
+    /// Where a consumer stands on the disk.
+    Committed {
+        consumer: u64,
+        place: Place,
+        committed: Offset,
+    },
+    /// Nothing more comes to the consumer, and these are its dead letters.
+    AllConsumed {
+        consumer: u64,
+        letters: &'a BTreeSet<(Place, Offset)>,
     },
     /// A producer's transaction began.
     Began {
@@ -185,6 +240,9 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(duplicates::Duplicates::default()),
         Box::new(together::Together::default()),
         Box::new(producers::Producers::default()),
+        Box::new(compaction::Compaction::default()),
+        Box::new(followed::Followed::default()),
+        Box::new(consumed::Consumed::default()),
         Box::new(offsets::Offsets::default()),
         Box::new(order::Order),
         Box::new(visible_end::VisibleEnd::default()),
@@ -220,6 +278,9 @@ fn sightings(event: &Event<'_>) -> Vec<Sighting> {
             .iter()
             .map(|it| Sighting { place: *place, offset: it.offset, number: it.number })
             .collect(),
+        Event::Followed { place, seen, .. } | Event::Leased { place, seen, .. } => {
+            vec![Sighting { place: *place, offset: seen.offset, number: seen.number }]
+        }
         _ => Vec::new(),
     }
 }

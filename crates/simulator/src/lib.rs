@@ -12,6 +12,7 @@ mod checks;
 mod draw;
 mod live;
 mod plan;
+mod platform;
 mod ring;
 mod run;
 mod sabotage;

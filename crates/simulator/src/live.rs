@@ -5,7 +5,7 @@ use crate::book::{Place, Seen};
 use eventlog::{Driver, EmbeddedLog, Engine, LogError, Observer};
 use parking_lot::Mutex;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use types::{Batch, Partition, TopicId};
 
@@ -24,17 +24,29 @@ impl Live {
 }
 
 #[derive(Default)]
-pub struct Witness(Mutex<Vec<(Place, Arc<Batch>)>>);
+pub struct Witness {
+    told: Mutex<Vec<(Place, Arc<Batch>)>>,
+    /// Who else hears, of the same and at the same moment.
+    other: OnceLock<Arc<dyn Observer>>,
+}
 
 impl Witness {
     pub fn take(&self) -> Vec<(Place, Arc<Batch>)> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut self.told.lock())
+    }
+
+    pub fn pass_on_to(&self, other: Arc<dyn Observer>) {
+        // There is one hub over a log.
+        let _ = self.other.set(other);
     }
 }
 
 impl Observer for Witness {
     fn committed(&self, topic: TopicId, partition: Partition, batch: &Arc<Batch>) {
-        self.0.lock().push(((topic, partition), Arc::clone(batch)));
+        self.told.lock().push(((topic, partition), Arc::clone(batch)));
+        if let Some(other) = self.other.get() {
+            other.committed(topic, partition, batch);
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 mod themes;
 
 use crate::draw::Draw;
-pub use themes::{IdStep, Themes, TransactionStep};
 use testkit::disk::{Failure, Operation};
+pub use themes::{CollectStep, HubStep, IdStep, Themes, TransactionStep};
 
 /// Topics by place in the plan, not by number: a topic that is made anew keeps its slot.
 pub const SLOTS: u64 = 5;
@@ -114,6 +114,8 @@ pub enum Step {
     Survey,
     Ids(IdStep),
     Transaction(TransactionStep),
+    Collect(CollectStep),
+    Hub(HubStep),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

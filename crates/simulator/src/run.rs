@@ -1,6 +1,10 @@
 //! One run: the steps of a plan against a log on a simulated machine, with every checker listening.
 //! The steps that need more than a few lines are in files of their own.
 
+mod collect;
+mod consuming;
+mod following;
+mod hub;
 mod ids;
 mod publish;
 mod read;
@@ -18,6 +22,7 @@ use crate::sabotage::Sabotage;
 use crate::trace::Trace;
 use crate::world::{Machine, tenant};
 use eventlog::{Engine, LogError};
+use hub::Desk;
 use ids::IdDesk;
 use std::time::Duration;
 use testkit::disk::{Failure, Fault, Operation};
@@ -64,6 +69,7 @@ pub struct Run {
     waiting: Vec<Waiting>,
     ids: IdDesk,
     clients: Clients,
+    desk: Option<Desk>,
     sabotage: Sabotage,
     counts: Counts,
     /// Bytes on the disk, or of one read, are not what was written: damage is to be expected.
@@ -82,6 +88,8 @@ struct Counts {
     acknowledged: u64,
     restarts: u64,
     faults: u64,
+    hub_refusals: u64,
+    hub_fetches: u64,
 }
 
 /// Runs the plan to its end or to the first thing that is wrong.
@@ -96,6 +104,7 @@ pub fn run(plan: &Plan, sabotage: Sabotage) -> Report {
         waiting: Vec::new(),
         ids: IdDesk::default(),
         clients: Clients::default(),
+        desk: plan.site.themes.has_hub.then(Desk::set_up),
         sabotage,
         counts: Counts::default(),
         may_be_damaged: false,
@@ -202,6 +211,8 @@ impl Run {
             Step::Survey => self.survey_all(),
             Step::Ids(step) => self.ids(step),
             Step::Transaction(step) => self.transaction(step),
+            Step::Collect(step) => self.collecting(step),
+            Step::Hub(step) => self.hub(step),
         }
     }
 
@@ -264,6 +275,10 @@ impl Run {
     fn hear(&mut self, moment: checks::Moment) -> Outcome {
         let Some(live) = &self.live else { return Ok(()) };
         for (place, batch) in live.witness.take() {
+            if self.machine.spec(place.0).is_none() {
+                // The hub's own.
+                continue;
+            }
             let mut seen = seen(&batch);
             self.sabotage.told(&mut seen);
             self.trace.line(format!("  told {place:?} {}", batch.base_offset()));

@@ -48,6 +48,20 @@ pub enum Sabotage {
     ReusedProducer,
     /// Who was replaced may go on.
     Unfenced,
+    /// Compaction takes the newest of a key.
+    TakesNewest,
+    /// What is replaced stays on the disk.
+    KeepsAll,
+    /// A follower is not given a record.
+    LosesDelivery,
+    /// A follower is given a record twice.
+    RepeatsDelivery,
+    /// A follower is given a record that is not stored yet.
+    TellsEarly,
+    /// An acknowledgement is answered and forgotten.
+    ForgetsAcknowledgement,
+    /// A consumer's place is told wrongly now and then.
+    PlaceGoesBack,
 }
 
 impl Sabotage {
@@ -109,6 +123,22 @@ impl Sabotage {
         match self {
             Sabotage::ReusedProducer => Producer { id: producer.id % 2, ..producer },
             _ => producer,
+        }
+    }
+
+    /// What a compacted partition holds.
+    pub(crate) fn compacted(self, seen: &mut Vec<Seen>) {
+        let newest = seen.iter().rposition(|it| it.record.key.is_some());
+        if let Some(newest) = newest.filter(|_| self == Sabotage::TakesNewest) {
+            seen.remove(newest);
+        }
+    }
+
+    /// Where a consumer is said to stand.
+    pub(crate) fn committed(self, committed: Offset) -> Offset {
+        match self {
+            Sabotage::PlaceGoesBack if committed % 3 == 2 => committed - 2,
+            _ => committed,
         }
     }
 

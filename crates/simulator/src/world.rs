@@ -3,6 +3,7 @@
 
 use crate::draw::Draw;
 use crate::plan::{SLOTS, Site, Themes};
+use crate::platform::Control;
 use crate::ring::Ring;
 use crate::trace::Trace;
 use eventlog::{Options, TopicSpec};
@@ -12,12 +13,14 @@ use storage::World;
 use testkit::clock::ManualClock;
 use testkit::disk::SimDisk;
 use testkit::rng::SeededRng;
-use types::{Durability, ProjectId, Retention, TenantId, TopicConfig, TopicId};
+use types::{Cleanup, Durability, ProjectId, Retention, TenantId, TopicConfig, TopicId};
 
 /// 2026-11-21T00:00:00Z.
 const START_MS: i64 = 1_795_219_200_000;
 pub const EXTENT_BYTES: u32 = 1 << 20;
 const DIR: &str = "/data";
+/// Beyond all slots of plans and all numbers of the control plane.
+const HUB_SLOT: u64 = 1_000;
 const THEMED_SALT: u64 = 0x746f_7069_6373_0001;
 
 pub struct Machine {
@@ -28,6 +31,9 @@ pub struct Machine {
     keys: Option<Arc<Ring>>,
     is_sealed: bool,
     themes: Themes,
+    hub_rng: Arc<SeededRng>,
+    /// Topics of the hub that no publisher knows.
+    platform: Vec<TopicSpec>,
     /// By slot.
     pub topics: BTreeMap<u64, TopicSpec>,
     topic_next: u64,
@@ -63,10 +69,15 @@ impl Machine {
             keys: site.is_sealed.then(Arc::default),
             is_sealed: site.is_sealed,
             themes: site.themes,
+            hub_rng: SeededRng::shared(site.seed ^ THEMED_SALT),
+            platform: Vec::new(),
             topics: BTreeMap::new(),
             topic_next: 1,
             tenant_bytes_max: BTreeMap::new(),
         };
+        if site.themes.has_hub {
+            machine.put_platform(&Control::get());
+        }
         for slot in 0..SLOTS - 1 {
             machine.put(slot, draw.seed());
         }
@@ -92,7 +103,7 @@ impl Machine {
     }
 
     pub fn specs(&self) -> Vec<TopicSpec> {
-        self.topics.values().cloned().collect()
+        self.topics.values().chain(&self.platform).cloned().collect()
     }
 
     /// Makes the slot's topic or changes it; answers what it is now.
@@ -138,7 +149,30 @@ impl Machine {
             let day_ms = config.idempotency_window_ms;
             config.idempotency_window_ms = draw.pick(&[day_ms, day_ms, 60_000, 5_000, 0]);
         }
+        if self.themes.has_compaction {
+            config.cleanup = draw.pick(&[
+                Cleanup::Delete,
+                Cleanup::Compact,
+                Cleanup::Compact,
+                Cleanup::CompactDelete,
+            ]);
+            config.tombstone_ms = draw.pick(&[1_000, 60_000, config.tombstone_ms]);
+        }
         config
+    }
+
+    /// What the control plane has made.
+    fn put_platform(&mut self, control: &Control) {
+        self.platform.clone_from(&control.platform);
+        let slots = HUB_SLOT..;
+        self.topics.extend(slots.zip(control.topics.iter().map(|(_, spec)| spec.clone())));
+        // Apart from the numbers that the control plane gives.
+        self.topic_next = HUB_SLOT;
+    }
+
+    /// Draws of the hub, apart from those of the log.
+    pub fn hub_rng(&self) -> Arc<SeededRng> {
+        Arc::clone(&self.hub_rng)
     }
 
     pub fn spec(&self, topic: TopicId) -> Option<&TopicSpec> {

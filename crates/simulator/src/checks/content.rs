@@ -36,6 +36,9 @@ impl Checker for Content {
             | Event::Read { place, seen, .. }
             | Event::Survey { place, seen, .. }
             | Event::OfKey { place, found: seen, .. } => (*place, *seen),
+            Event::Followed { place, seen, .. } | Event::Leased { place, seen, .. } => {
+                (*place, std::slice::from_ref(*seen))
+            }
             _ => return Ok(()),
         };
         seen.iter().try_for_each(|it| check(place, it, book))

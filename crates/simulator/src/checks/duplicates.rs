@@ -50,7 +50,8 @@ impl Duplicates {
             return Ok(());
         }
         let is_within = |known: &&Spot| {
-            let (early, late) = if known.number < number { (**known, spot) } else { (spot, **known) };
+            let (early, late) =
+                if known.number < number { (**known, spot) } else { (spot, **known) };
             late.at.saturating_sub(early.at) <= id.window_ms as i64
         };
         if let Some(known) = spots.iter().find(is_within) {

@@ -21,7 +21,10 @@ impl Checker for Producers {
 
     fn see(&mut self, event: &Event<'_>, _: &Book) -> Result<(), String> {
         match event {
-            Event::Producer { given, of: None, .. } => match self.given.insert(given.id, given.epoch) {
+            Event::Producer { given, of: None, .. } => match self
+                .given
+                .insert(given.id, given.epoch)
+            {
                 None => Ok(()),
                 Some(epoch) => Err(format!("{given:?} is new, and was in epoch {epoch} before")),
             },

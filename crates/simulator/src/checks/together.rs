@@ -79,7 +79,7 @@ impl Checker for Together {
         "a transaction is seen whole or not at all"
     }
 
-    fn see(&mut self, event: &Event<'_>, _: &Book) -> Result<(), String> {
+    fn see(&mut self, event: &Event<'_>, book: &Book) -> Result<(), String> {
         let is_answer = matches!(event, Event::Acknowledged { .. });
         for it in sightings(event).into_iter().filter(|_| !is_answer) {
             self.check_seen(it.place, it.number.unwrap_or(u64::MAX))?;
@@ -99,8 +99,17 @@ impl Checker for Together {
                 open.for_each(|group| group.fate = Some(Fate::Aborted));
             }
             Event::TopicDropped { topic } => self.forget(|(place, _)| place.0 == *topic),
-            Event::Survey { place, bounds, seen, damaged, is_held } => {
+            Event::Survey { place, bounds, seen, damaged, is_held, tombstones_before } => {
                 let numbers = seen.iter().filter_map(|it| it.number).collect::<BTreeSet<_>>();
+                if tombstones_before.is_some() {
+                    // Compaction may take what has a key.
+                    let has_key = |number: u64| {
+                        book.get(number).is_some_and(|made| made.record.key.is_some())
+                    };
+                    self.forget(|(of, number)| {
+                        of == place && has_key(*number) && !numbers.contains(number)
+                    });
+                }
                 if *is_held || !damaged.is_empty() {
                     self.excused.insert(*place);
                 }

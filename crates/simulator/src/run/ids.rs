@@ -60,8 +60,13 @@ impl Run {
         let draw = Draw::new(seed);
         let home = draw.below(partitions);
         let is_spread = draw.one_in(3);
-        let known: Vec<u64> = self.ids.calls.iter().filter(|call| call.topic == topic)
-            .flat_map(|call| call.items.iter().map(|(id, _)| *id)).collect();
+        let known: Vec<u64> = self
+            .ids
+            .calls
+            .iter()
+            .filter(|call| call.topic == topic)
+            .flat_map(|call| call.items.iter().map(|(id, _)| *id))
+            .collect();
         let mut items = Vec::new();
         for _ in 0..draw.between(1, 6) {
             let id = if !known.is_empty() && draw.one_in(6) {

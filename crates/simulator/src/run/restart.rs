@@ -45,6 +45,7 @@ impl Run {
             self.commit(COMMITS_MAX)?;
         }
         self.look_at_faults();
+        self.stop_hub();
         let disk = self.machine.disk.clone();
         let Some(live) = self.live.take() else {
             disk.restart();
@@ -132,7 +133,11 @@ impl Run {
             return Ok(());
         }
         self.survey_all()?;
-        if self.machine.disk.is_crashed() { Ok(()) } else { self.tell(&Event::Stored) }
+        if self.machine.disk.is_crashed() {
+            return Ok(());
+        }
+        self.tell(&Event::Stored)?;
+        self.start_hub()
     }
 
     fn not_opened(&mut self, error: &LogError) -> Outcome {
@@ -174,7 +179,11 @@ impl Run {
         self.machine.disk.calm();
         self.commit(COMMITS_MAX)?;
         self.survey_all()?;
+        if self.desk.is_some() {
+            self.sabotage.free(&self.machine.disk);
+        }
         self.restart(End::Crash, Trouble::None)?;
+        self.finish_hub()?;
         self.restart(End::Stop, Trouble::None)?;
         self.search_files()
     }

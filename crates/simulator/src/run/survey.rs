@@ -5,6 +5,8 @@ use crate::book::{Place, Seen};
 use crate::checks::Event;
 use eventlog::LogError;
 use std::ops::Range;
+use stdx::Clock;
+use types::{TimestampMs, TopicId};
 
 /// Bytes of one read.
 const READ_BYTES: usize = 300_000;
@@ -50,8 +52,20 @@ impl Run {
                 }
             }
         }
+        if self.tombstones_before(place.0).is_some() {
+            self.sabotage.compacted(&mut found);
+        }
         let (seen, damaged) = (&found[..], &damaged[..]);
         let is_held = self.clients.may_hide(place);
-        self.tell(&Event::Survey { place, bounds, seen, damaged, is_held })
+        let tombstones_before = self.tombstones_before(place.0);
+        self.tell(&Event::Survey { place, bounds, seen, damaged, is_held, tombstones_before })
+    }
+
+    /// Of a compacted topic, until when tombstones have stayed their time.
+    fn tombstones_before(&self, topic: TopicId) -> Option<TimestampMs> {
+        let config = &self.machine.spec(topic)?.config;
+        let age_ms = i64::try_from(config.tombstone_ms).unwrap_or(i64::MAX);
+        let before = self.machine.clock.now_ms().saturating_sub(age_ms);
+        config.cleanup.compacts().then_some(before)
     }
 }

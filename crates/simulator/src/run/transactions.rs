@@ -110,8 +110,7 @@ impl Run {
         let Some(place) = self.any_place(draw) else { return Ok(None) };
         let size = if draw.one_in(6) { Size::Large } else { Size::Small };
         let now = self.machine.clock.now_ms();
-        let (numbers, records) =
-            self.book.make(place, draw.seed(), draw.between(1, 4), size, now);
+        let (numbers, records) = self.book.make(place, draw.seed(), draw.between(1, 4), size, now);
         self.tell(&Event::Part { group, place, numbers: &numbers })?;
         self.clients.hiding.entry(group).or_default().insert(place);
         Ok(Some((place, numbers, records)))
@@ -256,7 +255,11 @@ type Part = (Place, Vec<u64>, Vec<types::Record>);
 
 /// Answers.
 impl Run {
-    pub(super) fn answered_transaction(&mut self, asked: &mut Asked, moment: Moment) -> Option<Outcome> {
+    pub(super) fn answered_transaction(
+        &mut self,
+        asked: &mut Asked,
+        moment: Moment,
+    ) -> Option<Outcome> {
         use crate::live::poll;
         let outcome = match asked {
             Asked::Transact { group, parts, answer } => {

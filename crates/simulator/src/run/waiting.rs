@@ -33,11 +33,7 @@ impl Run {
     }
 
     /// Gives back who still waits.
-    fn take_answer(
-        &mut self,
-        mut it: Waiting,
-        moment: Moment,
-    ) -> Result<Option<Waiting>, Broken> {
+    fn take_answer(&mut self, mut it: Waiting, moment: Moment) -> Result<Option<Waiting>, Broken> {
         match &mut it {
             Waiting::Append(asked) => match poll(&mut asked.answer) {
                 Some(answer) => self.answered(asked, answer, moment)?,

@@ -135,3 +135,38 @@ fn a_producer_given_twice_is_found() {
 fn a_producer_that_was_replaced_and_goes_on_is_found() {
     check(Sabotage::Unfenced, &["no producer is given twice"]);
 }
+
+#[test]
+fn a_newest_record_that_is_taken_is_found() {
+    check(Sabotage::TakesNewest, &["of each key the newest record stays"]);
+}
+
+#[test]
+fn space_that_does_not_come_back_is_found() {
+    check(Sabotage::KeepsAll, &["a full log takes appends again once it has space"]);
+}
+
+#[test]
+fn a_delivery_that_is_lost_is_found() {
+    check(Sabotage::LosesDelivery, &["followers are given everything once and in order"]);
+}
+
+#[test]
+fn a_delivery_that_comes_twice_is_found() {
+    check(Sabotage::RepeatsDelivery, &["followers are given everything once and in order"]);
+}
+
+#[test]
+fn a_delivery_of_what_is_not_stored_is_found() {
+    check(Sabotage::TellsEarly, &["followers are given everything once and in order"]);
+}
+
+#[test]
+fn a_forgotten_acknowledgement_is_found() {
+    check(Sabotage::ForgetsAcknowledgement, &["a consumer's place never goes back"]);
+}
+
+#[test]
+fn a_consumer_that_goes_back_is_found() {
+    check(Sabotage::PlaceGoesBack, &["a consumer's place never goes back"]);
+}
