@@ -10,6 +10,7 @@ impl Run {
         let places = self.places();
         let starts: Vec<_> = places.iter().map(|place| self.bounds(*place)).collect();
         let now = self.machine.clock.now_ms();
+        self.give_up_overdue()?;
         self.with_log(eventlog::EmbeddedLog::maintain);
         for (place, before) in places.into_iter().zip(starts) {
             let (Some(before), Some(after)) = (before, self.bounds(place)) else { continue };

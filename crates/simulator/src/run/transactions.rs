@@ -33,6 +33,8 @@ struct Client {
     producer: Option<Producer>,
     /// Its open transaction, and the parts that are stored.
     open: Option<u64>,
+    /// When the log may give it up.
+    deadline: Duration,
     parts: Vec<(Place, u64, Vec<u64>)>,
     /// Waits for the answer of an end or of taking over.
     is_busy: bool,
@@ -163,7 +165,9 @@ impl Run {
             self.tell(&Event::Began { producer })?;
         }
         let group = self.clients.group();
+        let deadline = self.machine.clock.monotonic() + within;
         let client = self.clients.client(who);
+        client.deadline = deadline;
         client.parts.clear();
         match begun {
             Ok(()) => (client.producer, client.open) = (Some(producer), Some(group)),
@@ -192,8 +196,13 @@ impl Run {
     fn end_transaction(&mut self, who: u64, end: End) -> Outcome {
         let client = self.clients.client(who).clone();
         let (Some(of), Some(group)) = (client.producer, client.open) else { return Ok(()) };
-        let fate = if end == End::Commit { Fate::Ending } else { Fate::Aborted };
-        self.decided(group, fate)?;
+        let is_given_up = !self.clients.hiding.contains_key(&group);
+        match end {
+            // It took too long, or has no parts.
+            End::Commit if is_given_up => {}
+            End::Commit => self.decided(group, Fate::Ending)?,
+            End::Abort => self.decided(group, Fate::Aborted)?,
+        }
         let told = if self.sabotage == Sabotage::ShowsAborted { End::Commit } else { end };
         let Some(answer) = self.with_log(|log| log.end(of, told)) else { return Ok(()) };
         let client = self.clients.client(who);
@@ -241,6 +250,14 @@ impl Run {
             *self.clients.client(who) = Client::default();
         }
         Ok(())
+    }
+
+    /// Whoever took too long is given up with the next maintenance.
+    pub(super) fn give_up_overdue(&mut self) -> Outcome {
+        let now = self.machine.clock.monotonic();
+        let open = self.clients.clients.values().filter(|client| client.deadline <= now);
+        let overdue: Vec<u64> = open.filter_map(|client| client.open).collect();
+        overdue.into_iter().try_for_each(|group| self.decided(group, Fate::Aborted))
     }
 
     pub(super) fn decided(&mut self, group: u64, fate: Fate) -> Outcome {
