@@ -59,7 +59,6 @@ impl Run {
         if !spec.config.cleanup.compacts() || is_hidden || self.has_failed {
             return Ok(());
         }
-        self.has_excuse = false;
         let before = self.machine.disk.allocated();
         let faults = self.counts.faults;
         let draw = Draw::new(seed);
