@@ -54,6 +54,8 @@ pub enum Event<'a> {
         offset: Offset,
         id: u64,
     },
+    /// The clock on the wall went an hour forwards or backwards.
+    ClockJumped,
     /// Bytes on the disk, or of one read, are not what was written any more.
     Unsound,
     Refused {

@@ -186,7 +186,7 @@ impl Run {
             Step::Jump { ms } => {
                 let now = stdx::Clock::now_ms(&*self.machine.clock);
                 self.machine.clock.set_now_ms(now + ms);
-                Ok(())
+                self.tell(&Event::ClockJumped)
             }
             Step::Fault { operation, nth, failure } => {
                 let fault = Fault { operation: *operation, nth: *nth, failure: *failure };

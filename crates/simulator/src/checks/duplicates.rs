@@ -29,7 +29,11 @@ pub struct Duplicates {
     /// Topics that acknowledged records before they were stored.
     loose: BTreeSet<TopicId>,
     is_unsound: bool,
+    has_jumped: bool,
 }
+
+/// Windows below this mean little to a clock that jumps by hours.
+const JUMP_WINDOW_MS_MIN: u64 = 12 * 3_600_000;
 
 impl Duplicates {
     fn note(&mut self, it: &Sighting, id: Option<Id>, at: TimestampMs) -> Result<(), String> {
@@ -41,7 +45,7 @@ impl Duplicates {
             return Err(format!("offset {offset} of {place:?} was said to have id {promised}"));
         }
         let (Some(id), Some(number)) = (id, it.number) else { return Ok(()) };
-        if id.window_ms == 0 {
+        if id.window_ms == 0 || (self.has_jumped && id.window_ms < JUMP_WINDOW_MS_MIN) {
             return Ok(());
         }
         let spots = self.spots.entry((place.0, id.number)).or_default();
@@ -119,6 +123,7 @@ impl Checker for Duplicates {
             Event::Told { place, seen, moment: Moment::AtOnce } => {
                 seen.iter().for_each(|it| self.unstore(*place, it.offset));
             }
+            Event::ClockJumped => self.has_jumped = true,
             Event::Stored => {
                 let spots = self.spots.values_mut().flatten();
                 spots.for_each(|spot| spot.is_stored = true);
