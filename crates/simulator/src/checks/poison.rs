@@ -2,11 +2,15 @@
 //! anew, whatever later calls of the disk say.
 
 use super::{Checker, Event, Moment};
-use crate::book::Book;
+use crate::book::{Book, Place, Seen};
+use std::collections::BTreeSet;
+use types::Offset;
 
 #[derive(Default)]
 pub struct Poison {
     has_failed: bool,
+    /// Those who were told that they are stored; they may have waited for a transaction to end.
+    acknowledged: BTreeSet<(Place, Offset)>,
 }
 
 impl Checker for Poison {
@@ -23,7 +27,15 @@ impl Checker for Poison {
             {
                 return Err(format!("offset {offset} of {place:?} was acknowledged all the same"));
             }
-            Event::Told { place, moment: Moment::AfterCommit, .. } if self.has_failed => {
+            Event::Acknowledged { place, offset, numbers, .. } => {
+                let offsets = *offset..*offset + numbers.len() as u64;
+                self.acknowledged.extend(offsets.map(|offset| (*place, offset)));
+            }
+            Event::Told { place, seen, moment: Moment::AfterCommit } if self.has_failed => {
+                let is_known = |it: &Seen| self.acknowledged.contains(&(*place, it.offset));
+                if seen.iter().all(is_known) {
+                    return Ok(());
+                }
                 return Err(format!("records of {place:?} became visible all the same"));
             }
             _ => {}
