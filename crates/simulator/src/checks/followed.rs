@@ -77,10 +77,8 @@ impl Checker for Followed {
                 self.followers.insert(*who, Follower { key: key.cloned(), next });
             }
             Event::Followed { who, place, seen } => self.given(*who, *place, seen, book)?,
-            Event::FollowerLost { who, why, has_excuse } => {
-                if !has_excuse {
-                    return Err(format!("{who} follows no more: {why}"));
-                }
+            Event::FollowerLost { who, why, has_excuse: false } => {
+                return Err(format!("{who} follows no more: {why}"));
             }
             Event::HasEverything { who } => {
                 let Some(follower) = self.followers.get(who) else { return Ok(()) };

@@ -6,6 +6,9 @@ use super::{Checker, Event, Fate, sightings};
 use crate::book::{Book, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A record of a transaction: its partition and number.
+type Part = (Place, u64);
+
 #[derive(Debug, Default)]
 struct Group {
     parts: Vec<(Place, u64)>,
@@ -53,7 +56,7 @@ impl Together {
             let is_seen = |place: &Place, number: &u64| {
                 self.surveyed.get(place).is_none_or(|seen| seen.contains(number))
             };
-            let (seen, missing): (Vec<&(Place, u64)>, Vec<&(Place, u64)>) =
+            let (seen, missing): (Vec<&Part>, Vec<&Part>) =
                 known.partition(|(place, number)| is_seen(place, number));
             let is_needed = group.fate == Some(Fate::Committed) || !seen.is_empty();
             if is_needed && !missing.is_empty() {
