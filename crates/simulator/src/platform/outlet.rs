@@ -17,7 +17,8 @@ const ROOM: usize = 12;
 pub enum Taken {
     Delivery(Arc<Delivery>),
     CaughtUp,
-    Gap(String),
+    /// What no follower of a run may be given: records are missing, or in a shape nobody asked for.
+    Wrong(String),
     Ended(String),
 }
 
@@ -73,7 +74,11 @@ impl Sink for Outlet {
             }
             Event::CaughtUp => state.waiting.push_back(Taken::CaughtUp),
             Event::Gap { partition, from, to, .. } => {
-                state.waiting.push_back(Taken::Gap(format!("{from} to {to} of {partition}")));
+                let text = format!("a gap from {from} to {to} of {partition}");
+                state.waiting.push_back(Taken::Wrong(text));
+            }
+            Event::Records(_) | Event::Progress(_) => {
+                state.waiting.push_back(Taken::Wrong("a shape nobody asked for".to_owned()));
             }
             Event::Ended(why) => state.waiting.push_back(Taken::Ended(why.message().to_owned())),
         }

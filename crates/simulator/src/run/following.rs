@@ -66,7 +66,9 @@ impl Run {
         let Ok(filter) = Filter::parse(&follower.filter) else { return Ok(()) };
         let outlet = Outlet::new(draw.seed(), self.sabotage);
         let (latest_first, exclude_own, connection) = (false, false, None);
-        let follow = Follow { tag: TAG, filter, from, latest_first, exclude_own, connection };
+        let shaping = None;
+        let follow =
+            Follow { tag: TAG, filter, from, latest_first, exclude_own, connection, shaping };
         if !self.is_quiet()? {
             return Ok(());
         }
@@ -108,8 +110,7 @@ impl Run {
             match taken {
                 Taken::Delivery(delivery) => self.given(who, &delivery)?,
                 Taken::CaughtUp => self.trace.line(format!("  {who} has caught up")),
-                Taken::Gap(text) => {
-                    let why = format!("a gap from {text}");
+                Taken::Wrong(why) => {
                     self.tell(&Event::FollowerLost { who, why: &why, has_excuse: false })?;
                 }
                 Taken::Ended(why) => {

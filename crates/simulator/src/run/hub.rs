@@ -9,7 +9,7 @@ use crate::checks::Moment;
 use crate::draw::Draw;
 use crate::plan::{HubStep, Size};
 use crate::platform::{Control, Tee};
-use ::hub::{Node, Options, Parts, World};
+use ::hub::{Node, Options, Parts, PresenceSettings, TenantLimits, World};
 use eventlog::{Engine, LogError};
 use port::{Hub as _, Identity, Refusal, Shard, ShardId};
 use std::collections::BTreeMap;
@@ -105,7 +105,13 @@ impl Run {
             authenticator: Arc::clone(&control.authenticator),
             cursor_key: control.secrets.cursor_key(),
             world: World { clock, rng },
-            options: Options { shards: 1, auto_create_topics: false, reconnect_ms_max: 1_000 },
+            options: Options {
+                shards: 1,
+                auto_create_topics: false,
+                reconnect_ms_max: 1_000,
+                presence: PresenceSettings::default(),
+                tenants: TenantLimits::default(),
+            },
         });
         let started = control.runtime.block_on(starting);
         let started = started.and_then(|node| Ok((control.prove(&node)?, node)));
