@@ -121,6 +121,12 @@ pub enum Event<'a> {
         place: Place,
         seen: &'a Seen,
     },
+    /// A follower was told that what it has seen is no more: it goes on from the start of that.
+    Undone {
+        who: u64,
+        place: Place,
+        lost: Range<Offset>,
+    },
     FollowerLost {
         who: u64,
         why: &'a str,

@@ -5,6 +5,7 @@
 use super::{Checker, Event};
 use crate::book::{Book, Place, Seen};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use types::{Key, Offset};
 
 #[derive(Debug, Default)]
@@ -49,6 +50,22 @@ impl Followed {
         }
         Ok(())
     }
+
+    /// Nothing that is there may be called undone, nor what the follower has not come to.
+    fn undone(&mut self, who: u64, place: Place, lost: &Range<Offset>) -> Result<(), String> {
+        let visible = self.visible.get(&place).and_then(|it| it.range(lost.clone()).next());
+        let next = self.followers.get_mut(&who).and_then(|it| it.next.get_mut(&place));
+        match next {
+            Some(next) if visible.is_none() && lost.start <= *next => {
+                *next = lost.start;
+                Ok(())
+            }
+            next => {
+                let next = next.copied();
+                Err(format!("{who} at {next:?} is told that {lost:?} of {place:?} is no more"))
+            }
+        }
+    }
 }
 
 impl Checker for Followed {
@@ -77,6 +94,7 @@ impl Checker for Followed {
                 self.followers.insert(*who, Follower { key: key.cloned(), next });
             }
             Event::Followed { who, place, seen } => self.given(*who, *place, seen, book)?,
+            Event::Undone { who, place, lost } => self.undone(*who, *place, lost)?,
             Event::FollowerLost { who, why, has_excuse: false } => {
                 return Err(format!("{who} follows no more: {why}"));
             }

@@ -1,14 +1,16 @@
 //! A connection: it takes what it is given, says at random that it is full, and waits then until
 //! somebody empties it.
 
+use crate::book::Place;
 use crate::draw::Draw;
 use parking_lot::Mutex;
 use port::Delivery;
-use port::sink::{Event, Room, Sink};
+use port::sink::{Event, Loss, Room, Sink};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use types::SubscriptionTag;
+use types::{Offset, SubscriptionTag};
 
 /// Deliveries a connection holds at most before it is full in any case.
 const ROOM: usize = 12;
@@ -17,6 +19,11 @@ const ROOM: usize = 12;
 pub enum Taken {
     Delivery(Arc<Delivery>),
     CaughtUp,
+    /// What was not stored when the power went is undone.
+    Undone {
+        place: Place,
+        lost: Range<Offset>,
+    },
     /// What no follower of a run may be given: records are missing, or in a shape nobody asked for.
     Wrong(String),
     Ended(String),
@@ -73,6 +80,10 @@ impl Sink for Outlet {
                 }
             }
             Event::CaughtUp => state.waiting.push_back(Taken::CaughtUp),
+            Event::Gap { topic, partition, from, to, why: Loss::HistoryLost } => {
+                let place = (topic, partition);
+                state.waiting.push_back(Taken::Undone { place, lost: from..to });
+            }
             Event::Gap { partition, from, to, .. } => {
                 let text = format!("a gap from {from} to {to} of {partition}");
                 state.waiting.push_back(Taken::Wrong(text));

@@ -91,6 +91,10 @@ impl Engine for Tee {
         self.log.bounds(topic, partition)
     }
 
+    fn lost_behind(&self, topic: TopicId, partition: Partition, next: Offset) -> Option<Offset> {
+        self.log.lost_behind(topic, partition, next)
+    }
+
     fn offset_at(&self, topic: TopicId, at: Partition, time: TimestampMs) -> Pending<Offset> {
         self.log.offset_at(topic, at, time)
     }

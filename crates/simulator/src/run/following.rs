@@ -110,6 +110,11 @@ impl Run {
             match taken {
                 Taken::Delivery(delivery) => self.given(who, &delivery)?,
                 Taken::CaughtUp => self.trace.line(format!("  {who} has caught up")),
+                Taken::Undone { place, lost } => {
+                    self.trace
+                        .line(format!("  {who} is told that {lost:?} of {place:?} is no more"));
+                    self.tell(&Event::Undone { who, place, lost })?;
+                }
                 Taken::Wrong(why) => {
                     self.tell(&Event::FollowerLost { who, why: &why, has_excuse: false })?;
                 }

@@ -7,6 +7,14 @@ use crate::draw::Draw;
 use crate::live::{now, seen};
 use eventlog::{Engine, LogError};
 use stdx::Clock;
+use types::Offset;
+
+/// What a read found, and where the next one begins: behind the last batch, whose last records
+/// compaction may have taken. `None` at the end.
+pub struct Found {
+    pub seen: Vec<Seen>,
+    pub next: Option<Offset>,
+}
 
 impl Run {
     pub(super) fn read(&mut self, slot: u64, partition: u64, seed: u64) -> Outcome {
@@ -16,7 +24,7 @@ impl Run {
         let from = draw.between(bounds.start, bounds.end + 2);
         let bytes_max = draw.pick(&[1, 2_000, 300_000]);
         match self.read_from(place, from, bytes_max)? {
-            Ok(found) => self.tell(&Event::Read { place, from, seen: &found }),
+            Ok(found) => self.tell(&Event::Read { place, from, seen: &found.seen }),
             Err(error) => self.trouble("a read", &error),
         }
     }
@@ -26,7 +34,7 @@ impl Run {
         place: Place,
         from: u64,
         bytes_max: usize,
-    ) -> Result<Result<Vec<Seen>, LogError>, super::Broken> {
+    ) -> Result<Result<Found, LogError>, super::Broken> {
         let answer = self.with_log(|log| now(log.read(place.0, place.1, from, bytes_max)));
         let batches = match answer.unwrap_or(Err(LogError::Closed)) {
             Ok(batches) => batches,
@@ -36,7 +44,12 @@ impl Run {
         self.sabotage.read(&mut found);
         let last = found.last().map(|it| it.offset);
         self.trace.line(format!("  read {place:?} {from}: {} to {last:?}", found.len()));
-        Ok(Ok(found))
+        let next = batches.last().map(|batch| batch.next_offset());
+        if next.is_some_and(|next| next <= from) {
+            let text = format!("{place:?}: what is read from {from} on ends at {next:?}");
+            return Err(super::Broken { checker: "a read goes on", text });
+        }
+        Ok(Ok(Found { seen: found, next }))
     }
 
     pub(super) fn read_time(&mut self, slot: u64, partition: u64, seed: u64) -> Outcome {

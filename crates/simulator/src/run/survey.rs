@@ -30,10 +30,10 @@ impl Run {
         while from < bounds.end {
             match self.read_from(place, from, READ_BYTES)? {
                 Ok(more) => {
-                    let Some(last) = more.last().map(|it| it.offset) else { break };
+                    let Some(next) = more.next else { break };
                     // A batch is read as a whole, also what of it lies before the start.
-                    found.extend(more.into_iter().filter(|it| it.offset >= from));
-                    from = last + 1;
+                    found.extend(more.seen.into_iter().filter(|it| it.offset >= from));
+                    from = next;
                     attempts = 0;
                 }
                 Err(LogError::Damaged { from: first, to }) => {
