@@ -153,7 +153,7 @@ impl Admin {
 
 type Request = (Method, String, Option<Value>);
 
-fn tenant_path(tenant: &str) -> String {
+pub(crate) fn tenant_path(tenant: &str) -> String {
     format!("/v1/tenants/{}", segment(tenant))
 }
 
@@ -267,7 +267,9 @@ pub(crate) async fn call(
         let Some(cursor) = answer["next_cursor"].as_str().map(segment) else {
             break;
         };
-        let next = api.call(api.request(Method::GET, &format!("{path}?cursor={cursor}"))).await?;
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let next = format!("{path}{mark}cursor={cursor}");
+        let next = api.call(api.request(Method::GET, &next)).await?;
         append(&mut answer, next);
     }
     Ok(answer)

@@ -15,6 +15,7 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
+pub mod usage;
 pub mod webhooks;
 
 /// What a command answers; the text is for people.

@@ -10,12 +10,12 @@ use crate::page::{limit, next_cursor, place};
 use crate::path::ConnectionPath;
 use crate::routes::connections::{ConnectionList, close, list};
 use crate::routes::principals::{RevokePrincipal, RevokedPrincipal, revoke};
-use crate::routes::usage::UsageTotals;
+use crate::routes::usage::{UsageList, UsageQuery, UsageTotals, list as list_usage};
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::{Json, Router};
 use http::StatusCode;
-use port::{ConnectionFilter, ConnectionId, HttpState};
+use port::{Code, ConnectionFilter, ConnectionId, HttpState, Refusal};
 use serde::Deserialize;
 use std::sync::Arc;
 use tenancy::{Actor, UsageFilter, UsageMetric};
@@ -42,6 +42,7 @@ fn described() -> OpenApiRouter<Own> {
         .routes(routes!(close_own_connection))
         .routes(routes!(revoke_own_principal))
         .routes(routes!(sum_own_usage))
+        .routes(routes!(list_own_usage))
         .merge(webhooks::described())
 }
 
@@ -165,8 +166,9 @@ async fn revoke_own_principal(
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage",
     params(
-        ("metric" = Option<String>, Query, description = "`events_published`, `events_delivered`, \
-            `connection_seconds` or `api_requests`"),
+        ("metric" = Option<String>, Query, description = "`events_published`, \
+            `events_delivered`, `connection_seconds`, `api_requests`, `bytes_published`, \
+            `bytes_delivered` or `stored_byte_hours`"),
         ("from" = Option<i64>, Query, description = "Windows that begin then or later (ms)"),
         ("to" = Option<i64>, Query, description = "Windows that begin before then (ms)"),
     ),
@@ -191,6 +193,42 @@ async fn sum_own_usage(
         };
         let totals = control.tenancy.usage_totals(caller.identity.tenant(), &filter).await?;
         Ok(Json(UsageTotals { totals: totals.into_iter().map(Into::into).collect() }))
+    };
+    caller.answer(outcome.await)
+}
+
+/// The project's usage hour by hour, or day by day
+#[utoipa::path(
+    get, path = "/v1/usage/windows", tag = "usage",
+    params(
+        ("metric" = Option<String>, Query, description = "`events_published`, \
+            `events_delivered`, `connection_seconds`, `api_requests`, `bytes_published`, \
+            `bytes_delivered` or `stored_byte_hours`"),
+        ("from" = Option<i64>, Query, description = "Windows that begin then or later (ms)"),
+        ("to" = Option<i64>, Query, description = "Windows that begin before then (ms)"),
+        ("step" = Option<String>, Query, description = "`hour` when absent, or `day` (UTC)"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "Windows in the order of time and metric", body = UsageList),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn list_own_usage(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    StrictQuery(mut query): StrictQuery<UsageQuery>,
+) -> Response {
+    let outcome = async {
+        rules::scopes::require(caller.identity.claims().scopes, Scope::BillingRead)?;
+        let own = caller.identity.project();
+        if query.project.is_some_and(|project| project != own) {
+            let refusal = Refusal::new(Code::NotFound, "there is no such project here");
+            return Err(refusal.field("project"));
+        }
+        query.project = Some(own);
+        list_usage(&control, caller.identity.tenant(), &query).await.map(Json)
     };
     caller.answer(outcome.await)
 }

@@ -8,6 +8,7 @@ mod keys;
 mod keys_at_rest;
 pub(crate) mod principals;
 mod projects;
+mod recompute;
 mod signing;
 mod tenants;
 mod topics;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Routes {
         .merge(connections::routes())
         .merge(principals::routes())
         .merge(usage::routes())
+        .merge(recompute::routes())
         .merge(audit::routes())
         .merge(configuration::routes())
         .merge(backups::routes())

@@ -374,7 +374,8 @@ impl From<UsageWindow> for UsageWindowView {
 #[schema(as = UsageTotal)]
 pub(crate) struct UsageTotalView {
     pub(crate) project: String,
-    /// `events_published`, `events_delivered`, `connection_seconds` or `api_requests`.
+    /// `events_published`, `events_delivered`, `connection_seconds`, `api_requests`,
+    /// `bytes_published`, `bytes_delivered` or `stored_byte_hours`.
     #[schema(value_type = String)]
     pub(crate) metric: UsageMetric,
     pub(crate) quantity: u64,

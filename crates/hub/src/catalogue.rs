@@ -50,6 +50,11 @@ impl Catalogue {
         topics.filter(|topic| topic.name.is_internal()).cloned().collect()
     }
 
+    /// Every topic of this node.
+    pub fn all(&self) -> Vec<Arc<Topic>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
     /// The topics of this name in all projects.
     pub fn all_named(&self, name: &TopicName) -> Vec<Arc<Topic>> {
         let by_name = self.by_name.read();

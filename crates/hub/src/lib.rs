@@ -20,7 +20,9 @@ mod publish;
 mod read;
 mod refusal;
 mod schemas;
+mod settle;
 mod shard;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -3,9 +3,11 @@
 
 use crate::connections::Verdict;
 use crate::node::{Node, check_active};
-use port::{Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal, Usage};
+use port::{
+    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Recounting, Refusal, Usage,
+};
 use std::time::Duration;
-use types::{ProjectId, TenantId};
+use types::{LogRange, ProjectId, TenantId};
 
 impl Node {
     /// Looks again at what open connections rest on, for changes made by other nodes, and ends
@@ -64,15 +66,34 @@ impl Live for Node {
             node.authenticator.changed(&change).await;
             node.sweep();
             node.sweep_leases();
-            if let Change::Project(project) = change {
-                node.drop_what_is_gone(project).await;
+            match change {
+                Change::Project(project) => node.drop_what_is_gone(project).await,
+                Change::Tenant(tenant) => {
+                    if let Err(refusal) = node.reload_month(tenant).await {
+                        tracing::warn!(%refusal, "the tenant's month stays as it was last read");
+                    }
+                }
+                Change::Key(_) => {}
             }
         });
     }
 
     fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)> {
-        self.connections.meter();
-        self.meters.take()
+        self.take_all_usage().0
+    }
+
+    fn recount(&self, ranges: Vec<LogRange>) -> Recounting<'_> {
+        Box::pin(async move {
+            let mut counted = Vec::with_capacity(ranges.len());
+            for range in ranges {
+                counted.push(self.recount_one(range).await?);
+            }
+            Ok(counted)
+        })
+    }
+
+    fn stored_bytes(&self, project: ProjectId) -> u64 {
+        Node::stored_bytes(self, project)
     }
 
     fn drain(&self) {

@@ -1,84 +1,142 @@
-//! What each project used since it was last asked. Plain atomic counts: they are added to the
-//! usage windows by the server's rounds, and once more when it drains.
+//! What each project and tenant uses, in memory: totals that only grow. What of them was handed to
+//! the usage windows, and what they were when the month began, is remembered beside them, so that
+//! nothing is ever subtracted twice or forgotten in between.
 
+use crate::tally::Tallies;
 use metrics::Counter;
 use parking_lot::{Mutex, RwLock};
-use port::Usage;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use types::{ProjectId, TenantId, TimestampMs};
+use types::{ProjectId, TenantId, TimestampMs, Usage, UsageMetric};
 
 /// Tenants with a metric label of their own; those beyond are counted together, so that a label
 /// per customer cannot swamp the metrics store.
 const LABELLED_TENANTS_MAX: usize = 200;
 const OTHERS: &str = "others";
 
+/// Totals since the process began, and what they mean for the month.
+#[derive(Default)]
+pub struct Counts {
+    totals: [AtomicU64; UsageMetric::ALL.len()],
+    month: Mutex<Month>,
+}
+
+#[derive(Default)]
+struct Month {
+    began: TimestampMs,
+    /// What the windows held of the month when the totals were `at`.
+    base: Usage,
+    at: Usage,
+}
+
+impl Counts {
+    pub fn add(&self, metric: UsageMetric, count: u64) {
+        // The array has a place for each metric, in the order of their declaration.
+        if let Some(total) = self.totals.get(metric as usize) {
+            total.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub fn total(&self, metric: UsageMetric) -> u64 {
+        self.totals.get(metric as usize).map_or(0, |total| total.load(Ordering::Relaxed))
+    }
+
+    pub fn totals(&self) -> Usage {
+        let mut totals = Usage::default();
+        for (metric, _) in UsageMetric::ALL {
+            *totals.at(metric) = self.total(metric);
+        }
+        totals
+    }
+
+    /// What was used of one metric in the month that began then, up to now.
+    pub fn used(&self, metric: UsageMetric, began: TimestampMs) -> u64 {
+        let mut month = self.month.lock();
+        if month.began != began {
+            *month = Month { began, base: Usage::default(), at: self.totals() };
+        }
+        month.base.get(metric) + self.total(metric).saturating_sub(month.at.get(metric))
+    }
+
+    /// The windows hold `base` of the month, and the totals up to `at` are in them.
+    fn rebase(&self, began: TimestampMs, base: Usage, at: Usage) {
+        *self.month.lock() = Month { began, base, at };
+    }
+}
+
+#[derive(Default)]
+pub struct TenantMeter {
+    pub counts: Counts,
+    /// Handed to the windows.
+    taken: Mutex<Usage>,
+}
+
 pub struct ProjectMeter {
     pub tenant: TenantId,
     pub project: ProjectId,
-    published: AtomicU64,
-    delivered: AtomicU64,
-    requests: AtomicU64,
-    connection_seconds: AtomicU64,
-    /// What the usage windows hold of the month that began at the given time.
-    month: Mutex<(TimestampMs, u64)>,
+    pub counts: Counts,
+    pub of_tenant: Arc<TenantMeter>,
+    /// Handed to the windows.
+    taken: Mutex<Usage>,
     published_total: Counter,
     published_bytes_total: Counter,
     delivered_total: Counter,
+    delivered_bytes_total: Counter,
 }
 
 impl ProjectMeter {
+    fn add(&self, metric: UsageMetric, count: u64) {
+        self.counts.add(metric, count);
+        self.of_tenant.counts.add(metric, count);
+    }
+
     pub fn published(&self, records: u64, bytes: u64) {
-        self.published.fetch_add(records, Ordering::Relaxed);
+        self.add(UsageMetric::EventsPublished, records);
+        self.add(UsageMetric::BytesPublished, bytes);
         self.published_total.increment(records);
         self.published_bytes_total.increment(bytes);
     }
 
-    pub fn delivered(&self, records: u64) {
-        self.delivered.fetch_add(records, Ordering::Relaxed);
+    pub fn delivered(&self, records: u64, bytes: u64) {
+        self.add(UsageMetric::EventsDelivered, records);
+        self.add(UsageMetric::BytesDelivered, bytes);
         self.delivered_total.increment(records);
+        self.delivered_bytes_total.increment(bytes);
     }
 
     pub fn request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.add(UsageMetric::ApiRequests, 1);
     }
 
     pub fn connected(&self, seconds: u64) {
-        self.connection_seconds.fetch_add(seconds, Ordering::Relaxed);
+        self.add(UsageMetric::ConnectionSeconds, seconds);
     }
 
-    /// Records accepted in the month that began at `since`; counts not yet written included.
-    pub fn published_since(&self, since: TimestampMs) -> u64 {
-        let mut month = self.month.lock();
-        if month.0 != since {
-            *month = (since, 0);
-        }
-        month.1 + self.published.load(Ordering::Relaxed)
+    pub fn stored(&self, byte_hours: u64) {
+        self.add(UsageMetric::StoredByteHours, byte_hours);
     }
 
-    pub fn set_month(&self, began: TimestampMs, written: u64) {
-        *self.month.lock() = (began, written);
-    }
-
-    fn take(&self) -> Usage {
-        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
-        let events_published = take(&self.published);
-        // Until the windows hold them they are added here, so that the month never forgets any.
-        self.month.lock().1 += events_published;
-        Usage {
-            events_published,
-            events_delivered: take(&self.delivered),
-            connection_seconds: take(&self.connection_seconds),
-            api_requests: take(&self.requests),
-        }
+    /// What the windows do not have. What was published is told by `published`, which says of the
+    /// same records where they lie.
+    fn take(&self, published: Usage) -> Usage {
+        let mut taken = self.taken.lock();
+        let mut more = self.counts.totals().minus(&taken);
+        more.events_published = published.events_published;
+        more.bytes_published = published.bytes_published;
+        *taken = taken.plus(&more);
+        let mut of_tenant = self.of_tenant.taken.lock();
+        *of_tenant = of_tenant.plus(&more);
+        more
     }
 }
 
 #[derive(Default)]
 pub struct Meters {
     projects: RwLock<HashMap<ProjectId, Arc<ProjectMeter>>>,
+    tenants: RwLock<HashMap<TenantId, Arc<TenantMeter>>>,
     labelled: RwLock<HashSet<TenantId>>,
+    pub tallies: Tallies,
 }
 
 impl Meters {
@@ -87,33 +145,68 @@ impl Meters {
             return Arc::clone(meter);
         }
         let label = self.label(tenant);
+        let of_tenant = self.of_tenant(tenant);
         let mut projects = self.projects.write();
         let meter = projects.entry(project).or_insert_with(|| {
             let counter = |name| metrics::counter!(name, "tenant" => label.clone());
             Arc::new(ProjectMeter {
                 tenant,
                 project,
-                published: AtomicU64::new(0),
-                delivered: AtomicU64::new(0),
-                requests: AtomicU64::new(0),
-                connection_seconds: AtomicU64::new(0),
-                month: Mutex::default(),
+                counts: Counts::default(),
+                of_tenant,
+                taken: Mutex::default(),
                 published_total: counter(port::metric::PUBLISHED),
                 published_bytes_total: counter(port::metric::PUBLISHED_BYTES),
                 delivered_total: counter(port::metric::DELIVERED),
+                delivered_bytes_total: counter(port::metric::DELIVERED_BYTES),
             })
         });
         Arc::clone(meter)
     }
 
-    pub fn take(&self) -> Vec<(TenantId, ProjectId, Usage)> {
-        let used = |meter: &Arc<ProjectMeter>| (meter.tenant, meter.project, meter.take());
-        self.projects
-            .read()
-            .values()
-            .map(used)
-            .filter(|(_, _, usage)| *usage != Usage::default())
-            .collect()
+    pub fn of_tenant(&self, tenant: TenantId) -> Arc<TenantMeter> {
+        if let Some(meter) = self.tenants.read().get(&tenant) {
+            return Arc::clone(meter);
+        }
+        Arc::clone(self.tenants.write().entry(tenant).or_default())
+    }
+
+    /// What the windows do not have yet of every project, given what was published of each.
+    pub fn take(
+        &self,
+        mut published: HashMap<ProjectId, (TenantId, Usage)>,
+    ) -> Vec<(TenantId, ProjectId, Usage)> {
+        // A tally may be of a project whose meter nobody has asked for yet.
+        for (project, (tenant, _)) in &published {
+            self.get(*tenant, *project);
+        }
+        let used = |meter: &Arc<ProjectMeter>| {
+            let published = published.remove(&meter.project).map(|(_, usage)| usage);
+            let published = published.unwrap_or_default();
+            (meter.tenant, meter.project, meter.take(published))
+        };
+        let projects: Vec<_> = self.projects.read().values().cloned().collect();
+        let taken = projects.iter().map(used);
+        taken.filter(|(_, _, usage)| *usage != Usage::default()).collect()
+    }
+
+    /// What the windows hold of a tenant's month. Everything that was taken must be in them.
+    pub fn rebase(
+        &self,
+        tenant: TenantId,
+        began: TimestampMs,
+        windows: &HashMap<ProjectId, Usage>,
+    ) {
+        let mut sum = Usage::default();
+        for (project, usage) in windows {
+            sum = sum.plus(usage);
+            let meter = self.get(tenant, *project);
+            let taken = *meter.taken.lock();
+            meter.counts.rebase(began, *usage, taken);
+        }
+        let meter = self.of_tenant(tenant);
+        let taken = *meter.taken.lock();
+        meter.counts.rebase(began, sum, taken);
     }
 
     fn label(&self, tenant: TenantId) -> String {

@@ -11,7 +11,7 @@ use crate::read;
 use crate::shard::HubShard;
 use crate::shard::mailbox::{Mailbox, Message, Published};
 use crate::topic::{SHARDS_MAX, Topic};
-use crate::usage::Unwritten;
+use crate::usage::UsageWriter;
 use eventlog::Engine;
 use identity::{Authenticator, ProjectSnapshot};
 use metrics::Histogram;
@@ -81,7 +81,7 @@ pub struct Node {
     /// Held while a topic's definition changes.
     pub(crate) definitions: tokio::sync::Mutex<()>,
     pub(crate) presence_topics: Mutex<()>,
-    pub(crate) unwritten: tokio::sync::Mutex<Unwritten>,
+    pub(crate) usage_writer: tokio::sync::Mutex<UsageWriter>,
     rates: Mutex<RateTable<RateKey>>,
     mailboxes: Vec<Arc<Mailbox>>,
     this: Weak<Node>,
@@ -105,6 +105,9 @@ impl Node {
             (1..=SHARDS_MAX).contains(&parts.options.shards),
             "a node has 1 to {SHARDS_MAX} shards"
         );
+        let mut random = [0; 16];
+        parts.world.rng.fill(&mut random);
+        let usage_writer = UsageWriter::new(random, parts.world.clock.monotonic());
         let node = Arc::new_cyclic(|this| Node {
             signer: Arc::new(CursorSigner::new(parts.cursor_key)),
             catalogue: Catalogue::default(),
@@ -117,7 +120,7 @@ impl Node {
             conditions: crate::conditions::Conditions::default(),
             definitions: tokio::sync::Mutex::new(()),
             presence_topics: Mutex::new(()),
-            unwritten: tokio::sync::Mutex::default(),
+            usage_writer: tokio::sync::Mutex::new(usage_writer),
             rates: Mutex::new(RateTable::new(LIMITERS_MAX)),
             mailboxes: (0..parts.options.shards).map(|_| Arc::default()).collect(),
             this: Weak::clone(this),
@@ -131,6 +134,7 @@ impl Node {
             node.load_topic(record).await?;
         }
         node.apply_retention().await?;
+        node.settle_usage().await?;
         node.load_months().await?;
         node.engine.observe(Arc::new(Tail(Arc::downgrade(&node))));
         Ok(node)
@@ -226,9 +230,18 @@ impl Node {
     }
 
     /// A record that was read counts as one that was followed.
-    pub(crate) fn count_delivered(&self, who: &Identity, count: usize) {
+    pub(crate) fn count_delivered<'a>(
+        &self,
+        who: &Identity,
+        deliveries: impl IntoIterator<Item = &'a Arc<Delivery>>,
+    ) {
+        let (mut count, mut bytes) = (0, 0);
+        for delivery in deliveries {
+            count += 1;
+            bytes += delivery.record.size() as u64;
+        }
         if count > 0 {
-            self.meters.get(who.tenant(), who.project()).delivered(count as u64);
+            self.meters.get(who.tenant(), who.project()).delivered(count, bytes);
         }
     }
 }
@@ -247,7 +260,9 @@ impl eventlog::Observer for Tail {
         // Counted where it becomes true, whether or not the publisher waits for the answer.
         if !topic.name.is_internal() {
             let meter = node.meters.get(topic.tenant, topic.project);
-            meter.published(u64::from(batch.count()), batch.bytes().len() as u64);
+            let bytes = batch.records_bytes();
+            meter.published(u64::from(batch.count()), bytes);
+            node.meters.tallies.add(&topic, partition, batch, bytes);
         }
         let told: Arc<Topic> = Arc::clone(&topic);
         topic.advance(partition, batch.next_offset(), |shards| {
@@ -341,7 +356,7 @@ impl Hub for Node {
         Box::pin(async move {
             read::check_request(&request)?;
             let answer = self.read_records(who, request).await?;
-            self.count_delivered(who, answer.records.len());
+            self.count_delivered(who, &answer.records);
             Ok(answer)
         })
     }
@@ -354,7 +369,7 @@ impl Hub for Node {
     ) -> Answer<'a, Option<Arc<Delivery>>> {
         Box::pin(async move {
             let found = self.read_latest(who, topic, key).await?;
-            self.count_delivered(who, usize::from(found.is_some()));
+            self.count_delivered(who, &found);
             Ok(found)
         })
     }

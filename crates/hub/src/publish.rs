@@ -12,7 +12,9 @@ use rules::{grants, quota};
 use std::sync::Arc;
 use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
-use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, record};
+use types::{
+    Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, UsageMetric, record,
+};
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
 /// everything after it from ever growing old.
@@ -91,7 +93,8 @@ impl Node {
         let bytes = records.iter().map(Record::size).sum::<usize>() as u64;
         let meter = self.meters.get(who.tenant(), who.project());
         if limits.publish_per_month_max.is_some() {
-            let month = meter.published_since(month_start(self.world.clock.now_ms()));
+            let began = month_start(self.world.clock.now_ms());
+            let month = meter.counts.used(UsageMetric::EventsPublished, began);
             quota::check_month(limits, month, u64::from(count))?;
         }
         if limits.storage_bytes_max.is_some() {

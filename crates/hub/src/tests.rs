@@ -8,6 +8,7 @@ mod following;
 mod index;
 mod isolation;
 mod limits;
+mod metering;
 mod once;
 mod presence;
 mod reading;

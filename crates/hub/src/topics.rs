@@ -12,10 +12,11 @@ use eventlog::TopicSpec;
 use port::hub::PartitionInfo;
 use port::{Code, Identity, Refusal, TopicInfo};
 use rules::{Schema, quota, scopes};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tenancy::{Actor, Topic as Record};
 use types::limits::PARTITIONS_MAX;
-use types::{Durability, ProjectId, Scope, TopicConfig, TopicId, TopicName};
+use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
 
 /// Ids take space for as long as they are remembered.
 const IDEMPOTENCY_WINDOW_MS_MAX: u64 = 30 * 24 * 3_600_000;
@@ -290,6 +291,16 @@ impl Node {
             return Ok(());
         }
         scopes::require(scopes, Scope::EventsSubscribe)
+    }
+
+    /// Bytes on the device of each project that has a topic.
+    pub(crate) fn stored_by_project(&self) -> HashMap<(TenantId, ProjectId), u64> {
+        let mut stored: HashMap<(TenantId, ProjectId), u64> = HashMap::new();
+        for topic in self.catalogue.all() {
+            let bytes = self.engine.stored_bytes(topic.id);
+            *stored.entry((topic.tenant, topic.project)).or_default() += bytes;
+        }
+        stored
     }
 
     pub(crate) fn stored_bytes(&self, project: ProjectId) -> u64 {

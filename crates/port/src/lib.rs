@@ -30,7 +30,9 @@ pub use hub::{
     Answer, Follow, Hub, Keys, Lease, Placed, ReadAnswer, ReadRequest, Subscription, TopicInfo,
 };
 pub use identity::{Claims, Identity, Liveness};
-pub use live::{Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Usage};
+pub use live::{
+    Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Recount, Recounting,
+};
 pub use mounts::{Claim, HttpState, Mounts, Protocol};
 pub use outbox::{Outbox, Then, Wait};
 pub use peer::{Credential, Peer, RequestId, ShardId};
@@ -41,3 +43,4 @@ pub use schemas::{SchemaDraft, SchemaInfo, Schemas};
 pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
 pub use shaping::{Credits, Progress, Sent, Shaping};
 pub use sink::{Closer, Event, Loss, Room, Shard, Sink, Taken};
+pub use types::Usage;

@@ -1,9 +1,12 @@
 //! What operators see and change of a running node: connections, usage, and the news that the
 //! control plane changed something. Implemented by the hub, used by the admin API.
 
+use crate::{Code, Refusal};
 use serde::Serialize;
+use std::future::Future;
 use std::net::SocketAddr;
-use types::{KeyId, PrincipalId, ProjectId, TenantId, TimestampMs};
+use std::pin::Pin;
+use types::{KeyId, LogRange, PrincipalId, ProjectId, TenantId, TimestampMs, Usage};
 
 /// Names a connection for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -60,14 +63,17 @@ pub enum Change {
     Project(ProjectId),
 }
 
-/// Counts since the last time they were taken, to be added to the usage windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    pub events_published: u64,
-    pub events_delivered: u64,
-    pub connection_seconds: u64,
-    pub api_requests: u64,
+/// What the log says of a range of offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recount {
+    /// All of it is there: its records, and the bytes of their keys, values and headers.
+    Whole { records: u64, bytes: u64 },
+    /// Retention, compaction or deletion took of it; this is left.
+    Partly { records: u64, bytes: u64 },
 }
+
+/// The answer of `Live::recount`.
+pub type Recounting<'a> = Pin<Box<dyn Future<Output = Result<Vec<Recount>, Refusal>> + Send + 'a>>;
 
 pub trait Live: Send + Sync + 'static {
     /// At most `limit`, in order of id.
@@ -75,7 +81,19 @@ pub trait Live: Send + Sync + 'static {
     /// `false` when there is no such connection.
     fn close(&self, connection: ConnectionId) -> bool;
     fn changed(&self, change: Change);
+    /// Counts since the last time they were taken.
     fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)>;
+    /// Counts what the log holds of ranges that were metered, in their order.
+    fn recount(&self, ranges: Vec<LogRange>) -> Recounting<'_> {
+        let _ = ranges;
+        let refusal = Refusal::new(Code::Unsupported, "this node's log cannot be counted");
+        Box::pin(std::future::ready(Err(refusal)))
+    }
+    /// Bytes that a project's topics take on the device now.
+    fn stored_bytes(&self, project: ProjectId) -> u64 {
+        let _ = project;
+        0
+    }
     /// Ends every connection with a jittered advice to come back; new ones are refused.
     fn drain(&self);
 }

@@ -43,9 +43,15 @@ metrics! {
     PUBLISHED = "mainstem_records_published_total", Counter,
         "Records appended, by tenant.";
     PUBLISHED_BYTES = "mainstem_published_bytes_total", Counter,
-        "Bytes of appended records, by tenant.";
+        "Bytes of key, value and headers of appended records, by tenant.";
     DELIVERED = "mainstem_records_delivered_total", Counter,
         "Records handed to connections, by tenant.";
+    DELIVERED_BYTES = "mainstem_delivered_bytes_total", Counter,
+        "Bytes of key, value and headers of delivered records, by tenant.";
+    USAGE_WRITE_SECONDS = "mainstem_usage_write_seconds", Histogram,
+        "Time of one write of the usage windows.";
+    USAGE_WRITTEN_AT = "mainstem_usage_written_timestamp_seconds", Gauge,
+        "When the usage windows were last written.";
     PRESENCE_MEMBERS = "mainstem_presence_members", Gauge,
         "Members present, at all addresses together.";
     PRESENCE_CHANGES = "mainstem_presence_changes_total", Counter,

@@ -98,8 +98,10 @@ codes! {
     PayloadTooLarge = "PAYLOAD_TOO_LARGE" is TooLarge;
     /// The rate of the key or of the tenant is used up; wait as told.
     RateLimitExceeded = "RATE_LIMIT_EXCEEDED" is RateLimited;
-    /// A limit of the project or of the plan is reached.
+    /// A limit of the project is reached.
     ProjectLimitExceeded = "PROJECT_LIMIT_EXCEEDED" is QuotaExceeded;
+    /// What the tenant's plan or budget allows is used up; it begins anew as told.
+    PlanLimitExceeded = "PLAN_LIMIT_EXCEEDED" is QuotaExceeded;
     /// The server has more work than it admits; wait as told.
     Overloaded = "OVERLOADED" is Overloaded;
     /// Another node owns the partition.

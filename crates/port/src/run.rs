@@ -5,7 +5,7 @@
 use crate::{Delivery, Lane};
 use bytes::Bytes;
 use std::any::TypeId;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::{Arc, OnceLock};
 
 /// Wordings kept per run: protocols times the numbers clients have given their subscriptions. Who
@@ -23,15 +23,28 @@ type Wanted = (TypeId, u32);
 pub struct Run {
     deliveries: Vec<Arc<Delivery>>,
     wordings: RefCell<Vec<(Wanted, Arc<Shared>)>>,
+    /// Of all records together, summed up when it is first asked for.
+    bytes: OnceCell<u64>,
 }
 
 impl Run {
     pub fn new(deliveries: Vec<Arc<Delivery>>) -> Run {
-        Run { deliveries, wordings: RefCell::default() }
+        Run { deliveries, wordings: RefCell::default(), bytes: OnceCell::new() }
     }
 
     pub fn deliveries(&self) -> &[Arc<Delivery>] {
         &self.deliveries
+    }
+
+    /// Key, value and headers of the first `count` records together.
+    pub fn bytes(&self, count: usize) -> u64 {
+        let size = |deliveries: &[Arc<Delivery>]| {
+            deliveries.iter().map(|delivery| delivery.record.size() as u64).sum()
+        };
+        match self.deliveries.get(..count) {
+            Some(first) if count < self.deliveries.len() => size(first),
+            _ => *self.bytes.get_or_init(|| size(&self.deliveries)),
+        }
     }
 
     /// The run as `encode` words it, made at the first call for a codec and number. `None` when

@@ -5,6 +5,7 @@
 
 pub mod condition;
 pub mod grants;
+pub mod plan;
 pub mod quota;
 pub mod rate;
 pub mod rate_table;

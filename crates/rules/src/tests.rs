@@ -2,6 +2,7 @@
 
 mod condition;
 mod grants;
+mod plan;
 mod quota;
 mod rate;
 mod rate_table;

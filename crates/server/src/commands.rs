@@ -48,6 +48,9 @@ enum Command {
     Webhooks(cli::webhooks::Webhooks),
     #[command(flatten)]
     Admin(cli::admin::Admin),
+    /// What tenants consumed; compared with the log on request.
+    #[command(subcommand)]
+    Usage(cli::usage::Usage),
     /// Backups: makes, lists, verifies and restores them.
     #[command(subcommand)]
     Backup(archive::Backup),
@@ -106,6 +109,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Schemas(schemas) => client(schemas.run(&target)),
         Command::Webhooks(webhooks) => client(webhooks.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
+        Command::Usage(usage) => client(usage.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
         Command::Consumers(command) => client(command.run(&target)),

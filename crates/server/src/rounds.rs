@@ -15,7 +15,8 @@ const REVIEW_EVERY: Duration = Duration::from_millis(400);
 const CONSUMERS_EVERY: Duration = Duration::from_millis(250);
 /// Until the log answers what was occupied before.
 const RECALL_EVERY: Duration = Duration::from_secs(5);
-const USAGE_EVERY: Duration = Duration::from_secs(5);
+/// What was used is to be seen within two seconds.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
 /// How soon a changed limit of a project is in force in the log.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
 /// Measurements wait one by one until they are folded into their histograms. A scrape folds them

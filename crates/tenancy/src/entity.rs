@@ -128,6 +128,37 @@ table!(usage_window, "usage_windows", {
     pub quantity: i64,
 });
 
+table!(usage_writer, "usage_writers", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub writer: Uuid,
+    pub sequence: i64,
+    pub at: i64,
+});
+
+table!(usage_mark, "usage_marks", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub topic_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub partition: i64,
+    pub next_offset: i64,
+    pub at: i64,
+});
+
+table!(usage_range, "usage_ranges", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub topic_id: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub partition: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub window_start: i64,
+    pub tenant_id: Uuid,
+    pub project_id: Uuid,
+    pub from_offset: i64,
+    pub to_offset: i64,
+    pub records: i64,
+    pub bytes: i64,
+});
+
 table!(audit, "audit_records", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

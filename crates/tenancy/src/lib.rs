@@ -16,6 +16,7 @@ mod entity;
 mod error;
 mod ids;
 mod keys;
+mod metering;
 mod migration;
 mod outbox;
 mod page;
@@ -38,6 +39,7 @@ pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
 pub use error::TenancyError;
 pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};
+pub use metering::{Correction, UsageMark, UsageRange, UsageRangeKey, UsageWrite};
 pub use outbox::{EVENT_VERSION, EventId, OutboxBacklog, OutboxEntry, event_kind};
 pub use page::{PAGE_ITEMS_MAX, Page};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
@@ -49,8 +51,9 @@ pub use signing::{
 };
 pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
 pub use topics::{SchemaVersion, Topic};
+pub use types::UsageMetric;
 pub use usage::{
-    USAGE_WINDOW_MS, UsageFilter, UsageMetric, UsageTotal, UsageWindow, UsageWindowKey,
+    USAGE_DAY_MS, USAGE_WINDOW_MS, UsageFilter, UsageStep, UsageTotal, UsageWindow, UsageWindowKey,
 };
 pub use users::{NewUser, User, UserId};
 pub use webhooks::{

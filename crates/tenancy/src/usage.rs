@@ -4,42 +4,32 @@ use crate::entity::usage_window as table;
 use crate::page::fetch_count;
 use crate::tenants::Word;
 use crate::{Page, Result, Tenancy, TenancyError};
-use port::Usage;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, Func, OnConflict};
-use sea_orm::{ActiveValue::Set, Condition, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseTransaction, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use types::{ProjectId, TenantId, TimestampMs};
+use types::{ProjectId, TenantId, TimestampMs, Usage, UsageMetric};
 
 /// Length of a window; windows begin at whole multiples of it since the Unix epoch.
 pub const USAGE_WINDOW_MS: i64 = 3_600_000;
+/// Length of a day's window.
+pub const USAGE_DAY_MS: i64 = 24 * USAGE_WINDOW_MS;
 /// Rows of one statement, well below the databases' bound on parameters.
 const ROWS_PER_STATEMENT_MAX: usize = 1_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// How long the windows of an answer are. Only hours are stored; a day is the sum of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum UsageMetric {
-    EventsPublished,
-    EventsDelivered,
-    /// Reports turn them into minutes.
-    ConnectionSeconds,
-    ApiRequests,
+pub enum UsageStep {
+    #[default]
+    Hour,
+    /// From midnight UTC.
+    Day,
 }
 
 impl Word for UsageMetric {
-    const ALL: &'static [(UsageMetric, &'static str)] = &[
-        (UsageMetric::EventsPublished, "events_published"),
-        (UsageMetric::EventsDelivered, "events_delivered"),
-        (UsageMetric::ConnectionSeconds, "connection_seconds"),
-        (UsageMetric::ApiRequests, "api_requests"),
-    ];
-}
-
-impl UsageMetric {
-    pub fn name(self) -> &'static str {
-        self.word()
-    }
+    const ALL: &'static [(UsageMetric, &'static str)] = &UsageMetric::ALL;
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -117,16 +107,23 @@ fn of(tenant: TenantId, filter: &UsageFilter) -> Select<table::Entity> {
     rows
 }
 
-/// Strictly after `key` in the order of window, project, metric.
-fn after(key: UsageWindowKey) -> Condition {
+/// Strictly after `key` in the order of window, project, metric, where windows are so long.
+fn after(key: UsageWindowKey, window_ms: i64) -> Condition {
     let metric_after = Condition::all()
         .add(table::Column::ProjectId.eq(key.project.0))
         .add(table::Column::Metric.gt(key.metric.word()));
     let project_after =
         Condition::any().add(table::Column::ProjectId.gt(key.project.0)).add(metric_after);
-    Condition::any().add(table::Column::WindowStart.gt(key.window_start)).add(
-        Condition::all().add(table::Column::WindowStart.eq(key.window_start)).add(project_after),
-    )
+    let end = key.window_start.saturating_add(window_ms);
+    let same_window = Condition::all()
+        .add(table::Column::WindowStart.gte(key.window_start))
+        .add(table::Column::WindowStart.lt(end))
+        .add(project_after);
+    Condition::any().add(table::Column::WindowStart.gte(end)).add(same_window)
+}
+
+pub(crate) fn window_of(at: TimestampMs) -> TimestampMs {
+    at.div_euclid(USAGE_WINDOW_MS) * USAGE_WINDOW_MS
 }
 
 type Sums = BTreeMap<(TenantId, ProjectId, UsageMetric), u64>;
@@ -135,18 +132,46 @@ type Sums = BTreeMap<(TenantId, ProjectId, UsageMetric), u64>;
 fn sum(usage: &[(TenantId, ProjectId, Usage)]) -> Sums {
     let mut sums = Sums::new();
     for (tenant, project, used) in usage {
-        let metrics = [
-            (UsageMetric::EventsPublished, used.events_published),
-            (UsageMetric::EventsDelivered, used.events_delivered),
-            (UsageMetric::ConnectionSeconds, used.connection_seconds),
-            (UsageMetric::ApiRequests, used.api_requests),
-        ];
-        for (metric, quantity) in metrics.into_iter().filter(|(_, quantity)| *quantity > 0) {
+        for (metric, quantity) in used.iter().filter(|(_, quantity)| *quantity > 0) {
             let sum = sums.entry((*tenant, *project, metric)).or_default();
             *sum = sum.saturating_add(quantity);
         }
     }
     sums
+}
+
+/// Adds counts to the windows that begin at `window_start`.
+pub(crate) async fn add_windows(
+    transaction: &DatabaseTransaction,
+    window_start: TimestampMs,
+    usage: &[(TenantId, ProjectId, Usage)],
+) -> Result<()> {
+    let rows: Vec<table::ActiveModel> = sum(usage)
+        .into_iter()
+        .map(|((tenant, project, metric), quantity)| table::ActiveModel {
+            tenant_id: Set(tenant.0),
+            project_id: Set(project.0),
+            metric: Set(metric.word().to_owned()),
+            window_start: Set(window_start),
+            quantity: Set(i64::try_from(quantity).unwrap_or(i64::MAX)),
+        })
+        .collect();
+    for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
+        let stored = Expr::col((table::Entity, table::Column::Quantity));
+        let added = Expr::col(("excluded", table::Column::Quantity));
+        let mut adding = OnConflict::columns([
+            table::Column::TenantId,
+            table::Column::ProjectId,
+            table::Column::Metric,
+            table::Column::WindowStart,
+        ]);
+        adding.value(table::Column::Quantity, stored.add(added));
+        table::Entity::insert_many(chunk.to_vec())
+            .on_conflict(adding)
+            .exec_without_returning(transaction)
+            .await?;
+    }
+    Ok(())
 }
 
 impl Tenancy {
@@ -156,36 +181,8 @@ impl Tenancy {
         at: TimestampMs,
         usage: &[(TenantId, ProjectId, Usage)],
     ) -> Result<()> {
-        let window_start = at.div_euclid(USAGE_WINDOW_MS) * USAGE_WINDOW_MS;
-        let rows: Vec<table::ActiveModel> = sum(usage)
-            .into_iter()
-            .map(|((tenant, project, metric), quantity)| table::ActiveModel {
-                tenant_id: Set(tenant.0),
-                project_id: Set(project.0),
-                metric: Set(metric.word().to_owned()),
-                window_start: Set(window_start),
-                quantity: Set(i64::try_from(quantity).unwrap_or(i64::MAX)),
-            })
-            .collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
         let transaction = self.begin().await?;
-        for chunk in rows.chunks(ROWS_PER_STATEMENT_MAX) {
-            let stored = Expr::col((table::Entity, table::Column::Quantity));
-            let added = Expr::col(("excluded", table::Column::Quantity));
-            let mut adding = OnConflict::columns([
-                table::Column::TenantId,
-                table::Column::ProjectId,
-                table::Column::Metric,
-                table::Column::WindowStart,
-            ]);
-            adding.value(table::Column::Quantity, stored.add(added));
-            table::Entity::insert_many(chunk.to_vec())
-                .on_conflict(adding)
-                .exec_without_returning(&transaction)
-                .await?;
-        }
+        add_windows(&transaction, window_of(at), usage).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -198,7 +195,7 @@ impl Tenancy {
     ) -> Result<Page<UsageWindow>> {
         let mut rows = of(tenant, filter);
         if let Some(key) = filter.after {
-            rows = rows.filter(after(key));
+            rows = rows.filter(after(key, USAGE_WINDOW_MS));
         }
         let rows = rows
             .order_by_asc(table::Column::WindowStart)
@@ -206,6 +203,48 @@ impl Tenancy {
             .order_by_asc(table::Column::Metric)
             .limit(fetch_count(limit));
         Page::collect(rows.all(self.reader()).await?, limit, read)
+    }
+
+    /// Days of a tenant in order of time, project and metric, each the sum of its hours.
+    pub async fn usage_days(
+        &self,
+        tenant: TenantId,
+        filter: &UsageFilter,
+        limit: usize,
+    ) -> Result<Page<UsageWindow>> {
+        let mut rows = of(tenant, filter);
+        if let Some(key) = filter.after {
+            rows = rows.filter(after(key, USAGE_DAY_MS));
+        }
+        // Written out: as a parameter PostgreSQL would not see one expression in its three places.
+        let into_day = Expr::cust(format!("window_start % {USAGE_DAY_MS}"));
+        let day = Expr::col(table::Column::WindowStart).sub(into_day);
+        let total = Func::cast_as(table::Column::Quantity.sum(), "bigint");
+        let rows = rows
+            .select_only()
+            .column_as(day.clone(), "day")
+            .column(table::Column::ProjectId)
+            .column(table::Column::Metric)
+            .column_as(Expr::from(total), "total")
+            .group_by(day.clone())
+            .group_by(table::Column::ProjectId)
+            .group_by(table::Column::Metric)
+            .order_by_asc(day)
+            .order_by_asc(table::Column::ProjectId)
+            .order_by_asc(table::Column::Metric)
+            .limit(fetch_count(limit))
+            .into_tuple::<(i64, Uuid, String, i64)>()
+            .all(self.reader())
+            .await?;
+        Page::collect(rows, limit, |(window_start, project, metric, quantity)| {
+            Ok(UsageWindow {
+                tenant,
+                project: ProjectId(project),
+                metric: UsageMetric::read(&metric)?,
+                window_start,
+                quantity: read_quantity(quantity)?,
+            })
+        })
     }
 
     /// Sums over all windows that the filter takes, per project and metric; `after` is ignored.

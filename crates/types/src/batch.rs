@@ -136,6 +136,12 @@ impl Batch {
         self.views().map(|view| (view.offset, view.timestamp, self.record(&view)))
     }
 
+    /// Key, value and headers of all records together: what is metered, whatever way they are
+    /// batched.
+    pub fn records_bytes(&self) -> u64 {
+        self.views().map(|view| view.size() as u64).sum()
+    }
+
     /// One view as a record that shares the batch's bytes. The view must be of this batch.
     pub fn record(&self, view: &RecordView<'_>) -> Record {
         view.to_record(&self.bytes)

@@ -10,9 +10,11 @@ pub mod cursor;
 pub mod filter;
 pub mod id;
 pub mod limits;
+pub mod plan;
 pub mod record;
 pub mod scope;
 pub mod topic;
+pub mod usage;
 
 pub use address::{Key, TopicName};
 pub use batch::{BadBatch, Batch, BatchBuilder, BatchJoiner, Producer, Stamp};
@@ -26,6 +28,7 @@ pub use scope::{Access, Effect, Grant, Scope, Scopes};
 pub use topic::{
     Cleanup, Compatibility, Durability, Retention, SchemaKind, TOMBSTONE_MS, TopicConfig,
 };
+pub use usage::{LogRange, Usage, UsageMetric};
 
 /// The number of a record in its partition; the first is 0 and no number is ever used twice.
 pub type Offset = u64;

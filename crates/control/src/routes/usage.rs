@@ -1,16 +1,16 @@
 //! What a tenant consumed: hour by hour, and summed up.
 
-use crate::Routes;
 use crate::admin::Admin;
 use crate::page::{limit, next_cursor};
 use crate::path::TenantPath;
 use crate::view::{UsageTotalView, UsageWindowView};
+use crate::{Control, Routes};
 use axum::Json;
 use axum::response::Response;
 use port::Refusal;
 use serde::{Deserialize, Serialize};
-use tenancy::{UsageFilter, UsageMetric, UsageWindow, UsageWindowKey};
-use types::{ProjectId, TimestampMs};
+use tenancy::{UsageFilter, UsageMetric, UsageStep, UsageWindow, UsageWindowKey};
+use types::{ProjectId, TenantId, TimestampMs};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 use wire_http::StrictQuery;
@@ -23,11 +23,12 @@ pub(crate) fn routes() -> Routes {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct UsageQuery {
-    project: Option<ProjectId>,
+pub(crate) struct UsageQuery {
+    pub(crate) project: Option<ProjectId>,
     metric: Option<UsageMetric>,
     from: Option<TimestampMs>,
     to: Option<TimestampMs>,
+    step: UsageStep,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -42,7 +43,7 @@ struct TotalQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-struct UsageList {
+pub(crate) struct UsageList {
     windows: Vec<UsageWindowView>,
     /// For the next page; `null` on the last.
     next_cursor: Option<String>,
@@ -70,16 +71,18 @@ fn write_place(window: &UsageWindow) -> Result<String, Refusal> {
     serde_json::to_string(&place).map_err(|error| Refusal::internal(&error))
 }
 
-/// Usage hour by hour
+/// Usage hour by hour, or day by day
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/usage", tag = "usage",
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = Option<String>, Query, description = "Only this project's"),
-        ("metric" = Option<String>, Query, description = "`events_published`, `events_delivered`, \
-            `connection_seconds` or `api_requests`"),
+        ("metric" = Option<String>, Query, description = "`events_published`, \
+            `events_delivered`, `connection_seconds`, `api_requests`, `bytes_published`, \
+            `bytes_delivered` or `stored_byte_hours`"),
         ("from" = Option<i64>, Query, description = "Windows that begin then or later (ms)"),
         ("to" = Option<i64>, Query, description = "Windows that begin before then (ms)"),
+        ("step" = Option<String>, Query, description = "`hour` when absent, or `day` (UTC)"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -96,20 +99,33 @@ async fn list_usage(
 ) -> Response {
     let outcome = async {
         admin.tenancy.tenant(tenant).await?;
-        let filter = UsageFilter {
-            project: query.project,
-            metric: query.metric,
-            from: query.from,
-            to: query.to,
-            after: read_place(query.cursor.as_deref())?,
-        };
-        let page = admin.tenancy.usage(tenant, &filter, limit(query.limit)?).await?;
-        let last = page.items.last().map(write_place).transpose()?;
-        let next_cursor = next_cursor(last, page.has_more);
-        let windows = page.items.into_iter().map(UsageWindowView::from).collect();
-        Ok(Json(UsageList { windows, next_cursor }))
+        list(&admin, tenant, &query).await.map(Json)
     };
     admin.answer(outcome.await)
+}
+
+/// Windows of a tenant, hours or days.
+pub(crate) async fn list(
+    control: &Control,
+    tenant: TenantId,
+    query: &UsageQuery,
+) -> Result<UsageList, Refusal> {
+    let filter = UsageFilter {
+        project: query.project,
+        metric: query.metric,
+        from: query.from,
+        to: query.to,
+        after: read_place(query.cursor.as_deref())?,
+    };
+    let limit = limit(query.limit)?;
+    let page = match query.step {
+        UsageStep::Hour => control.tenancy.usage(tenant, &filter, limit).await?,
+        UsageStep::Day => control.tenancy.usage_days(tenant, &filter, limit).await?,
+    };
+    let last = page.items.last().map(write_place).transpose()?;
+    let next_cursor = next_cursor(last, page.has_more);
+    let windows = page.items.into_iter().map(UsageWindowView::from).collect();
+    Ok(UsageList { windows, next_cursor })
 }
 
 /// Usage summed up per project and metric

@@ -206,7 +206,7 @@ impl Node {
         };
         let count = taken.len();
         let again = taken.iter().filter(|(due, _)| due.deliveries > 1).count();
-        self.count_delivered(who, count);
+        self.count_delivered(who, taken.iter().map(|(_, delivery)| delivery));
         metrics::counter!(port::metric::CONSUMER_DELIVERIES).increment(count as u64);
         metrics::counter!(port::metric::CONSUMER_REDELIVERIES).increment(again as u64);
         let project = runtime.topic.project;

@@ -62,7 +62,7 @@ impl Node {
         };
         let (found, next_cursor, is_end) =
             self.open_letters(&runtime, &dead, given.as_ref(), limit).await?;
-        self.count_delivered(who, found.len());
+        self.count_delivered(who, found.iter().map(|opened| &opened.delivery));
         let letters = found
             .into_iter()
             .map(|Opened { letter, delivery, .. }| DeadLetter {

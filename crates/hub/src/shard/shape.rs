@@ -187,7 +187,8 @@ impl Subscription {
             if frame.is_empty() {
                 break;
             }
-            self.meter.delivered(frame.len() as u64);
+            let bytes = frame.iter().map(|sent| sent.delivery.record.size() as u64).sum();
+            self.meter.delivered(frame.len() as u64, bytes);
             if self.sink.push(self.tag, Event::Records(&frame)) == Room::Full {
                 break;
             }

@@ -36,6 +36,8 @@ pub struct Given {
     pub passed: usize,
     /// Those of them that were pushed.
     pub pushed: usize,
+    /// Key, value and headers of those.
+    pub bytes: u64,
     pub room: Room,
 }
 
@@ -102,7 +104,7 @@ impl Subscription {
     }
 
     pub fn push(&self, delivery: &Arc<Delivery>) -> Room {
-        self.meter.delivered(1);
+        self.meter.delivered(1, delivery.record.size() as u64);
         self.sink.push(self.tag, Event::Delivery(delivery))
     }
 
@@ -110,15 +112,16 @@ impl Subscription {
     pub fn push_run(&self, run: &Run) -> Given {
         if !(self.exclude_own && run.deliveries().iter().any(|delivery| self.is_own(delivery))) {
             let Taken { records, room } = self.sink.push_run(self.tag, run);
-            return Given { passed: records, pushed: records, room };
+            return Given { passed: records, pushed: records, bytes: run.bytes(records), room };
         }
-        let mut given = Given { passed: 0, pushed: 0, room: Room::Free };
+        let mut given = Given { passed: 0, pushed: 0, bytes: 0, room: Room::Free };
         for delivery in run.deliveries() {
             given.passed += 1;
             if self.is_own(delivery) {
                 continue;
             }
             given.pushed += 1;
+            given.bytes += delivery.record.size() as u64;
             given.room = self.sink.push(self.tag, Event::Delivery(delivery));
             if given.room == Room::Full {
                 break;

@@ -7,7 +7,7 @@ use super::delta::Version;
 use super::index::SubscriptionKey;
 use super::mailbox::{Message, Published};
 use super::shape::{Item, Offered, Timer, count_left_out};
-use super::state::{Lag, Mode, State, Subscription};
+use super::state::{Given, Lag, Mode, State, Subscription};
 use crate::meter::ProjectMeter;
 use port::{Delivery, Room, Run};
 use rules::Condition;
@@ -39,7 +39,7 @@ pub struct Walk {
     at_keyed: usize,
     /// What was pushed and is not yet metered: threads share the meter, so it is touched once per
     /// turn and not once per subscriber.
-    unmetered: Option<(Arc<ProjectMeter>, u64)>,
+    unmetered: Option<(Arc<ProjectMeter>, u64, u64)>,
     /// Values of the topic may be told as differences.
     has_deltas: bool,
     shared: Shared,
@@ -180,19 +180,23 @@ impl Walk {
         self.records.len()
     }
 
-    fn count(&mut self, meter: &Arc<ProjectMeter>, pushed: usize) {
+    fn count(&mut self, meter: &Arc<ProjectMeter>, given: &Given) {
+        let pushed = given.pushed as u64;
         match &mut self.unmetered {
-            Some((same, count)) if Arc::ptr_eq(same, meter) => *count += pushed as u64,
+            Some((same, count, bytes)) if Arc::ptr_eq(same, meter) => {
+                *count += pushed;
+                *bytes += given.bytes;
+            }
             _ => {
                 self.meter();
-                self.unmetered = Some((Arc::clone(meter), pushed as u64));
+                self.unmetered = Some((Arc::clone(meter), pushed, given.bytes));
             }
         }
     }
 
     fn meter(&mut self) {
-        if let Some((meter, count)) = self.unmetered.take() {
-            meter.delivered(count);
+        if let Some((meter, count, bytes)) = self.unmetered.take() {
+            meter.delivered(count, bytes);
         }
     }
 
@@ -228,7 +232,7 @@ impl Walk {
             let given = subscription.push_run(run);
             done += given.passed;
             *pushed += given.pushed;
-            self.count(&subscription.meter, given.pushed);
+            self.count(&subscription.meter, &given);
             if given.room == Room::Full {
                 let rest = self.rest(cut.after(done));
                 state.demote(key, &rest);

@@ -188,11 +188,14 @@ fn words_cover_all_variants() {
         UsageMetric::EventsPublished
         | UsageMetric::EventsDelivered
         | UsageMetric::ConnectionSeconds
-        | UsageMetric::ApiRequests => (),
+        | UsageMetric::ApiRequests
+        | UsageMetric::BytesPublished
+        | UsageMetric::BytesDelivered
+        | UsageMetric::StoredByteHours => (),
     };
     check_words::<Plan>(3);
     check_words::<TenantStatus>(4);
     check_words::<KeyMode>(2);
     check_words::<SigningAlgorithm>(4);
-    check_words::<UsageMetric>(4);
+    check_words::<UsageMetric>(7);
 }

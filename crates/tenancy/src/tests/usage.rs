@@ -20,7 +20,7 @@ async fn counts_add_up_within_a_window() {
             events_published: 5,
             events_delivered: 7,
             connection_seconds: 60,
-            api_requests: 0,
+            ..Usage::default()
         };
         // Twice in one call, and again later in the same window.
         let both = [(tenant, project, used), (tenant, project, published(1))];
@@ -73,6 +73,7 @@ async fn windows_are_paged_without_loss_or_repetition() {
             events_delivered: 2,
             connection_seconds: 3,
             api_requests: 4,
+            ..Usage::default()
         };
         for hour in 0..3 {
             let at = START_MS + hour * USAGE_WINDOW_MS;

@@ -265,6 +265,13 @@ impl<'a> RecordView<'a> {
         })
     }
 
+    /// Bytes of key, value and headers together, as `Record::size` counts them.
+    pub fn size(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len)
+            + self.value.map_or(0, <[u8]>::len)
+            + self.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// `whole` is the batch the view borrows from.
     pub fn to_record(self, whole: &Bytes) -> Record {
         let headers = self

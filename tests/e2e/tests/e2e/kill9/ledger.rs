@@ -115,6 +115,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Records that the log has.
+    pub fn count(&self) -> u64 {
+        self.partitions.values().map(|records| records.len() as u64).sum()
+    }
+
     pub fn has_same_records_as(&self, other: &Ledger) -> bool {
         self.partitions == other.partitions
     }

@@ -110,6 +110,10 @@ async fn acknowledged_records_survive_kill_9() {
             });
             told.push(format!("{}: acked {}, found {found}", ledger.topic(), acked.len()));
         }
+        // What is metered is what is in the log, at once after the start.
+        let metered = server.admin().used(&room, "events_published").await;
+        let in_log = durable.count() + relaxed.count();
+        assert_eq!(metered, in_log, "round {number} of seed {seed}: metered and in the log");
         note(format!(
             "round {number}: killed after {} ms, restarted in {} ms; {}",
             loaded.as_millis(),
@@ -117,6 +121,10 @@ async fn acknowledged_records_survive_kill_9() {
             told.join("; "),
         ));
     }
+    let path = format!("/v1/tenants/{}/usage/recompute", room.tenant);
+    let again = server.admin().done(Method::POST, &path, &json!({ "mode": "verify" })).await;
+    assert_eq!(again["differing"], 0, "{again}");
+    assert_eq!(again["log_records"], json!(durable.count() + relaxed.count()), "{again}");
     // All of it once more from the beginning, after all those recoveries.
     for ledger in [&durable, &relaxed] {
         let mut whole = ledger.anew();
