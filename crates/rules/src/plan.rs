@@ -57,7 +57,9 @@ fn check_metric(of: &MetricTerms) -> Result<(), (&'static str, &'static str)> {
     for tier in before {
         match tier.up_to {
             Some(up_to) if up_to > reached => reached = up_to,
-            _ => return Err(("tiers", "each tier but the last reaches further than the one before")),
+            _ => {
+                return Err(("tiers", "each tier but the last reaches further than the one before"));
+            }
         }
     }
     Ok(())
@@ -207,6 +209,9 @@ pub fn check_hard(
     let wait_ms = u64::try_from(period.end - period.now).unwrap_or(0);
     Err(Refusal::new(Code::PlanLimitExceeded, message)
         .field(format!("plan.{name}.hard_max"))
-        .hint(format!("it begins anew at {} (ms since 1970, UTC); or take a larger plan", period.end))
+        .hint(format!(
+            "it begins anew at {} (ms since 1970, UTC); or take a larger plan",
+            period.end
+        ))
         .retry_after(Duration::from_millis(wait_ms)))
 }

@@ -80,7 +80,8 @@ impl Terms {
 
     /// Good for a month of a small application; nothing can be owed.
     pub fn free() -> Terms {
-        let bounded = |max| MetricTerms { included: max, hard_max: Some(max), ..Default::default() };
+        let bounded =
+            |max| MetricTerms { included: max, hard_max: Some(max), ..Default::default() };
         Terms {
             metrics: BTreeMap::from([
                 (UsageMetric::EventsPublished, bounded(5_000_000)),

@@ -1,7 +1,6 @@
 //! Usage equals the log, whenever the process ends.
 
 use super::{Base, Site, name, record};
-use eventlog::Engine;
 use port::{Hub, Live, Recount};
 use proptest::prelude::*;
 use std::rc::Rc;

@@ -61,11 +61,9 @@ fn contradictions_are_refused_by_name() {
     assert_eq!(field(of), name("hard_max"));
     let of = MetricTerms { soft_max: Some(2), hard_max: Some(1), ..MetricTerms::default() };
     assert_eq!(field(of), name("soft_max"));
-    for list in [
-        &[(Some(1), 1)][..],
-        &[(Some(2), 1), (Some(2), 1), (None, 1)],
-        &[(None, 1), (None, 1)],
-    ] {
+    for list in
+        [&[(Some(1), 1)][..], &[(Some(2), 1), (Some(2), 1), (None, 1)], &[(None, 1), (None, 1)]]
+    {
         let of = MetricTerms { tiers: tiers(list), ..MetricTerms::default() };
         assert_eq!(field(of), name("tiers"));
     }
