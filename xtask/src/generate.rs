@@ -20,6 +20,7 @@ const PAGES: &[(&[&str], &str)] = &[
     (&["reference", "errors"], "docs/reference/errors.md"),
     (&["reference", "metrics"], "docs/reference/metrics.md"),
     (&["reference", "commands"], "docs/reference/commands.md"),
+    (&["reference", "permissions"], "docs/reference/permissions.md"),
     (&["reference", "openapi"], "docs/reference/openapi.json"),
 ];
 /// A protocol's README is its page.

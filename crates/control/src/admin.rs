@@ -1,13 +1,17 @@
 //! What the routes share, and what each of them knows of its request. It must not hold a route's
 //! logic.
 
-use crate::Control;
+use crate::access::AccessTable;
+use crate::{Control, gate};
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use port::{Change, Identity, Peer, Refusal};
+use identity::Person;
+use port::{Change, Code, Identity, Peer, Refusal};
+use rules::{Permission, Place, Rights, Visible};
 use serde_json::Value;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use tenancy::Actor;
@@ -28,18 +32,41 @@ pub trait Configuration: Send + Sync + 'static {
 
 pub(crate) struct Shared {
     pub(crate) control: Control,
+    pub(crate) access: AccessTable,
     /// One configuration change at a time: the kept revision is the one in effect.
     pub(crate) configuring: tokio::sync::Mutex<()>,
 }
 
-/// Put into a request by the gate when its token was right; without it no route can be entered.
-#[derive(Clone)]
-pub(crate) struct Admitted;
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    /// Somebody with an operator's token: may do everything.
+    Operator,
+    Person(Box<Person>),
+    /// On a route that is anybody's.
+    Nobody,
+}
 
-/// An operator's request, as every route takes it first.
+impl Who {
+    /// Whom the audit trail names.
+    pub(crate) fn actor(&self) -> Actor {
+        match self {
+            Who::Operator => Actor::operator(),
+            Who::Person(person) => person.actor(),
+            Who::Nobody => Actor::system(),
+        }
+    }
+}
+
+/// Put into a request by the gate when it was let in; without it no route can be entered.
+#[derive(Clone)]
+pub(crate) struct Admitted(pub(crate) Arc<Who>);
+
+/// A request that was let in, as every route takes it first.
 #[derive(Clone)]
 pub(crate) struct Admin {
     shared: Arc<Shared>,
+    who: Arc<Who>,
     peer: Peer,
 }
 
@@ -59,18 +86,85 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Admin, Rejection> {
         let peer = parts.extensions.get::<Peer>().cloned();
-        let (Some(peer), Some(Admitted)) = (peer, parts.extensions.get::<Admitted>()) else {
+        let admitted = parts.extensions.get::<Admitted>().cloned();
+        let (Some(peer), Some(Admitted(who))) = (peer, admitted) else {
             let refusal = Refusal::internal(&"an admin request did not pass the gate");
             return Err(Rejection::new(parts, refusal));
         };
-        Ok(Admin { shared: Arc::from_ref(state), peer })
+        Ok(Admin { shared: Arc::from_ref(state), who, peer })
     }
 }
 
 impl Admin {
     /// Whom the audit trail names.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::operator()
+        self.who.actor()
+    }
+
+    /// Refuses unless the permission is held there.
+    pub(crate) fn require(&self, permission: Permission, there: Place) -> Result<(), Refusal> {
+        gate::require(&self.who, permission, there)
+    }
+
+    /// Refuses unless who is asking has proved just now who he is.
+    pub(crate) fn require_elevated(&self) -> Result<(), Refusal> {
+        gate::require_elevated(&self.who, self.clock.now_ms())
+    }
+
+    /// All that who is asking may do.
+    pub(crate) fn rights(&self) -> Rights {
+        match &*self.who {
+            Who::Operator => Rights::whole(),
+            Who::Person(person) => person.rights.clone(),
+            Who::Nobody => Rights::default(),
+        }
+    }
+
+    /// Where who is asking holds the permission.
+    pub(crate) fn places_of(&self, permission: Permission) -> Visible {
+        self.rights().places_of(permission)
+    }
+
+    /// The tenant and project that a list shows: those wanted, when the permission is held there.
+    /// Who holds it in one place only need not name it; who holds it everywhere may name none.
+    pub(crate) fn narrowed(
+        &self,
+        permission: Permission,
+        wanted: (Option<TenantId>, Option<ProjectId>),
+    ) -> Result<(Option<TenantId>, Option<ProjectId>), Refusal> {
+        let place = match (wanted, self.places_of(permission)) {
+            (_, Visible::Everywhere) => return Ok(wanted),
+            ((Some(tenant), Some(project)), _) => Place::Project(tenant, project),
+            ((Some(tenant), None), _) => Place::Tenant(tenant),
+            ((None, None), Visible::In(places)) if places.len() == 1 => {
+                places.first().copied().unwrap_or(Place::Installation)
+            }
+            ((None, _), _) => {
+                return Err(Refusal::new(Code::InvalidRequest, "name the tenant")
+                    .field("tenant")
+                    .hint("you may see more than one place, but not all"));
+            }
+        };
+        self.require(permission, place)?;
+        Ok((place.tenant(), place.project()))
+    }
+
+    /// The user, on a route that is a user's own.
+    pub(crate) fn person(&self) -> Result<&Person, Refusal> {
+        match &*self.who {
+            Who::Person(person) => Ok(person),
+            Who::Operator | Who::Nobody => {
+                let why = "this belongs to a user who is signed in";
+                Err(Refusal::new(Code::InvalidRequest, why)
+                    .field("authorization")
+                    .hint("sign in at /v1/auth/login; an operator token has no account"))
+            }
+        }
+    }
+
+    /// Where the request comes from.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.peer.address.ip()
     }
 
     /// Tells the node, which acts within a second.
@@ -78,14 +172,14 @@ impl Admin {
         self.live.changed(change);
     }
 
-    /// The operator, acting inside a project of this tenant through the hub.
+    /// Who is asking, acting inside a project of this tenant through the hub.
     pub(crate) async fn identity(
         &self,
         tenant: TenantId,
         project: ProjectId,
     ) -> Result<Identity, Refusal> {
         self.tenancy.project(tenant, project).await?;
-        self.authenticator.operator(project).await
+        self.authenticator.operator_as(project, self.actor().as_str()).await
     }
 
     pub(crate) async fn lock_configuration(&self) -> tokio::sync::MutexGuard<'_, ()> {

@@ -1,15 +1,21 @@
-//! The one way in: a request id, the operator token, and headers that keep secrets out of caches.
-//! It must not look at what is asked for.
+//! The one way in: a request id, who is asking, whether he may, and headers that keep secrets out
+//! of caches. Every route says what it needs (`access`); operators may do everything, users what
+//! their roles allow in the place that the path names. It must not look at bodies.
 
-use crate::admin::{Admitted, Shared};
-use axum::extract::{Request, State};
+use crate::access::{Access, Checked, Elevated};
+use crate::admin::{Admitted, Shared, Who};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use identity::People;
 use port::{Code, Credential, Peer, Refusal, RequestId, ShardId};
+use rules::{Permission, Place, Visible};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use types::{ProjectId, TenantId};
 use uuid::Builder;
 use wire_http::refusal::set_request_id;
 use wire_http::{TokenPlace, credential, refusal_response};
@@ -22,13 +28,15 @@ pub(crate) async fn gate(
     let known = request.extensions().get::<Peer>().cloned();
     let peer = known.unwrap_or_else(|| unknown_peer(&shared));
     request.extensions_mut().insert(peer.clone());
-    let mut response = match check(&shared, request.headers()) {
-        Ok(()) => {
-            request.extensions_mut().insert(Admitted);
-            next.run(request).await
+    let (mut parts, body) = request.into_parts();
+    let mut response = match admit(&shared, &mut parts).await {
+        Ok(who) => {
+            parts.extensions.insert(Admitted(Arc::new(who)));
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(refusal) => {
-            tracing::warn!(request = %peer.request_id, address = %peer.address, "not an operator");
+            let (request, code) = (&peer.request_id, refusal.code().name());
+            tracing::warn!(%request, address = %peer.address, code, "not let in");
             refusal_response(&refusal, Some(&peer.request_id))
         }
     };
@@ -39,18 +47,110 @@ pub(crate) async fn gate(
     response
 }
 
-/// What looks like a key or a token to tenants' routes is an operator token here.
-fn check(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
-    let presented =
-        credential(headers, None, TokenPlace::Header).map_err(|refusal| match refusal.code() {
-            Code::CredentialMissing => refusal.hint("send `Authorization: Bearer <admin token>`"),
-            _ => refusal,
-        })?;
-    match presented {
-        Credential::ApiKey(token) | Credential::Token(token) => {
-            shared.control.operators.check(&token)
+/// Who is asking, when he may ask this.
+async fn admit(shared: &Shared, parts: &mut Parts) -> Result<Who, Refusal> {
+    let route = parts.extensions.get::<MatchedPath>().cloned();
+    let access = match &route {
+        Some(route) => shared.access.find(&parts.method, route.as_str()),
+        // Nothing answers there, which whoever is known may be told.
+        None => Access::SignedIn,
+    };
+    if access == Access::Open {
+        return Ok(Who::Nobody);
+    }
+    let who = who(shared, &parts.headers).await?;
+    let Who::Person(person) = &who else { return Ok(who) };
+    let (permission, checked, elevated) = match access {
+        Access::Open | Access::SignedIn => return Ok(who),
+        Access::OperatorOnly => return Err(operators_only()),
+        Access::Needs { permission, checked, elevated } => (permission, checked, elevated),
+    };
+    match checked {
+        Checked::ByHandler => {
+            if person.rights.places_of(permission) == Visible::In(Vec::new()) {
+                return Err(forbidden(permission));
+            }
+        }
+        Checked::InInstallation => require(&who, permission, Place::Installation)?,
+        Checked::ByPath => require(&who, permission, place(parts).await)?,
+    }
+    if elevated == Elevated::Needed {
+        require_elevated(&who, shared.control.clock.now_ms())?;
+    }
+    Ok(who)
+}
+
+/// Refuses with `INSUFFICIENT_SCOPE` unless the permission is held there. Whether there is such a
+/// tenant or project is not told.
+pub(crate) fn require(who: &Who, permission: Permission, there: Place) -> Result<(), Refusal> {
+    match who {
+        Who::Operator => Ok(()),
+        Who::Person(person) if person.rights.allow(permission, there) => Ok(()),
+        Who::Person(_) | Who::Nobody => Err(forbidden(permission)),
+    }
+}
+
+/// Refuses unless a user has proved just now who he is.
+pub(crate) fn require_elevated(who: &Who, now: types::TimestampMs) -> Result<(), Refusal> {
+    match who {
+        Who::Operator => Ok(()),
+        Who::Person(person) if person.is_elevated(now) => Ok(()),
+        Who::Person(_) | Who::Nobody => {
+            let why = "this needs a proof of who you are from the last few minutes";
+            Err(Refusal::new(Code::InsufficientScope, why)
+                .field("elevated")
+                .hint("give the password again at /v1/auth/elevate, then repeat the request"))
         }
     }
+}
+
+pub(crate) fn forbidden(permission: Permission) -> Refusal {
+    let name = permission.name();
+    Refusal::new(Code::InsufficientScope, format!("you lack the permission `{name}` here"))
+        .field("permission")
+        .hint("ask somebody who may give roles; see the reference of permissions")
+}
+
+fn operators_only() -> Refusal {
+    Refusal::new(Code::InsufficientScope, "this is for operator tokens only")
+        .field("authorization")
+        .hint("use the operator token of this installation")
+}
+
+/// What the path names. What is not an identifier is refused by the route, for those who may ask
+/// the installation.
+async fn place(parts: &mut Parts) -> Place {
+    let Ok(params) = RawPathParams::from_request_parts(parts, &()).await else {
+        return Place::Installation;
+    };
+    let find = |name: &str| params.iter().find(|(found, _)| *found == name).map(|(_, text)| text);
+    let tenant = find("tenant").and_then(|text| text.parse::<TenantId>().ok());
+    match (tenant, find("project")) {
+        (None, _) => Place::Installation,
+        (Some(tenant), None) => Place::Tenant(tenant),
+        (Some(tenant), Some(project)) => match project.parse::<ProjectId>() {
+            Ok(project) => Place::Project(tenant, project),
+            Err(_) => Place::Tenant(tenant),
+        },
+    }
+}
+
+/// An operator token, or the access token of a user's session. What looks like a key or a token to
+/// tenants' routes is one of these here.
+async fn who(shared: &Shared, headers: &HeaderMap) -> Result<Who, Refusal> {
+    let presented =
+        credential(headers, None, TokenPlace::Header).map_err(|refusal| match refusal.code() {
+            Code::CredentialMissing => {
+                refusal.hint("sign in at /v1/auth/login, or send the operator token")
+            }
+            _ => refusal,
+        })?;
+    let (Credential::ApiKey(token) | Credential::Token(token)) = presented;
+    if People::is_access_token(&token) {
+        let person = shared.control.people.check(&token).await?;
+        return Ok(Who::Person(Box::new(person)));
+    }
+    shared.control.operators.check(&token).map(|()| Who::Operator)
 }
 
 /// For a router that is not behind the edge.

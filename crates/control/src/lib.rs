@@ -4,10 +4,11 @@
 //! topics, and the records of changes that its outbox publishes, go through `port::Hub` like
 //! anybody's.
 //!
-//! Every request passes `gate` (operator token, request id, headers) and, when it changes
+//! Every request passes `gate` (who is asking and whether he may, request id, headers) and, when it changes
 //! something, `repeat` (idempotency keys, and running to the end even when the client leaves).
 #![forbid(unsafe_code)]
 
+mod access;
 mod admin;
 mod gate;
 mod hooks;
@@ -25,11 +26,12 @@ mod tests;
 pub use admin::Configuration;
 pub use outbox::{OutboxWorker, Turn};
 
+use access::AccessTable;
 use admin::Shared;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use http::StatusCode;
-use identity::{Authenticator, OperatorTokens, Sealer};
+use identity::{Authenticator, OperatorTokens, People, Sealer};
 use keys::Keyring;
 use port::{Code, Hub, Live, Refusal};
 use std::sync::Arc;
@@ -51,6 +53,7 @@ pub struct Control {
     /// Seals shared signing secrets before they are stored.
     pub sealer: Arc<Sealer>,
     pub operators: Arc<OperatorTokens>,
+    pub people: Arc<People>,
     pub hub: Arc<dyn Hub>,
     pub live: Arc<dyn Live>,
     pub webhooks: Arc<Webhooks>,
@@ -76,10 +79,14 @@ impl Control {
     /// The admin API, for a port of its own. The edge should put a `port::Peer` into each request's
     /// extensions; without one the API makes a request id of its own.
     pub fn routes(&self) -> Router {
-        let shared = Arc::new(Shared { control: self.clone(), configuring: Default::default() });
+        let (router, described) = routes::all().split_for_parts();
+        let shared = Arc::new(Shared {
+            control: self.clone(),
+            access: AccessTable::new(&described),
+            configuring: Default::default(),
+        });
         let repeat = middleware::from_fn_with_state(Arc::clone(&shared), repeat::repeat);
         let gate = middleware::from_fn_with_state(Arc::clone(&shared), gate::gate);
-        let (router, _) = routes::all().split_for_parts();
         let described = get(|| async { Json(openapi()) });
         router
             .fallback(no_route)
@@ -107,6 +114,11 @@ pub fn openapi() -> OpenApi {
     describe(routes::all().into_openapi())
 }
 
+/// The reference of permissions: which there are, which role has them, which request needs which.
+pub fn permissions_reference() -> String {
+    access::reference(&openapi())
+}
+
 async fn no_route(admin: admin::Admin) -> axum::response::Response {
     let refusal = Refusal::new(Code::NotFound, "there is no such path in the admin API");
     admin.refuse(&refusal.hint(format!("the paths are listed at {OPENAPI_PATH}")))
@@ -125,7 +137,8 @@ fn describe(mut openapi: OpenApi) -> OpenApi {
     let mut info = Info::new("Mainstem admin API", env!("CARGO_PKG_VERSION"));
     info.description = Some(
         "Tenants, projects, keys, topics, connections and usage of an installation. Every request \
-         carries an operator token as `Authorization: Bearer`. Requests that change something take \
+         carries an operator token, or the access token of a user's session, as `Authorization: \
+         Bearer`; `x-permission` names what it needs. Requests that change something take \
          an `Idempotency-Key`. Lists end with `next_cursor`, to be passed as `cursor`."
             .to_owned(),
     );

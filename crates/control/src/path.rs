@@ -6,7 +6,7 @@ use http::request::Parts;
 use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
-use tenancy::{SigningKeyId, WebhookId};
+use tenancy::{BindingId, RoleId, SessionId, SigningKeyId, UserId, WebhookId};
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
 
@@ -36,6 +36,22 @@ pub(crate) struct ConnectionPath(pub(crate) ConnectionId);
 /// `{webhook}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WebhookPath(pub(crate) WebhookId);
+
+/// `{session}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionPath(pub(crate) SessionId);
+
+/// `{user}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UserPath(pub(crate) UserId);
+
+/// `{role}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RolePath(pub(crate) RoleId);
+
+/// `{binding}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BindingPath(pub(crate) BindingId);
 
 /// One parameter of the path by name.
 async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
@@ -100,5 +116,33 @@ impl<S: Send + Sync> FromRequestParts<S> for ConnectionPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ConnectionPath, Rejection> {
         param(parts, "connection").await.map(|id| ConnectionPath(ConnectionId(id)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<SessionPath, Rejection> {
+        param(parts, "session").await.map(SessionPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<UserPath, Rejection> {
+        param(parts, "user").await.map(UserPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RolePath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<RolePath, Rejection> {
+        param(parts, "role").await.map(RolePath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BindingPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BindingPath, Rejection> {
+        param(parts, "binding").await.map(BindingPath)
     }
 }

@@ -2,7 +2,7 @@
 //! and with an `Idempotency-Key` it is carried out once and its answer repeated. Answers are kept
 //! without their secrets, which are shown once. It must not know what a request does.
 
-use crate::admin::Shared;
+use crate::admin::{Admitted, Shared, Who};
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::Json;
 use axum::body::Body;
@@ -52,16 +52,24 @@ async fn carry_out(
     next: Next,
     id: Option<RequestId>,
 ) -> Response {
-    if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+    let who = request.extensions().get::<Admitted>().map(|Admitted(who)| Arc::clone(who));
+    // What is anybody's belongs to nobody whose key could be told from another's.
+    let by = who.filter(|who| !matches!(**who, Who::Nobody)).map(|who| who.actor());
+    let Some(by) = by.filter(|_| request.headers().contains_key(IDEMPOTENCY_KEY)) else {
         return next.run(request).await;
-    }
-    match once(&shared, request, next).await {
+    };
+    match once(&shared, request, next, by).await {
         Ok(response) => response,
         Err(refusal) => refusal_response(&refusal, id.as_ref()),
     }
 }
 
-async fn once(shared: &Shared, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn once(
+    shared: &Shared,
+    request: Request,
+    next: Next,
+    by: Actor,
+) -> Result<Response, Refusal> {
     let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok());
     let key = key.map(str::to_owned).ok_or_else(|| {
         Refusal::new(Code::InvalidRequest, "the idempotency key is not text")
@@ -71,7 +79,6 @@ async fn once(shared: &Shared, request: Request, next: Next) -> Result<Response,
     let (parts, body) = request.into_parts();
     let body = read_body(body, JSON_BODY_BYTES_MAX).await?;
     let fingerprint = fingerprint(&parts, &body);
-    let by = Actor::operator();
     let tenancy = &shared.control.tenancy;
     match tenancy.claim_request(&by, &key, &fingerprint).await? {
         RequestClaim::Fresh => {}

@@ -1,11 +1,14 @@
 //! All routes, one module per area. A route reads its input, makes one call and shows the outcome.
 
+mod account;
 mod audit;
+mod auth;
 mod backups;
 mod configuration;
 pub(crate) mod connections;
 mod keys;
 mod keys_at_rest;
+pub(crate) mod people_view;
 pub(crate) mod principals;
 mod projects;
 mod recompute;
@@ -20,6 +23,8 @@ use crate::Routes;
 
 pub(crate) fn all() -> Routes {
     Routes::new()
+        .merge(auth::routes())
+        .merge(account::routes())
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())

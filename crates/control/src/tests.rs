@@ -9,6 +9,8 @@ mod live;
 mod node;
 mod outbox;
 mod own;
+mod people;
+mod permissions;
 mod records;
 mod repeat;
 mod rig_consumers;
@@ -21,7 +23,7 @@ use crate::{Configuration, Control};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
-use identity::{Authenticator, OperatorTokens, Secrets, Settings};
+use identity::{Authenticator, OperatorTokens, People, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
     Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, Refusal,
@@ -187,12 +189,20 @@ impl Rig {
                 ..::webhooks::Config::default()
             },
         });
+        let people = Arc::new(People::new(
+            Arc::clone(&tenancy),
+            &secrets,
+            people::settings(),
+            Arc::clone(&time),
+            Arc::clone(&rng),
+        ));
         let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
         let control = Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             sealer,
             operators: Arc::new(tokens),
+            people: Arc::clone(&people),
             hub,
             webhooks: webhooks.expect("a client"),
             live: Arc::clone(&live) as _,
@@ -205,6 +215,18 @@ impl Rig {
         };
         let (router, public) = (control.routes(), control.project_routes());
         Rig { control, tenancy, authenticator, live, clock, router, public, _dir: dir }
+    }
+
+    /// The API as another process would serve it, from the same records and secrets.
+    fn restarted(&self) -> Router {
+        let people = Arc::new(People::new(
+            Arc::clone(&self.tenancy),
+            &Secrets::from_bytes([7; 32]),
+            people::settings(),
+            Arc::clone(&self.control.clock),
+            SeededRng::shared(12),
+        ));
+        Control { people, ..self.control.clone() }.routes()
     }
 
     fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {

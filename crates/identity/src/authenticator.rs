@@ -138,6 +138,16 @@ impl Authenticator {
         self.insider(project, port::identity::OPERATOR, HolderKind::Operator).await
     }
 
+    /// As `operator`, for a user who acts by the admin API and is named in the trail. Only for
+    /// callers that have checked what he may do.
+    pub async fn operator_as(
+        &self,
+        project: ProjectId,
+        principal: &str,
+    ) -> Result<Identity, Refusal> {
+        self.insider(project, principal, HolderKind::Operator).await
+    }
+
     /// The platform itself, at work in a project: every scope, no rate, no quota. Only for what the
     /// platform does by itself, never on somebody's behalf.
     pub async fn platform(&self, project: ProjectId) -> Result<Identity, Refusal> {

@@ -140,6 +140,8 @@ metrics! {
         "Stored records that wait for a transaction to be decided.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
+    SIGN_INS = "mainstem_sign_ins_total", Counter,
+        "Attempts of users to sign in, by outcome.";
     OUTBOX_PENDING = "mainstem_outbox_pending", Gauge,
         "Changes of the control plane that are not in the log yet.";
     OUTBOX_AGE_SECONDS = "mainstem_outbox_age_seconds", Gauge,

@@ -5,6 +5,7 @@
 
 pub mod condition;
 pub mod grants;
+pub mod permissions;
 pub mod plan;
 pub mod quota;
 pub mod rate;
@@ -13,6 +14,7 @@ pub mod schema;
 pub mod scopes;
 
 pub use condition::Condition;
+pub use permissions::{BuiltIn, Permission, PermissionSet, Place, Rights, Visible};
 pub use rate::{Gcra, Rate};
 pub use rate_table::{Bound, RateTable};
 pub use schema::Schema;

@@ -2,6 +2,7 @@
 
 mod condition;
 mod grants;
+mod permissions;
 mod plan;
 mod quota;
 mod rate;

@@ -12,7 +12,7 @@ use axum::Router;
 use edge::{Edge, Faces};
 use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
-use identity::{Authenticator, OperatorTokens, Sealer, Secrets};
+use identity::{Authenticator, OperatorTokens, People, Sealer, Secrets};
 use metrics_exporter_prometheus::PrometheusHandle;
 use port::{Live, Mounts};
 use secrecy::{ExposeSecret, SecretString};
@@ -115,6 +115,7 @@ impl App {
             authenticator: Arc::clone(&authenticator),
             sealer,
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
+            people: open_people(&config, &world, &tenancy, &secrets),
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
             webhooks: Arc::clone(&webhooks),
@@ -225,6 +226,21 @@ fn open_authenticator(
         Arc::clone(&world.clock),
         Arc::clone(&world.rng),
     )?))
+}
+
+fn open_people(
+    config: &Config,
+    world: &World,
+    tenancy: &Arc<Tenancy>,
+    secrets: &Secrets,
+) -> Arc<People> {
+    Arc::new(People::new(
+        Arc::clone(tenancy),
+        secrets,
+        config.people.clone(),
+        Arc::clone(&world.clock),
+        Arc::clone(&world.rng),
+    ))
 }
 
 fn node_options(config: &Config) -> hub::Options {

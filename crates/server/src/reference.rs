@@ -15,6 +15,8 @@ pub enum Reference {
     Metrics,
     /// Every command.
     Commands,
+    /// Every permission, the roles that have it, and what each request of the admin API needs.
+    Permissions,
     /// The OpenAPI document of the public API.
     Openapi,
 }
@@ -26,6 +28,7 @@ impl Reference {
             Reference::Errors => errors(),
             Reference::Metrics => metrics_page(),
             Reference::Commands => commands(),
+            Reference::Permissions => control::permissions_reference(),
             Reference::Openapi => openapi()?,
         };
         print!("{text}");

@@ -4,7 +4,7 @@
 
 use crate::entity::audit as table;
 use crate::page::fetch_count;
-use crate::{Page, Result, Tenancy, TenancyError, outbox};
+use crate::{Page, Result, Tenancy, TenancyError, UserId, outbox};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
 use serde::Serialize;
@@ -26,6 +26,11 @@ impl Actor {
     /// The node itself: start-up, reload, expiry.
     pub fn system() -> Actor {
         Actor("system".to_owned())
+    }
+
+    /// One of the installation's users, by identifier and address.
+    pub fn user(user: UserId, email: &str) -> Actor {
+        Actor(format!("{user}:{email}"))
     }
 
     pub fn as_str(&self) -> &str {

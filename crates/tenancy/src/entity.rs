@@ -74,9 +74,60 @@ table!(signing_key, "signing_keys", {
 table!(user, "users", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    pub tenant_id: Uuid,
     pub email: String,
     pub name: String,
+    /// What checks the password; null until an invitation is accepted.
+    pub password: Option<String>,
+    pub status: String,
+    pub is_first: Option<bool>,
+    pub created_at: i64,
+    pub password_changed_at: Option<i64>,
+    pub signed_in_at: Option<i64>,
+});
+
+table!(session, "sessions", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub generation: i64,
+    pub refresh_hash: Vec<u8>,
+    pub device_hash: Vec<u8>,
+    pub device_name: String,
+    pub address: String,
+    pub created_at: i64,
+    pub seen_at: i64,
+    pub elevated_until: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub ended_reason: Option<String>,
+});
+
+table!(device, "devices", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub device_hash: Vec<u8>,
+    pub network: String,
+    pub first_seen_at: i64,
+    pub seen_at: i64,
+});
+
+table!(role, "roles", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    pub permissions: Json,
+    pub created_at: i64,
+    pub updated_at: i64,
+});
+
+table!(role_binding, "role_bindings", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub role: String,
+    pub tenant_id: Option<Uuid>,
+    pub project_id: Option<Uuid>,
     pub created_at: i64,
 });
 

@@ -58,3 +58,47 @@ impl IdMint {
         (last.at_ms, last.counter)
     }
 }
+
+/// Names one kind of record: prefix and 32 hexadecimal digits.
+macro_rules! record_id {
+    ($(#[doc = $doc:literal])+ $name:ident, $prefix:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub sea_orm::entity::prelude::Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.simple())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::TenancyError;
+            fn from_str(text: &str) -> $crate::Result<$name> {
+                text.strip_prefix($prefix)
+                    .and_then(|digits| sea_orm::entity::prelude::Uuid::try_parse(digits).ok())
+                    .map($name)
+                    .ok_or_else(|| {
+                        let rule = concat!("expected `", $prefix, "` and 32 hexadecimal digits");
+                        $crate::TenancyError::invalid("id", rule)
+                    })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                from: D,
+            ) -> std::result::Result<$name, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use record_id;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod bindings;
 mod bootstrap;
 mod connect;
 mod consumers;
@@ -23,6 +24,8 @@ mod page;
 mod projects;
 mod requests;
 mod revisions;
+mod roles;
+mod sessions;
 mod signing;
 mod tenants;
 #[cfg(test)]
@@ -33,6 +36,7 @@ mod users;
 mod webhooks;
 
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
+pub use bindings::{BINDINGS_MAX, Binding, BindingId, NewBinding};
 pub use bootstrap::{Bootstrapped, SYSTEM};
 pub use connect::{Options, Tenancy};
 pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
@@ -45,6 +49,11 @@ pub use page::{PAGE_ITEMS_MAX, Page};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
+pub use roles::{NewRole, Role, RoleId, RolePatch};
+pub use sessions::{
+    DeviceSeen, NewSession, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId, SessionTimes,
+    Turnover,
+};
 pub use signing::{
     NewSigningKey, RevokedSubject, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings,
     Verification,
@@ -55,7 +64,7 @@ pub use types::UsageMetric;
 pub use usage::{
     USAGE_DAY_MS, USAGE_WINDOW_MS, UsageFilter, UsageStep, UsageTotal, UsageWindow, UsageWindowKey,
 };
-pub use users::{NewUser, User, UserId};
+pub use users::{NewUser, User, UserId, UserLogin, UserStatus};
 pub use webhooks::{
     NewWebhook, NewWebhookSecret, WEBHOOKS_LOADED_MAX, WEBHOOKS_MAX, Webhook, WebhookId,
     WebhookPatch, WebhookSecret, WebhookSettings, WebhookSigning,

@@ -4,6 +4,7 @@ mod m0001_records;
 mod m0002_consumers;
 mod m0003_outbox;
 mod m0004_schema_kinds;
+mod m0005_people;
 mod m0010_metering;
 
 use sea_orm_migration::prelude::*;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_consumers::Migration),
             Box::new(m0003_outbox::Migration),
             Box::new(m0004_schema_kinds::Migration),
+            Box::new(m0005_people::Migration),
             Box::new(m0010_metering::Migration),
         ]
     }

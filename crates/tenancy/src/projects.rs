@@ -256,6 +256,7 @@ impl Tenancy {
             .exec(transaction)
             .await?;
         self.delete_webhooks_of(&change, project).await?;
+        self.delete_bindings_of(&change, tenant, Some(project)).await?;
         // Of the project's own topics they went with the topics; these are of the platform's.
         consumer::Entity::delete_many()
             .filter(consumer::Column::ProjectId.eq(id))

@@ -298,7 +298,7 @@ impl Tenancy {
         if projects > 0 {
             return Err(TenancyError::state("the tenant still has projects: delete them first"));
         }
-        self.delete_users_of(&change, tenant).await?;
+        self.delete_bindings_of(&change, tenant, None).await?;
         table::Entity::delete_by_id(tenant.0).exec(&change.transaction).await?;
         change.commit(entry(&tenant, "tenant.delete", json!({"name": row.name}))).await
     }

@@ -9,6 +9,7 @@ mod isolation;
 mod keys;
 mod node;
 mod outbox;
+mod people;
 mod projects;
 mod scoping;
 mod tenants;

@@ -6,6 +6,7 @@ use crate::page::{limit, next_cursor, place};
 use crate::view::AuditView;
 use axum::Json;
 use axum::response::Response;
+use rules::Permission;
 use serde::{Deserialize, Serialize};
 use tenancy::AuditFilter;
 use types::{ProjectId, TenantId};
@@ -38,6 +39,7 @@ struct AuditList {
 /// List the audit trail
 #[utoipa::path(
     get, path = "/v1/audit", tag = "audit",
+    extensions(("x-permission" = json!("audit:read")), ("x-checked" = json!("handler"))),
     params(
         ("tenant" = Option<String>, Query, description = "Only this tenant's"),
         ("project" = Option<String>, Query, description = "Only this project's"),
@@ -53,12 +55,11 @@ struct AuditList {
 async fn list_audit(admin: Admin, StrictQuery(query): StrictQuery<AuditQuery>) -> Response {
     let outcome = async {
         let limit = limit(query.limit)?;
-        let filter = AuditFilter {
-            project: query.project,
-            action: query.action,
-            before: place(query.cursor.as_deref())?,
-        };
-        let page = match query.tenant {
+        let (tenant, project) =
+            admin.narrowed(Permission::AuditRead, (query.tenant, query.project))?;
+        let filter =
+            AuditFilter { project, action: query.action, before: place(query.cursor.as_deref())? };
+        let page = match tenant {
             Some(tenant) => admin.tenancy.audit(tenant, &filter, limit).await?,
             None => admin.tenancy.audit_of_all_tenants(&filter, limit).await?,
         };

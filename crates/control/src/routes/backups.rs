@@ -127,6 +127,7 @@ fn backups(admin: &Admin) -> Result<&Arc<Backups>, Refusal> {
 /// Begin a backup of this installation, while it runs
 #[utoipa::path(
     post, path = "/v1/backups", tag = "backups",
+    extensions(("x-permission" = json!("backups:write"))),
     request_body = CreateBackup,
     responses(
         (status = 202, description = "Begun: `GET` tells how far it is", body = StatusView),
@@ -158,6 +159,7 @@ async fn create_backup(
 /// The backup under way, and how the last one ended
 #[utoipa::path(
     get, path = "/v1/backups", tag = "backups",
+    extensions(("x-permission" = json!("backups:read"))),
     responses(
         (status = 200, description = "What this process knows", body = StatusView),
         (status = "default", description = "Refused", body = ErrorSchema),
@@ -171,6 +173,7 @@ async fn get_backup(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
 /// Cancel the backup under way
 #[utoipa::path(
     delete, path = "/v1/backups", tag = "backups",
+    extensions(("x-permission" = json!("backups:write"))),
     responses(
         (status = 204, description = "It ends soon; what it wrote is removed"),
         (status = "default", description = "Refused", body = ErrorSchema),

@@ -96,6 +96,7 @@ async fn put_into_effect(
 /// The node's configuration
 #[utoipa::path(
     get, path = "/v1/config", tag = "configuration",
+    extensions(("x-permission" = json!("config:read"))),
     responses(
         (status = 200, description = "What is in effect", body = CurrentConfig),
         (status = "default", description = "Refused", body = ErrorSchema),
@@ -113,6 +114,7 @@ async fn get_config(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
 /// Replace the node's configuration while it runs
 #[utoipa::path(
     put, path = "/v1/config", tag = "configuration",
+    extensions(("x-permission" = json!("config:write"))),
     request_body = SetConfig,
     responses(
         (status = 200, description = "In effect", body = RevisionView),
@@ -135,6 +137,7 @@ async fn set_config(
 /// List the kept revisions
 #[utoipa::path(
     get, path = "/v1/config/revisions", tag = "configuration",
+    extensions(("x-permission" = json!("config:read"))),
     params(
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
@@ -160,6 +163,7 @@ async fn list_config_revisions(
 /// Go back to an earlier revision
 #[utoipa::path(
     post, path = "/v1/config/rollback", tag = "configuration",
+    extensions(("x-permission" = json!("config:write"))),
     request_body = RollBack,
     responses(
         (status = 200, description = "In effect, as a new revision", body = RevisionView),

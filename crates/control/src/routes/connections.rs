@@ -8,7 +8,8 @@ use crate::{Control, Routes};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
-use port::{Code, ConnectionFilter, ConnectionId, Live, Refusal};
+use port::{Code, ConnectionFilter, ConnectionId, ConnectionState, Live, Refusal};
+use rules::{Permission, Place};
 use serde::{Deserialize, Serialize};
 use tenancy::Actor;
 use types::{ProjectId, TenantId};
@@ -43,6 +44,7 @@ pub(crate) struct ConnectionList {
 /// List open connections
 #[utoipa::path(
     get, path = "/v1/connections", tag = "connections",
+    extensions(("x-permission" = json!("connections:read")), ("x-checked" = json!("handler"))),
     params(
         ("tenant" = Option<String>, Query, description = "Only this tenant's"),
         ("project" = Option<String>, Query, description = "Only this project's"),
@@ -62,9 +64,11 @@ async fn list_connections(
     StrictQuery(query): StrictQuery<ConnectionQuery>,
 ) -> Response {
     let outcome = || {
+        let wanted = (query.tenant, query.project);
+        let (tenant, project) = admin.narrowed(Permission::ConnectionsRead, wanted)?;
         let filter = ConnectionFilter {
-            tenant: query.tenant,
-            project: query.project,
+            tenant,
+            project,
             protocol: query.protocol,
             principal: query.principal,
             after: place(query.cursor.as_deref())?.map(ConnectionId),
@@ -92,6 +96,7 @@ pub(crate) fn list(
 /// Close a connection
 #[utoipa::path(
     delete, path = "/v1/connections/{connection}", tag = "connections",
+    extensions(("x-permission" = json!("connections:write")), ("x-checked" = json!("handler"))),
     params(("connection" = u64, Path, description = "The connection's id")),
     responses(
         (status = 204, description = "Closing"),
@@ -103,9 +108,32 @@ async fn close_connection(
     ConnectionPath(connection): ConnectionPath,
     _: StrictQuery<NoQuery>,
 ) -> Response {
-    let filter = ConnectionFilter::default();
-    let outcome = close(&admin, filter, connection, &admin.actor()).await;
-    admin.answer(outcome.map(|()| StatusCode::NO_CONTENT))
+    let outcome = async {
+        let rights = admin.rights();
+        // Who may not close it is not told that it is there.
+        find(admin.live.as_ref(), &ConnectionFilter::default(), connection)
+            .map(|open| Place::Project(open.tenant, open.project))
+            .filter(|place| rights.allow(Permission::ConnectionsWrite, *place))
+            .ok_or_else(missing)?;
+        close(&admin, ConnectionFilter::default(), connection, &admin.actor()).await?;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    admin.answer(outcome.await)
+}
+
+fn missing() -> Refusal {
+    Refusal::new(Code::NotFound, "there is no such connection").hint("it may have ended by itself")
+}
+
+fn find(
+    live: &dyn Live,
+    filter: &ConnectionFilter,
+    connection: ConnectionId,
+) -> Option<ConnectionState> {
+    // The first one after its predecessor is the one, if it is open.
+    let after = connection.0.checked_sub(1).map(ConnectionId);
+    let found = live.connections(&ConnectionFilter { after, ..filter.clone() }, 1);
+    found.into_iter().find(|open| open.id == connection)
 }
 
 /// Closes a connection that the filter takes, and notes it in the trail of its tenant.
@@ -115,15 +143,8 @@ pub(crate) async fn close(
     connection: ConnectionId,
     by: &Actor,
 ) -> Result<(), Refusal> {
-    // The first one after its predecessor is the one, if it is open.
-    let after = connection.0.checked_sub(1).map(ConnectionId);
-    let found = control.live.connections(&ConnectionFilter { after, ..filter }, 1);
-    let open = found.into_iter().find(|open| open.id == connection);
-    let closed = open.filter(|_| control.live.close(connection));
-    let Some(closed) = closed else {
-        return Err(Refusal::new(Code::NotFound, "there is no such connection")
-            .hint("it may have ended by itself"));
-    };
+    let open = find(control.live.as_ref(), &filter, connection);
+    let closed = open.filter(|_| control.live.close(connection)).ok_or_else(missing)?;
     let details = serde_json::json!({
         "principal": closed.principal,
         "protocol": closed.protocol,

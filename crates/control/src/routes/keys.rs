@@ -138,6 +138,7 @@ fn show_once(
 /// Create an API key; its secret is shown once
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/keys", tag = "keys",
+    extensions(("x-permission" = json!("keys:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -168,6 +169,7 @@ async fn create_key(
 /// List the API keys of a project
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/keys", tag = "keys",
+    extensions(("x-permission" = json!("keys:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -200,6 +202,7 @@ async fn list_keys(
 /// Look at an API key
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/keys/{key}", tag = "keys",
+    extensions(("x-permission" = json!("keys:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -224,6 +227,7 @@ async fn get_key(
 /// Replace an API key; the old one counts through a grace period
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/keys/{key}/rotate", tag = "keys",
+    extensions(("x-permission" = json!("keys:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -274,6 +278,7 @@ async fn rotate_key(
 /// Revoke an API key for ever; connections that stand on it end
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/keys/{key}/revoke", tag = "keys",
+    extensions(("x-permission" = json!("keys:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

@@ -111,6 +111,7 @@ async fn noted<T: Send + 'static>(
 /// What the key ring holds
 #[utoipa::path(
     get, path = "/v1/keys-at-rest", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:read"))),
     params(
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
@@ -156,6 +157,7 @@ async fn name(admin: &Admin, view: &mut TenantKeysView) -> Result<(), Refusal> {
 /// The keys of one tenant
 #[utoipa::path(
     get, path = "/v1/keys-at-rest/tenants/{tenant}", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:read"))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     responses(
         (status = 200, description = "Its key versions", body = TenantKeysView),
@@ -180,6 +182,7 @@ async fn tenant_keys_at_rest(
 /// Put the ring under a new root key
 #[utoipa::path(
     post, path = "/v1/keys-at-rest/rotate-root", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:write"))),
     request_body = Rotate,
     responses(
         (status = 200, description = "Rotated", body = RootRotationView),
@@ -200,6 +203,7 @@ async fn rotate_root_key(
 /// Give a tenant a new key, and end its old ones
 #[utoipa::path(
     post, path = "/v1/keys-at-rest/tenants/{tenant}/rotate", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:write"))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = Rotate,
     responses(
@@ -223,6 +227,7 @@ async fn rotate_tenant_key(
 /// Destroy a tenant's keys: its records cannot be read any more, by anybody, for ever
 #[utoipa::path(
     post, path = "/v1/keys-at-rest/tenants/{tenant}/shred", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:shred")), ("x-elevated" = json!(true))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = Shred,
     responses(
@@ -273,6 +278,7 @@ async fn confirmed(admin: &Admin, tenant: TenantId, typed: &str) -> Result<(), R
 /// The ring in one file, still wrapped by its root key
 #[utoipa::path(
     get, path = "/v1/keys-at-rest/export", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:shred")), ("x-elevated" = json!(true))),
     responses(
         (status = 200, description = "The export; worthless without the root key",
             body = Vec<u8>, content_type = "application/octet-stream"),
@@ -293,6 +299,7 @@ async fn export_keys_at_rest(admin: Admin, _: StrictQuery<NoQuery>) -> Response 
 /// Add what an export has and the ring lacks; shredded tenants stay shredded
 #[utoipa::path(
     post, path = "/v1/keys-at-rest/import", tag = "keys at rest",
+    extensions(("x-permission" = json!("encryption:write"))),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 200, description = "Imported", body = ImportView),

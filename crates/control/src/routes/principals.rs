@@ -39,6 +39,7 @@ pub(crate) struct RevokedPrincipal {
 /// Its sessions end at once, and its tokens of before now are refused from now on.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/principals/revoke", tag = "connections",
+    extensions(("x-permission" = json!("connections:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

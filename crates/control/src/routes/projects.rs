@@ -9,6 +9,7 @@ use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
 use port::Change;
+use rules::{Permission, Place};
 use serde::{Deserialize, Serialize};
 use tenancy::{NewProject, ProjectPatch};
 use types::Limits;
@@ -55,6 +56,7 @@ struct ProjectList {
 /// Create a project
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects", tag = "projects",
+    extensions(("x-permission" = json!("projects:write"))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = CreateProject,
     responses(
@@ -69,6 +71,9 @@ async fn create_project(
     StrictJson(body): StrictJson<CreateProject>,
 ) -> Response {
     let outcome = async {
+        if body.limits != Limits::default() {
+            admin.require(Permission::BillingWrite, Place::Installation)?;
+        }
         let new = NewProject { name: body.name, limits: body.limits };
         let made = admin.tenancy.create_project(tenant, new, &admin.actor()).await?;
         admin.changed(Change::Project(made.id));
@@ -80,6 +85,7 @@ async fn create_project(
 /// List the projects of a tenant
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects", tag = "projects",
+    extensions(("x-permission" = json!("projects:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
@@ -110,6 +116,7 @@ async fn list_projects(
 /// Look at a project
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}", tag = "projects",
+    extensions(("x-permission" = json!("projects:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -127,6 +134,7 @@ async fn get_project(admin: Admin, at: ProjectPath, _: StrictQuery<NoQuery>) -> 
 /// Change a project
 #[utoipa::path(
     patch, path = "/v1/tenants/{tenant}/projects/{project}", tag = "projects",
+    extensions(("x-permission" = json!("projects:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -144,6 +152,10 @@ async fn update_project(
     StrictJson(body): StrictJson<UpdateProject>,
 ) -> Response {
     let outcome = async {
+        if body.limits.is_some() {
+            // What a tenant may use is not for the tenant to say.
+            admin.require(Permission::BillingWrite, Place::Installation)?;
+        }
         let patch = ProjectPatch { name: body.name, limits: body.limits };
         let by = admin.actor();
         let changed = admin.tenancy.update_project(at.tenant, at.project, patch, &by).await?;
@@ -156,6 +168,7 @@ async fn update_project(
 /// Delete a project that has no topics, with its keys
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/projects/{project}", tag = "projects",
+    extensions(("x-permission" = json!("projects:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

@@ -124,6 +124,7 @@ fn rename_secret(refusal: Refusal) -> Refusal {
 /// Add a signing key
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/signing-keys", tag = "tokens",
+    extensions(("x-permission" = json!("tokens:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -164,6 +165,7 @@ async fn add_signing_key(
 /// List the signing keys of a project
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/signing-keys", tag = "tokens",
+    extensions(("x-permission" = json!("tokens:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -196,6 +198,7 @@ async fn list_signing_keys(
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/projects/{project}/signing-keys/{signing_key}",
     tag = "tokens",
+    extensions(("x-permission" = json!("tokens:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -224,6 +227,7 @@ async fn remove_signing_key(
 /// How tokens are checked besides the project's own signing keys
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/token-settings", tag = "tokens",
+    extensions(("x-permission" = json!("tokens:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -241,6 +245,7 @@ async fn get_token_settings(admin: Admin, at: ProjectPath, _: StrictQuery<NoQuer
 /// Replace the settings whole
 #[utoipa::path(
     put, path = "/v1/tenants/{tenant}/projects/{project}/token-settings", tag = "tokens",
+    extensions(("x-permission" = json!("tokens:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

@@ -8,9 +8,11 @@ use crate::view::TenantView;
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
-use port::Change;
+use port::{Change, Refusal};
+use rules::{Permission, Place, Visible};
 use serde::{Deserialize, Serialize};
-use tenancy::{NewTenant, Plan, TenantPatch, TenantStatus};
+use tenancy::{NewTenant, Page, Plan, Tenant, TenantPatch, TenantStatus};
+use types::TenantId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 use wire_http::query::NoQuery;
@@ -76,6 +78,7 @@ struct TenantList {
 /// Create a tenant
 #[utoipa::path(
     post, path = "/v1/tenants", tag = "tenants",
+    extensions(("x-permission" = json!("tenants:write"))),
     request_body = CreateTenant,
     responses(
         (status = 201, description = "Created", body = TenantView),
@@ -99,6 +102,7 @@ async fn create_tenant(
 /// List tenants
 #[utoipa::path(
     get, path = "/v1/tenants", tag = "tenants",
+    extensions(("x-permission" = json!("tenants:read")), ("x-checked" = json!("handler"))),
     params(
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
@@ -111,7 +115,11 @@ async fn create_tenant(
 )]
 async fn list_tenants(admin: Admin, StrictQuery(query): StrictQuery<PageQuery>) -> Response {
     let outcome = async {
-        let page = admin.tenancy.tenants(query.place()?, query.limit()?).await?;
+        let (after, limit) = (query.place()?, query.limit()?);
+        let page = match admin.places_of(Permission::TenantsRead) {
+            Visible::Everywhere => admin.tenancy.tenants(after, limit).await?,
+            Visible::In(places) => visible_tenants(&admin, &places, after, limit).await?,
+        };
         let next_cursor = next_cursor(page.items.last().map(|last| last.id), page.has_more);
         let tenants = page.items.into_iter().map(TenantView::from).collect();
         Ok(Json(TenantList { tenants, next_cursor }))
@@ -119,9 +127,33 @@ async fn list_tenants(admin: Admin, StrictQuery(query): StrictQuery<PageQuery>) 
     admin.answer(outcome.await)
 }
 
+/// Of those tenants in which somebody may look at the tenant itself.
+async fn visible_tenants(
+    admin: &Admin,
+    places: &[Place],
+    after: Option<TenantId>,
+    limit: usize,
+) -> Result<Page<Tenant>, Refusal> {
+    let mut ids: Vec<TenantId> = places
+        .iter()
+        .filter(|place| place.project().is_none())
+        .filter_map(|place| place.tenant())
+        .filter(|id| after.is_none_or(|after| *id > after))
+        .collect();
+    ids.sort_unstable();
+    let has_more = ids.len() > limit;
+    ids.truncate(limit);
+    let mut items = Vec::with_capacity(ids.len());
+    for id in ids {
+        items.push(admin.tenancy.tenant(id).await?);
+    }
+    Ok(Page { items, has_more })
+}
+
 /// Look at a tenant
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}", tag = "tenants",
+    extensions(("x-permission" = json!("tenants:read"))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     responses(
         (status = 200, description = "The tenant", body = TenantView),
@@ -140,6 +172,10 @@ async fn get_tenant(
 /// Change a tenant
 #[utoipa::path(
     patch, path = "/v1/tenants/{tenant}", tag = "tenants",
+    extensions(
+        ("x-permission" = json!("tenants:write")),
+        ("x-checked" = json!("installation"))
+    ),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = UpdateTenant,
     responses(
@@ -170,6 +206,7 @@ async fn update_tenant(
 /// Delete a tenant that has no projects
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}", tag = "tenants",
+    extensions(("x-permission" = json!("tenants:delete")), ("x-elevated" = json!(true))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     responses(
         (status = 204, description = "Deleted; usage and audit records stay"),
@@ -192,6 +229,10 @@ async fn delete_tenant(
 /// Suspend a tenant: its credentials are refused and its connections end
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/suspend", tag = "tenants",
+    extensions(
+        ("x-permission" = json!("tenants:write")),
+        ("x-checked" = json!("installation"))
+    ),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = Suspend,
     responses(
@@ -217,6 +258,10 @@ async fn suspend_tenant(
 /// Resume a suspended tenant with the status it had before
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/resume", tag = "tenants",
+    extensions(
+        ("x-permission" = json!("tenants:write")),
+        ("x-checked" = json!("installation"))
+    ),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = Resume,
     responses(

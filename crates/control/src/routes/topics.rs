@@ -44,6 +44,7 @@ struct SchemaList {
 /// List the topics of a project
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/topics", tag = "topics",
+    extensions(("x-permission" = json!("topics:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -80,6 +81,7 @@ async fn list_topics(
 /// Look at a topic
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}", tag = "topics",
+    extensions(("x-permission" = json!("topics:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -107,6 +109,7 @@ async fn get_topic(
 /// Create or configure a topic
 #[utoipa::path(
     put, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}", tag = "topics",
+    extensions(("x-permission" = json!("topics:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -143,6 +146,7 @@ async fn put_topic(
 /// Delete a topic with its records
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}", tag = "topics",
+    extensions(("x-permission" = json!("topics:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -170,6 +174,7 @@ async fn delete_topic(
 /// The schemas that a topic has and had
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}/schemas", tag = "topics",
+    extensions(("x-permission" = json!("topics:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

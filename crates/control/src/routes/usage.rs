@@ -74,6 +74,7 @@ fn write_place(window: &UsageWindow) -> Result<String, Refusal> {
 /// Usage hour by hour, or day by day
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/usage", tag = "usage",
+    extensions(("x-permission" = json!("usage:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = Option<String>, Query, description = "Only this project's"),
@@ -131,6 +132,7 @@ pub(crate) async fn list(
 /// Usage summed up per project and metric
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/usage/totals", tag = "usage",
+    extensions(("x-permission" = json!("usage:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = Option<String>, Query, description = "Only this project's"),

@@ -30,6 +30,7 @@ pub(crate) fn routes() -> Routes {
 /// List the webhooks of a project
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/webhooks", tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -57,6 +58,7 @@ async fn list_webhooks(
 /// Define a webhook; its secret is shown this once
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/webhooks", tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -83,6 +85,7 @@ async fn create_webhook(
 /// Look at a webhook and how it does
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}", tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -109,6 +112,7 @@ async fn get_webhook(
 /// Change a webhook
 #[utoipa::path(
     patch, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}", tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -137,6 +141,7 @@ async fn update_webhook(
 /// Delete a webhook; its dead letters stay in their topic
 #[utoipa::path(
     delete, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}", tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -164,6 +169,7 @@ async fn delete_webhook(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/rotate-secret",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -193,6 +199,7 @@ async fn rotate_webhook_secret(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/test",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -220,6 +227,7 @@ async fn test_webhook(
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/attempts",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -247,6 +255,7 @@ async fn list_webhook_attempts(
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/dead-letters",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:read"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -276,6 +285,7 @@ async fn list_webhook_dead_letters(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/dead-letters/replay",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -305,6 +315,7 @@ async fn replay_webhook_dead_letters(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/webhooks/{webhook}/dead-letters/purge",
     tag = "webhooks",
+    extensions(("x-permission" = json!("webhooks:write"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

@@ -16,6 +16,10 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{webhook}", format!("whk_{id}")),
         ("{topic}", "orders".to_owned()),
         ("{connection}", "7".to_owned()),
+        ("{session}", format!("ses_{id}")),
+        ("{user}", format!("usr_{id}")),
+        ("{role}", format!("rol_{id}")),
+        ("{binding}", format!("bnd_{id}")),
     ];
     let mut found = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("an object of paths") {
@@ -29,7 +33,12 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
     found
 }
 
-async fn document(rig: &Rig) -> Value {
+/// Whether anybody may ask, by what the description says; the paths are filled in.
+pub(super) fn is_open(openapi: &Value, method: &str, path: &str) -> bool {
+    openapi["paths"][path][method.to_lowercase()]["x-permission"] == "none"
+}
+
+pub(super) async fn document(rig: &Rig) -> Value {
     let request = Request::get(crate::OPENAPI_PATH).body(Body::empty()).unwrap();
     Rig::send(&rig.router, request).await.ok(200)
 }
@@ -37,7 +46,9 @@ async fn document(rig: &Rig) -> Value {
 #[tokio::test]
 async fn every_route_asks_for_the_token() {
     let rig = Rig::new().await;
-    let mut paths = described(&document(&rig).await);
+    let document = document(&rig).await;
+    let mut paths = described(&document);
+    paths.retain(|(method, path)| !is_open(&document, method, path));
     assert!(paths.len() >= 30, "{paths:?}");
     paths.push(("GET".into(), "/no/such/path".into()));
     paths.push(("DELETE".into(), "/v1/tenants".into()));

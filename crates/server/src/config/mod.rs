@@ -34,6 +34,8 @@ pub struct Config {
     /// Who is present where, and when an address counts as vacated.
     pub presence: hub::PresenceSettings,
     pub identity: identity::Settings,
+    /// Users of the admin API and the console: passwords and sessions.
+    pub people: identity::PeopleSettings,
     pub webhooks: webhooks::Config,
     pub telemetry: Telemetry,
     /// Backups that the server makes of itself.
@@ -129,6 +131,7 @@ impl Default for Config {
             tenants: hub::TenantLimits::default(),
             presence: hub::PresenceSettings::default(),
             identity: identity::Settings::default(),
+            people: identity::PeopleSettings::default(),
             webhooks: webhooks::Config::default(),
             telemetry: Telemetry::default(),
             backup: backup::Settings::default(),
@@ -183,6 +186,9 @@ impl Config {
         self.webhooks
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("webhooks.{key}"), why))?;
+        self.people
+            .check()
+            .map_err(|(key, why)| ConfigError::about(format!("people.{key}"), why))?;
         self.presence
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("presence.{key}"), why))?;

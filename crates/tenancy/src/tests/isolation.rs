@@ -3,8 +3,8 @@
 use super::keys::new_key;
 use super::{Store, on_each, operator, sqlite};
 use crate::{
-    AuditFilter, NewKey, NewProject, NewSigningKey, NewUser, ProjectPatch, SigningAlgorithm,
-    TenancyError, TokenSettings, UsageFilter,
+    AuditFilter, NewKey, NewProject, NewSigningKey, ProjectPatch, SigningAlgorithm, TenancyError,
+    TokenSettings, UsageFilter,
 };
 use port::Usage;
 use proptest::prelude::*;
@@ -16,7 +16,6 @@ struct Owned {
     project: ProjectId,
     key: KeyId,
     signing_key: crate::SigningKeyId,
-    user: crate::UserId,
     topic: TopicName,
 }
 
@@ -30,7 +29,6 @@ async fn own(store: &Store, name: &str) -> Owned {
     let topic = TopicName::parse(name).unwrap();
     let config = TopicConfig { schema: Some(true.into()), ..TopicConfig::default() };
     store.create_topic(tenant, project, &topic, &config, &by).await.unwrap();
-    let user = NewUser { email: format!("{name}@example.org"), name: name.to_owned() };
     let used = Usage { api_requests: 1, ..Usage::default() };
     store.add_usage(0, &[(tenant, project, used)]).await.unwrap();
     Owned {
@@ -42,7 +40,6 @@ async fn own(store: &Store, name: &str) -> Owned {
             .await
             .unwrap()
             .id,
-        user: store.create_user(tenant, user, &by).await.unwrap().id,
         topic,
     }
 }
@@ -76,14 +73,11 @@ async fn ask(store: &Store, stranger: TenantId, mine: &Owned) {
     is_absent(store.delete_topic(stranger, project, &mine.topic, &by).await);
     is_absent(store.topic(stranger, project, &mine.topic).await);
     is_absent(store.topic_schemas(stranger, project, &mine.topic, 0, 10).await);
-    is_absent(store.user(stranger, mine.user).await);
     assert!(store.keys(stranger, project, None, 10).await.unwrap().items.is_empty());
     assert!(store.signing_keys(stranger, project, None, 10).await.unwrap().items.is_empty());
     assert!(store.topics(stranger, project, None, 10).await.unwrap().items.is_empty());
     let listed = store.projects(stranger, None, 100).await.unwrap().items;
     assert!(listed.iter().all(|listed| listed.id != project));
-    let users = store.users(stranger, None, 100).await.unwrap().items;
-    assert!(users.iter().all(|user| user.id != mine.user));
     let filter = UsageFilter { project: Some(project), ..UsageFilter::default() };
     assert!(store.usage(stranger, &filter, 10).await.unwrap().items.is_empty());
     assert!(store.usage_totals(stranger, &filter).await.unwrap().is_empty());

@@ -2,7 +2,7 @@
 
 use super::{START_MS, on_each, operator};
 use crate::tenants::Word;
-use crate::{KeyMode, NewTenant, NewUser, Plan, SigningAlgorithm, TenancyError, TenantPatch};
+use crate::{KeyMode, NewTenant, Plan, SigningAlgorithm, TenancyError, TenantPatch};
 use crate::{TenantStatus, UsageMetric};
 use std::time::Duration;
 
@@ -89,8 +89,6 @@ async fn a_tenant_with_projects_stays() {
         let (tenant, project) = store.scope("a").await;
         let kept = store.delete_tenant(tenant, &operator()).await;
         assert!(matches!(kept, Err(TenancyError::Conflict { .. })), "{kept:?}");
-        let new = NewUser { email: "Ann@Example.org".into(), name: "Ann".into() };
-        store.create_user(tenant, new, &operator()).await.unwrap();
         store.delete_project(tenant, project, &operator()).await.unwrap();
         store.delete_tenant(tenant, &operator()).await.unwrap();
     })
@@ -123,33 +121,6 @@ async fn lists_go_page_by_page_in_the_order_of_making() {
             assert_eq!(page.items.len(), 3);
         }
         assert_eq!((seen, pages), (made, 3));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn users_belong_to_one_tenant_by_address() {
-    on_each(async |store| {
-        let (one, _) = store.scope("one").await;
-        let (other, _) = store.scope("other").await;
-        let new = NewUser { email: "Ann@Example.org".into(), name: "Ann".into() };
-        let ann = store.create_user(one, new.clone(), &operator()).await.unwrap();
-        assert_eq!(ann.email, "ann@example.org");
-        let twice = store.create_user(one, new.clone(), &operator()).await;
-        assert!(
-            matches!(twice, Err(TenancyError::Conflict { field: Some("email"), .. })),
-            "{twice:?}"
-        );
-        store.create_user(other, new, &operator()).await.unwrap();
-        assert_eq!(store.user(one, ann.id).await.unwrap(), ann);
-        assert!(store.user(other, ann.id).await.is_err());
-        assert_eq!(store.users(one, None, 10).await.unwrap().items, vec![ann]);
-        for email in
-            ["", "ann", "@example.org", "ann@", "a b@c.d", &format!("{}@x", "a".repeat(300))]
-        {
-            let new = NewUser { email: email.to_owned(), name: "Ann".into() };
-            assert!(store.create_user(one, new, &operator()).await.is_err(), "{email:?}");
-        }
     })
     .await;
 }

@@ -1,0 +1,123 @@
+//! People: signing in with a password, the sessions that come of it, and what somebody may do. One
+//! service over `tenancy`'s records; whoever calls it has checked nothing yet. It must not know how
+//! its callers are reached, nor which request needs which permission.
+
+mod account;
+mod password;
+mod rights;
+mod session_text;
+mod settings;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+pub use account::NewOwner;
+pub use settings::{PasswordCost, PeopleSettings, ThrottleSettings};
+pub use sign_in::{Refresh, SignIn, SignedIn};
+
+use crate::Secrets;
+use password::Passwords;
+use port::{Code, Refusal};
+use rules::Rights;
+use session_text::SessionTexts;
+use std::sync::Arc;
+use stdx::{Clock, Rng};
+use tenancy::{Actor, Session, Tenancy, User};
+use throttle::Throttle;
+use types::TimestampMs;
+
+/// Somebody who is signed in, as of this moment.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub user: User,
+    pub session: Session,
+    pub rights: Rights,
+}
+
+impl Person {
+    /// As the audit trail names him.
+    pub fn actor(&self) -> Actor {
+        Actor::user(self.user.id, &self.user.email)
+    }
+
+    /// Whether he has just proved again who he is.
+    pub fn is_elevated(&self, now: TimestampMs) -> bool {
+        self.session.elevated_until.is_some_and(|until| now < until)
+    }
+}
+
+pub struct People {
+    tenancy: Arc<Tenancy>,
+    settings: PeopleSettings,
+    passwords: Passwords,
+    texts: SessionTexts,
+    throttle: Throttle,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for People {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("People").finish_non_exhaustive()
+    }
+}
+
+impl People {
+    pub fn new(
+        tenancy: Arc<Tenancy>,
+        secrets: &Secrets,
+        settings: PeopleSettings,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> People {
+        People {
+            tenancy,
+            passwords: Passwords::new(settings.password_cost, Arc::clone(&rng)),
+            texts: SessionTexts::new(secrets, rng),
+            throttle: Throttle::new(settings.throttle.clone(), Arc::clone(&clock)),
+            settings,
+            clock,
+        }
+    }
+
+    /// Whether the text is meant for `check`, by its looks.
+    pub fn is_access_token(text: &str) -> bool {
+        SessionTexts::is_access(text)
+    }
+
+    /// Neither ended nor too old.
+    pub fn is_open(&self, session: &Session) -> bool {
+        session.is_open(self.clock.now_ms(), self.settings.times())
+    }
+
+    /// Who has this access token, with what he may do at this moment. A made-up token costs no
+    /// question to the database; with a genuine one the records are read anew each time, so that a
+    /// session that was ended, or a role that was taken, counts no more with the next request.
+    /// Refuses with `INVALID_TOKEN` or `EXPIRED_TOKEN`.
+    pub async fn check(&self, access: &str) -> Result<Person, Refusal> {
+        let (id, expires_at) = self.texts.open_access(access).ok_or_else(not_signed_in)?;
+        let now = self.clock.now_ms();
+        if now >= expires_at {
+            return Err(Refusal::new(Code::ExpiredToken, "the access token has expired")
+                .field("authorization")
+                .hint("refresh it at /v1/auth/refresh, or sign in again"));
+        }
+        let found = self.tenancy.session(id).await?;
+        let (session, user) = found.ok_or_else(not_signed_in)?;
+        if !session.is_open(now, self.settings.times()) || !is_active(&user) {
+            return Err(not_signed_in());
+        }
+        let rights = rights::of(&self.tenancy, user.id).await?;
+        Ok(Person { user, session, rights })
+    }
+}
+
+fn is_active(user: &User) -> bool {
+    user.status == tenancy::UserStatus::Active
+}
+
+fn not_signed_in() -> Refusal {
+    Refusal::new(Code::InvalidToken, "the session has ended or the token is not valid")
+        .field("authorization")
+        .hint("sign in at /v1/auth/login")
+}

@@ -1,0 +1,212 @@
+//! Who has which role where: in the installation, in a tenant, or in a project. What a role allows
+//! is not known here.
+
+use crate::audit::{Change, Entry};
+use crate::entity::{project, role, role_binding as table, tenant, user};
+use crate::ids::record_id;
+use crate::page::fetch_count;
+use crate::users::{check_owner_remains, locked, read as read_user};
+use crate::{Actor, Page, Result, RoleId, Tenancy, TenancyError, User, UserId};
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use serde_json::json;
+use types::{ProjectId, TenantId, TimestampMs};
+
+/// Roles of one user, all places together: all of them are read with each of his requests.
+pub const BINDINGS_MAX: u64 = 200;
+
+record_id!(
+    /// A role that somebody has somewhere.
+    BindingId,
+    "bnd_"
+);
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    pub id: BindingId,
+    pub user: UserId,
+    /// A built-in role's name, or the identifier of one that was made.
+    pub role: String,
+    /// `None`: in the whole installation.
+    pub tenant: Option<TenantId>,
+    /// `None`: in all projects of the tenant.
+    pub project: Option<ProjectId>,
+    pub created_at: TimestampMs,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewBinding {
+    pub user: UserId,
+    /// The caller has checked that a name which is no identifier is that of a built-in role.
+    pub role: String,
+    pub tenant: Option<TenantId>,
+    pub project: Option<ProjectId>,
+}
+
+fn read(row: table::Model) -> Binding {
+    Binding {
+        id: BindingId(row.id),
+        user: UserId(row.user_id),
+        role: row.role,
+        tenant: row.tenant_id.map(TenantId),
+        project: row.project_id.map(ProjectId),
+        created_at: row.created_at,
+    }
+}
+
+/// Whether place and role exist, so that no binding stands on nothing.
+async fn check_place(change: &Change<'_>, new: &NewBinding) -> Result<()> {
+    let transaction = &change.transaction;
+    match (new.tenant, new.project) {
+        (None, Some(_)) => {
+            return Err(TenancyError::invalid("tenant", "a project needs its tenant"));
+        }
+        (None, None) => {}
+        (Some(at), None) => {
+            let found = tenant::Entity::find_by_id(at.0).lock_shared();
+            found.one(transaction).await?.ok_or(TenancyError::NotFound { what: "tenant" })?;
+        }
+        (Some(at), Some(inside)) => {
+            let found = project::Entity::find_by_id(inside.0)
+                .filter(project::Column::TenantId.eq(at.0))
+                .lock_shared();
+            found.one(transaction).await?.ok_or(TenancyError::NotFound { what: "project" })?;
+        }
+    }
+    if let Ok(made) = new.role.parse::<RoleId>() {
+        let found = role::Entity::find_by_id(made.0).lock_shared();
+        found.one(transaction).await?.ok_or(TenancyError::NotFound { what: "role" })?;
+    }
+    Ok(())
+}
+
+impl Tenancy {
+    /// Gives a user a role somewhere. Having it already is no error: what there is, is answered.
+    pub async fn bind_role(&self, new: NewBinding, by: &Actor) -> Result<Binding> {
+        let change = self.change(by).await?;
+        let holder = locked(&change, new.user).await?;
+        let (made, is_new) = self.insert_binding(&change, new).await?;
+        if is_new {
+            let entry = Entry {
+                tenant: made.tenant,
+                project: made.project,
+                action: "role.grant",
+                target: &made.user,
+                details: json!({"binding": made.id, "email": holder.email, "role": made.role}),
+            };
+            change.commit(entry).await?;
+        }
+        Ok(made)
+    }
+
+    /// Within somebody's change; tells whether it is new. The user's row is locked.
+    pub(crate) async fn insert_binding(
+        &self,
+        change: &Change<'_>,
+        new: NewBinding,
+    ) -> Result<(Binding, bool)> {
+        check_place(change, &new).await?;
+        let held = table::Entity::find()
+            .filter(table::Column::UserId.eq(new.user.0))
+            .all(&change.transaction)
+            .await?;
+        let same = held.iter().find(|row| {
+            row.role == new.role
+                && row.tenant_id == new.tenant.map(|id| id.0)
+                && row.project_id == new.project.map(|id| id.0)
+        });
+        if let Some(same) = same {
+            return Ok((read(same.clone()), false));
+        }
+        if held.len() as u64 >= BINDINGS_MAX {
+            return Err(TenancyError::state(format!("a user may have {BINDINGS_MAX} roles")));
+        }
+        let row = table::Model {
+            id: self.ids.uuid(),
+            user_id: new.user.0,
+            role: new.role,
+            tenant_id: new.tenant.map(|id| id.0),
+            project_id: new.project.map(|id| id.0),
+            created_at: change.at,
+        };
+        table::Entity::insert(row.clone().into_active_model())
+            .exec_without_returning(&change.transaction)
+            .await?;
+        Ok((read(row), true))
+    }
+
+    /// Takes a role away. Refused for the last owner of the installation.
+    pub async fn unbind_role(&self, binding: BindingId, by: &Actor) -> Result<Binding> {
+        let change = self.change(by).await?;
+        let gone = || TenancyError::NotFound { what: "binding" };
+        let row = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
+        let found = read(row.ok_or_else(gone)?);
+        let holder = locked(&change, found.user).await?;
+        if found.tenant.is_none() && found.role == "owner" {
+            check_owner_remains(&change, found.user).await?;
+        }
+        let deleted = table::Entity::delete_by_id(binding.0).exec(&change.transaction).await?;
+        if deleted.rows_affected == 0 {
+            return Err(gone());
+        }
+        let entry = Entry {
+            tenant: found.tenant,
+            project: found.project,
+            action: "role.take",
+            target: &found.user,
+            details: json!({"binding": found.id, "email": holder.email, "role": found.role}),
+        };
+        change.commit(entry).await?;
+        Ok(found)
+    }
+
+    pub async fn binding(&self, binding: BindingId) -> Result<Binding> {
+        let row = table::Entity::find_by_id(binding.0).one(self.reader()).await?;
+        row.map(read).ok_or(TenancyError::NotFound { what: "binding" })
+    }
+
+    /// All that a user has; there are `BINDINGS_MAX` at most.
+    pub async fn bindings_of(&self, user: UserId) -> Result<Vec<Binding>> {
+        let rows = table::Entity::find()
+            .filter(table::Column::UserId.eq(user.0))
+            .order_by_asc(table::Column::Id)
+            .all(self.reader())
+            .await?;
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Who has a role in this tenant or in one of its projects, in the order of identifiers.
+    pub async fn users_of_tenant(
+        &self,
+        tenant: TenantId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Page<User>> {
+        let members = table::Entity::find()
+            .select_only()
+            .column(table::Column::UserId)
+            .filter(table::Column::TenantId.eq(tenant.0));
+        let mut rows =
+            user::Entity::find().filter(user::Column::Id.in_subquery(members.into_query()));
+        if let Some(after) = after {
+            rows = rows.filter(user::Column::Id.gt(after.0));
+        }
+        let rows = rows.order_by_asc(user::Column::Id).limit(fetch_count(limit));
+        Page::collect(rows.all(self.reader()).await?, limit, read_user)
+    }
+
+    /// What was given in a tenant ends with it.
+    pub(crate) async fn delete_bindings_of(
+        &self,
+        change: &Change<'_>,
+        tenant: TenantId,
+        project: Option<ProjectId>,
+    ) -> Result<()> {
+        let mut gone = table::Entity::delete_many().filter(table::Column::TenantId.eq(tenant.0));
+        if let Some(project) = project {
+            gone = gone.filter(table::Column::ProjectId.eq(project.0));
+        }
+        gone.exec(&change.transaction).await?;
+        Ok(())
+    }
+}
