@@ -1,6 +1,7 @@
 //! The admin API from the terminal: tenants, projects, keys, topics.
 
 use crate::Outcome;
+use crate::people::{Roles, Users};
 use crate::target::{Api, Target, segment};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -19,6 +20,12 @@ pub enum Admin {
     /// Topics of a project.
     #[command(subcommand)]
     Topics(Topics),
+    /// People who look after the installation or tenants in it.
+    #[command(subcommand, alias = "user")]
+    Users(Users),
+    /// Roles: what they allow, and who has them where.
+    #[command(subcommand)]
+    Roles(Roles),
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -141,6 +148,8 @@ impl Admin {
             Admin::Keys(command) => command.request(),
             Admin::Topics(Topics::Transfer(transfer)) => return transfer.run(target).await,
             Admin::Topics(command) => command.request(),
+            Admin::Users(command) => command.request()?,
+            Admin::Roles(command) => command.request(),
         };
         let answer = call(&api, method, &path, body).await?;
         let text = serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?;
@@ -151,7 +160,7 @@ impl Admin {
     }
 }
 
-type Request = (Method, String, Option<Value>);
+pub(crate) type Request = (Method, String, Option<Value>);
 
 pub(crate) fn tenant_path(tenant: &str) -> String {
     format!("/v1/tenants/{}", segment(tenant))

@@ -9,6 +9,7 @@ pub mod bench;
 pub mod consumers;
 mod events;
 pub mod follow;
+pub mod people;
 pub mod publish;
 pub mod schemas;
 pub mod target;

@@ -106,11 +106,6 @@ impl Admin {
         gate::require(&self.who, permission, there)
     }
 
-    /// Refuses unless who is asking has proved just now who he is.
-    pub(crate) fn require_elevated(&self) -> Result<(), Refusal> {
-        gate::require_elevated(&self.who, self.clock.now_ms())
-    }
-
     /// All that who is asking may do.
     pub(crate) fn rights(&self) -> Rights {
         match &*self.who {

@@ -12,11 +12,13 @@ pub(crate) mod people_view;
 pub(crate) mod principals;
 mod projects;
 mod recompute;
+mod roles;
 mod signing;
 mod tenants;
 mod topics;
 mod transfers;
 pub(crate) mod usage;
+mod users;
 mod webhooks;
 
 use crate::Routes;
@@ -25,6 +27,8 @@ pub(crate) fn all() -> Routes {
     Routes::new()
         .merge(auth::routes())
         .merge(account::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())

@@ -19,7 +19,7 @@ pub use sign_in::{Refresh, SignIn, SignedIn};
 use crate::Secrets;
 use password::Passwords;
 use port::{Code, Refusal};
-use rules::Rights;
+use rules::{PermissionSet, Rights};
 use session_text::SessionTexts;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
@@ -88,6 +88,12 @@ impl People {
     /// Neither ended nor too old.
     pub fn is_open(&self, session: &Session) -> bool {
         session.is_open(self.clock.now_ms(), self.settings.times())
+    }
+
+    /// What a role allows: a built-in one by its name, another by its identifier. A role that is gone
+    /// allows nothing.
+    pub async fn permissions_of(&self, role: &str) -> Result<PermissionSet, Refusal> {
+        rights::of_role(&self.tenancy, role).await
     }
 
     /// Who has this access token, with what he may do at this moment. A made-up token costs no

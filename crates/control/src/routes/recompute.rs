@@ -119,6 +119,10 @@ impl Recomputed {
 /// Count the log again and compare with what was metered
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/usage/recompute", tag = "usage",
+    extensions(
+        ("x-permission" = json!("billing:write")),
+        ("x-checked" = json!("installation"))
+    ),
     params(("tenant" = String, Path, description = "The tenant's id")),
     request_body = Recompute,
     responses(
