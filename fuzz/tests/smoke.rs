@@ -13,6 +13,7 @@ mod smoke {
     mod frames;
     mod http_json;
     mod key_rings;
+    mod link_frames;
     mod log_state;
     mod tokens;
     mod webhooks;

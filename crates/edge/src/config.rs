@@ -25,6 +25,21 @@ pub struct Config {
     pub web_socket: WebSocket,
     pub cors: Cors,
     pub drain: Drain,
+    /// Not a setting: who serves the public port is decided by whoever starts the processes.
+    #[serde(skip)]
+    pub public: PublicPort,
+}
+
+/// Who serves the public port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PublicPort {
+    /// This process alone.
+    #[default]
+    Own,
+    /// This process and others: the kernel spreads connections over them.
+    Shared,
+    /// Others: the port is held for them, and nothing is accepted.
+    Elsewhere,
 }
 
 /// Where the certificate comes from.
@@ -160,6 +175,7 @@ impl Default for Config {
             web_socket: WebSocket::default(),
             cors: Cors::default(),
             drain: Drain::default(),
+            public: PublicPort::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The edge as the server starts it: bound early, serving late, drained politely.
 
-use crate::accept::{self, Acceptor};
+use crate::accept::{self, Acceptor, Sharing};
 use crate::accounts::Accounts;
+use crate::config::PublicPort;
 use crate::face::Face;
 use crate::http::router;
 use crate::shard::mailbox::{Mailbox, Message};
@@ -19,6 +20,8 @@ use std::time::Duration;
 use stdx::{Clock, Rng};
 use tokio::sync::{oneshot, watch};
 
+/// The number of the face for tenants; it comes first.
+const PUBLIC: usize = 0;
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(10);
 
@@ -57,8 +60,10 @@ pub struct Edge {
     hub: Arc<dyn Hub>,
     world: World,
     faces: Arc<[Face]>,
-    /// One per face.
-    listeners: Vec<TcpListener>,
+    /// One per face that is served here, with the face's number.
+    listeners: Vec<(usize, TcpListener)>,
+    /// Keeps the public port for the processes that serve it.
+    _held: Option<socket2::Socket>,
     addresses: Vec<SocketAddr>,
     certificate: Option<Arc<Certificate>>,
     accounts: Arc<Accounts>,
@@ -87,16 +92,39 @@ impl Edge {
         }
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for &(address, _) in &wanted {
+        let mut held = None;
+        for (face, &(address, _)) in wanted.iter().enumerate() {
             let bind = |source| EdgeError::Bind { address, source };
-            let listener = accept::bind(address, config.accept.backlog_max).map_err(bind)?;
+            let sharing = match (face, config.public) {
+                (PUBLIC, PublicPort::Elsewhere) => {
+                    let (socket, address) = accept::hold(address).map_err(bind)?;
+                    addresses.push(address);
+                    held = Some(socket);
+                    continue;
+                }
+                (PUBLIC, PublicPort::Shared) => Sharing::Shared,
+                _ => Sharing::Alone,
+            };
+            let backlog_max = config.accept.backlog_max;
+            let listener = accept::bind(address, backlog_max, sharing).map_err(bind)?;
             addresses.push(listener.local_addr().map_err(bind)?);
-            listeners.push(listener);
+            listeners.push((face, listener));
         }
         let faces = wanted.into_iter().map(|(_, face)| face).collect();
         let accounts = Accounts::new(config.web_socket.tenant_waiting_bytes_max);
         let writes = Arc::default();
-        Ok(Edge { config, hub, world, faces, listeners, addresses, certificate, accounts, writes })
+        Ok(Edge {
+            config,
+            hub,
+            world,
+            faces,
+            listeners,
+            _held: held,
+            addresses,
+            certificate,
+            accounts,
+            writes,
+        })
     }
 
     /// Where tenants' clients connect, with the real port when 0 was asked for.
@@ -126,7 +154,7 @@ impl Edge {
         let (mailboxes, mut ended) = self.start_shards()?;
         let (stop, stopped) = watch::channel(false);
         let mut acceptors = tokio::task::JoinSet::new();
-        for (face, listener) in self.listeners.into_iter().enumerate() {
+        for (face, listener) in self.listeners {
             let acceptor = Acceptor {
                 name: self.faces.get(face).map_or("", |face| face.name),
                 face,
@@ -134,6 +162,7 @@ impl Edge {
                 clock: Arc::clone(&self.world.clock),
                 shards: Arc::clone(&mailboxes),
                 is_tls: self.certificate.is_some(),
+                addresses: self.hub.addresses(),
             };
             acceptors.spawn(acceptor.run(listener, stopped.clone()));
         }

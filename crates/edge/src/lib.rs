@@ -26,7 +26,7 @@ mod shard;
 mod tls;
 mod ws;
 
-pub use config::Config;
+pub use config::{Config, PublicPort};
 pub use edge::{Edge, Faces, Reload, World};
 pub use error::EdgeError;
 

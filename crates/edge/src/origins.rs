@@ -50,7 +50,7 @@ impl Drop for Held {
 
 /// What one client is taken to own: an IPv4 address, or the first 64 bits of an IPv6 address, which
 /// is the least that a subscriber is given (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = u128::from(address) >> 64 << 64;

@@ -1,7 +1,11 @@
 //! Subscribing: checks, the start position, and the hand-over to the shard that will feed it.
 
+use crate::conditions::Conditions;
+use crate::connections::Counted;
+use crate::meter::ProjectMeter;
 use crate::node::Node;
-use crate::shard::mailbox::{Attach, Mailbox, Message, StartDefault};
+use crate::occupancy::Occupant;
+use crate::shard::mailbox::{Attach, Guard, Lost, Mailbox, Message, StartDefault};
 use crate::shard::shape::Wish;
 use crate::topic::Topic;
 use port::shaping::{GATHER_MS_MAX, GATHER_MS_MIN};
@@ -16,6 +20,87 @@ use types::{Access, Filter, From, Positions, TopicId, TopicName};
 /// Topics a wildcard subscription covers at most.
 const WILD_TOPICS_MAX: usize = 1_000;
 
+/// What a subscription covers and where it starts.
+pub(crate) struct Wanted {
+    pub topics: Vec<Arc<Topic>>,
+    pub positions: Positions,
+    pub lost: Vec<Lost>,
+    pub wish: Option<Box<Wish>>,
+    pub held: Held,
+}
+
+/// As what a subscription counts, for as long as this is held.
+pub(crate) struct Held {
+    _counted: Option<Counted>,
+    _occupant: Option<Occupant>,
+}
+
+/// A subscription that was admitted, for the shard that will feed it.
+pub(crate) struct Admitted {
+    pub who: Identity,
+    pub follow: Follow,
+    pub topics: Vec<Arc<Topic>>,
+    pub positions: Positions,
+    pub lost: Vec<Lost>,
+    pub wish: Option<Box<Wish>>,
+    pub mint: Arc<dyn CursorMint>,
+}
+
+/// What a subscription asks for beyond its filter, read and checked.
+pub(crate) fn wish_of(
+    conditions: &Conditions,
+    who: &Identity,
+    shaping: Option<Box<Shaping>>,
+) -> Result<Option<Box<Wish>>, Refusal> {
+    let Some(shaping) = shaping else {
+        return Ok(None);
+    };
+    let conflate = shaping.conflate.map(|window| (window, GATHER_MS_MIN, "conflate_ms"));
+    // Zero gathers what comes together anyway.
+    let batch = shaping.batch.map(|window| (window, 0, "batch_ms"));
+    for (window, least, name) in [conflate, batch].into_iter().flatten() {
+        if !(u128::from(least)..=u128::from(GATHER_MS_MAX)).contains(&window.as_millis()) {
+            let message = format!("`{name}` is {least} to {GATHER_MS_MAX} milliseconds");
+            return Err(Refusal::new(Code::InvalidRequest, message).field(name));
+        }
+    }
+    let condition = shaping.condition.as_deref();
+    let condition = condition.map(|text| conditions.get(who.project(), text));
+    Ok(Some(Box::new(Wish { condition: condition.transpose()?, shaping: *shaping })))
+}
+
+impl Admitted {
+    pub fn attach(
+        self,
+        sink: Arc<dyn Sink>,
+        meter: Arc<ProjectMeter>,
+        mailbox: &Arc<Mailbox>,
+        attached: oneshot::Sender<(Guard, Positions)>,
+    ) -> Attach {
+        let start_default = match self.follow.from {
+            From::Latest => StartDefault::Live,
+            _ => StartDefault::Earliest,
+        };
+        Attach {
+            who: self.who,
+            tag: self.follow.tag,
+            filter: self.follow.filter,
+            topics: self.topics,
+            positions: self.positions,
+            start_default,
+            lost: self.lost,
+            wish: self.wish,
+            mint: self.mint,
+            latest_first: self.follow.latest_first,
+            exclude_own: self.follow.exclude_own,
+            sink,
+            meter,
+            mailbox: Arc::clone(mailbox),
+            attached,
+        }
+    }
+}
+
 impl Node {
     pub(crate) async fn subscribe(
         &self,
@@ -24,6 +109,27 @@ impl Node {
         shard: ShardId,
         sink: Arc<dyn Sink>,
     ) -> Result<Subscription, Refusal> {
+        let Wanted { topics, positions, lost, wish, held } = self.wanted(who, &follow).await?;
+        let mailbox = self.mailbox(shard)?;
+        let (attached, answer) = oneshot::channel();
+        let tag = follow.tag;
+        let known: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
+        let is_wild = follow.filter.topic == TopicPart::Any;
+        let meter = self.meters.get(who.tenant(), who.project());
+        let mint = Arc::clone(&self.signer) as _;
+        let admitted = Admitted { who: who.clone(), follow, topics, positions, lost, wish, mint };
+        mailbox.send(Message::Attach(Box::new(admitted.attach(sink, meter, &mailbox, attached))));
+        let (guard, start) = answer.await.map_err(|_| {
+            Refusal::new(Code::Draining, "the connection's thread is shutting down")
+        })?;
+        self.tell_what_changed(who, &known, is_wild, &mailbox);
+        let guard = Box::new((guard, held));
+        let cursor = self.signer.mint(who.project(), &start);
+        Ok(Subscription { tag, start, cursor, guard })
+    }
+
+    /// What a subscription covers and where it starts, if it is allowed at all.
+    pub(crate) async fn wanted(&self, who: &Identity, follow: &Follow) -> Result<Wanted, Refusal> {
         let snapshot = self.admit(who)?;
         check_follow(who, &follow.filter)?;
         // Counted before any work is done for it.
@@ -32,69 +138,14 @@ impl Node {
             None => None,
         };
         let topics = self.followed_topics(who, &follow.filter).await?;
-        let positions = self.start_of(who, &topics, &follow).await?;
+        let positions = self.start_of(who, &topics, follow).await?;
         let (positions, lost) = match &follow.from {
             From::Cursors(_) => self.without_lost(&topics, &follow.filter, positions),
             _ => (positions, Vec::new()),
         };
-        let occupant = self.occupy(who, &follow.filter);
-        let mailbox = self.mailbox(shard)?;
-        let (attached, answer) = oneshot::channel();
-        let start_default = match follow.from {
-            From::Latest => StartDefault::Live,
-            _ => StartDefault::Earliest,
-        };
-        let tag = follow.tag;
-        let wish = self.wish_of(who, follow.shaping)?;
-        let known: Vec<TopicId> = topics.iter().map(|topic| topic.id).collect();
-        let is_wild = follow.filter.topic == TopicPart::Any;
-        mailbox.send(Message::Attach(Box::new(Attach {
-            who: who.clone(),
-            tag,
-            filter: follow.filter,
-            topics,
-            positions,
-            start_default,
-            lost,
-            latest_first: follow.latest_first,
-            exclude_own: follow.exclude_own,
-            wish,
-            mint: Arc::clone(&self.signer) as _,
-            sink,
-            meter: self.meters.get(who.tenant(), who.project()),
-            mailbox: Arc::clone(&mailbox),
-            attached,
-        })));
-        let (guard, start) = answer.await.map_err(|_| {
-            Refusal::new(Code::Draining, "the connection's thread is shutting down")
-        })?;
-        self.tell_what_changed(who, &known, is_wild, &mailbox);
-        let guard = Box::new((guard, counted, occupant));
-        let cursor = self.signer.mint(who.project(), &start);
-        Ok(Subscription { tag, start, cursor, guard })
-    }
-
-    /// What the subscription asks for beyond its filter, read and checked.
-    fn wish_of(
-        &self,
-        who: &Identity,
-        shaping: Option<Box<Shaping>>,
-    ) -> Result<Option<Box<Wish>>, Refusal> {
-        let Some(shaping) = shaping else {
-            return Ok(None);
-        };
-        let conflate = shaping.conflate.map(|window| (window, GATHER_MS_MIN, "conflate_ms"));
-        // Zero gathers what comes together anyway.
-        let batch = shaping.batch.map(|window| (window, 0, "batch_ms"));
-        for (window, least, name) in [conflate, batch].into_iter().flatten() {
-            if !(u128::from(least)..=u128::from(GATHER_MS_MAX)).contains(&window.as_millis()) {
-                let message = format!("`{name}` is {least} to {GATHER_MS_MAX} milliseconds");
-                return Err(Refusal::new(Code::InvalidRequest, message).field(name));
-            }
-        }
-        let condition = shaping.condition.as_deref();
-        let condition = condition.map(|text| self.conditions.get(who.project(), text));
-        Ok(Some(Box::new(Wish { condition: condition.transpose()?, shaping: *shaping })))
+        let wish = wish_of(&self.conditions, who, follow.shaping.clone())?;
+        let held = Held { _counted: counted, _occupant: self.occupy(who, &follow.filter) };
+        Ok(Wanted { topics, positions, lost, wish, held })
     }
 
     /// Topics made or deleted while the subscription was on its way to the shard were told to it

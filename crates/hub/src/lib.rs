@@ -3,6 +3,7 @@
 //! socket, or how the log lies on disk.
 #![forbid(unsafe_code)]
 
+pub mod branch;
 mod catalogue;
 mod cleanup;
 mod conditions;

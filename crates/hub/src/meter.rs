@@ -117,6 +117,13 @@ impl ProjectMeter {
         self.add(UsageMetric::StoredByteHours, byte_hours);
     }
 
+    /// What was used in another process, which has counted it in its own figures.
+    pub fn used_elsewhere(&self, usage: &Usage) {
+        for (metric, _) in UsageMetric::ALL {
+            self.add(metric, usage.get(metric));
+        }
+    }
+
     /// What the windows do not have. What was published is told by `published`, which says of the
     /// same records where they lie.
     fn take(&self, published: Usage) -> Usage {

@@ -1,6 +1,7 @@
 //! The node: everything the hub knows, and `port::Hub` over it. Each call is admitted first; the
 //! work is in the module named after it.
 
+use crate::branch::trunk::Slot;
 use crate::catalogue::Catalogue;
 use crate::connections::{Connections, TenantLimits};
 use crate::cursor::CursorSigner;
@@ -9,6 +10,7 @@ use crate::occupancy::Occupancy;
 use crate::presence::{Address, Presence, Settings as PresenceSettings};
 use crate::read;
 use crate::shard::HubShard;
+use crate::shard::history::{History, Log};
 use crate::shard::mailbox::{Mailbox, Message, Published};
 use crate::topic::{SHARDS_MAX, Topic};
 use crate::usage::UsageWriter;
@@ -48,6 +50,8 @@ pub struct World {
 pub struct Options {
     /// Edge threads; each calls `Hub::shard` once with its number.
     pub shards: usize,
+    /// Parts of the node in other processes at most; together with the shards `SHARDS_MAX`.
+    pub branches: usize,
     /// A topic comes into being when it is first published to or followed.
     pub auto_create_topics: bool,
     /// A drain advises clients to come back at a random time within so many milliseconds.
@@ -84,6 +88,7 @@ pub struct Node {
     pub(crate) usage_writer: tokio::sync::Mutex<UsageWriter>,
     rates: Mutex<RateTable<RateKey>>,
     mailboxes: Vec<Arc<Mailbox>>,
+    pub(crate) branches: Vec<Slot>,
     this: Weak<Node>,
 }
 
@@ -102,8 +107,8 @@ impl Node {
     /// Loads every topic and starts to listen to the log. The engine must not have traffic yet.
     pub async fn start(parts: Parts) -> Result<Arc<Node>, Refusal> {
         assert!(
-            (1..=SHARDS_MAX).contains(&parts.options.shards),
-            "a node has 1 to {SHARDS_MAX} shards"
+            parts.options.shards > 0 && parts.options.shards + parts.options.branches <= SHARDS_MAX,
+            "a node has a shard, and {SHARDS_MAX} shards and branches at most"
         );
         let mut random = [0; 16];
         parts.world.rng.fill(&mut random);
@@ -123,6 +128,7 @@ impl Node {
             usage_writer: tokio::sync::Mutex::new(usage_writer),
             rates: Mutex::new(RateTable::new(LIMITERS_MAX)),
             mailboxes: (0..parts.options.shards).map(|_| Arc::default()).collect(),
+            branches: (0..parts.options.branches).map(|_| Slot::new()).collect(),
             this: Weak::clone(this),
             engine: parts.engine,
             tenancy: parts.tenancy,
@@ -163,6 +169,11 @@ impl Node {
             Refusal::new(Code::Overloaded, "the project's settings are being read again")
                 .retry_around(SNAPSHOT_RETRY)
         })
+    }
+
+    /// What lagging subscriptions read from.
+    pub fn history(&self) -> Arc<dyn History> {
+        Arc::new(Log(Arc::clone(&self.engine)))
     }
 
     /// Itself, for work that outlives a call.
@@ -268,7 +279,8 @@ impl eventlog::Observer for Tail {
         topic.advance(partition, batch.next_offset(), |shards| {
             let now = node.world.clock.monotonic();
             let published = Arc::new(Published::new(told, partition, Arc::clone(batch), now));
-            for (index, mailbox) in node.mailboxes.iter().enumerate() {
+            let branches = node.branches.iter().map(|slot| &slot.mailbox);
+            for (index, mailbox) in node.mailboxes.iter().chain(branches).enumerate() {
                 if shards & 1 << index != 0 {
                     mailbox.send(Message::Published(Arc::clone(&published)));
                 }
@@ -494,7 +506,7 @@ impl Hub for Node {
         assert!((id.0 as usize) < self.mailboxes.len(), "the edge has more shards than the hub");
         let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);
         let clock = Arc::clone(&self.world.clock);
-        Box::new(HubShard::new(id, mailbox, Arc::clone(&self.engine), clock))
+        Box::new(HubShard::new(id, mailbox, self.history(), clock))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the hub on the real engine (over a simulated disk) and the real control plane (SQLite).
 
+mod branch;
 mod changes;
 mod cleanup;
 mod consumers;
@@ -116,6 +117,7 @@ impl Base {
             world: World { clock: clock.clone(), rng },
             options: Options {
                 shards: 2,
+                branches: 1,
                 auto_create_topics: true,
                 reconnect_ms_max: 5_000,
                 presence: crate::PresenceSettings::default(),

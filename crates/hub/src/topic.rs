@@ -63,12 +63,17 @@ impl Topic {
         let next = (0..partitions)
             .map(|partition| Ok(engine.bounds(seed.id, partition)?.end))
             .collect::<Result<Vec<Offset>, eventlog::LogError>>()?;
-        Ok(Topic {
+        Ok(Topic::at(seed, next, mint))
+    }
+
+    /// `next` is, per partition, the first offset that will be told of.
+    pub fn at(seed: TopicSeed, next: Vec<Offset>, mint: Arc<dyn CursorMint>) -> Topic {
+        Topic {
             origin: Arc::new(Origin {
                 project: seed.project,
                 topic: seed.name.clone(),
                 topic_id: seed.id,
-                partitions,
+                partitions: seed.definition.config.partitions,
                 mint,
             }),
             id: seed.id,
@@ -79,7 +84,7 @@ impl Topic {
             definition: arc_swap::ArcSwap::from_pointee(seed.definition),
             turn: AtomicU64::new(0),
             fanout: Mutex::new(Fanout { shards: 0, next }),
-        })
+        }
     }
 
     pub fn partitions(&self) -> u32 {
@@ -100,6 +105,16 @@ impl Topic {
         let mut fanout = self.fanout.lock();
         fanout.shards |= 1 << shard.0;
         fanout.next.clone()
+    }
+
+    /// As `join`, for a listener that hears of it where it hears of appends; does nothing when it
+    /// is told of them already.
+    pub fn join_telling(&self, listener: ShardId, tell: impl FnOnce(&[Offset])) {
+        let mut fanout = self.fanout.lock();
+        if fanout.shards & 1 << listener.0 == 0 {
+            fanout.shards |= 1 << listener.0;
+            tell(&fanout.next);
+        }
     }
 
     pub fn leave(&self, shard: ShardId) {

@@ -1,6 +1,7 @@
 //! The life of topics on this node: loaded at start, created by name or on first use, changed,
 //! deleted. The database has the definition, the engine the data, the catalogue both.
 
+use crate::branch::News;
 use crate::cleanup;
 use crate::node::Node;
 use crate::occupancy;
@@ -206,7 +207,12 @@ impl Node {
             config: definition.config.clone(),
         };
         self.engine.put_topic(spec).map_err(refusal_of)?;
+        let config = definition.config.clone();
         topic.definition.store(Arc::new(definition));
+        self.tell_branches(|| {
+            let news = News::Changed { topic: topic.id, config: config.clone() };
+            Message::News(Box::new(news))
+        });
         Ok(())
     }
 
@@ -228,7 +234,7 @@ impl Node {
         self.catalogue.remove(&topic);
         self.consumers.remove_topic(topic.id);
         let why = Refusal::new(Code::TopicNotFound, "the topic was deleted");
-        self.tell_all(|| Message::TopicEnded(topic.id, why.clone()));
+        self.tell_ended(topic.id, &why);
         self.engine.drop_topic(topic.id).map_err(refusal_of)?;
         self.forget_states(&topic, &consumers).await
     }
@@ -240,6 +246,13 @@ impl Node {
             return;
         }
         self.tell_all(|| Message::TopicCreated(Arc::clone(topic)));
+        self.tell_branches_of(topic);
+    }
+
+    /// Followers hear that the topic is no more.
+    fn tell_ended(&self, topic: TopicId, why: &Refusal) {
+        self.tell_all(|| Message::TopicEnded(topic, why.clone()));
+        self.tell_branches(|| Message::TopicEnded(topic, why.clone()));
     }
 
     /// A project that is gone leaves nothing behind: the platform's own topics go with it.
@@ -256,7 +269,7 @@ impl Node {
         for topic in topics {
             self.catalogue.remove(&topic);
             self.consumers.remove_topic(topic.id);
-            self.tell_all(|| Message::TopicEnded(topic.id, why.clone()));
+            self.tell_ended(topic.id, &why);
             if let Err(error) = self.engine.drop_topic(topic.id) {
                 tracing::warn!(topic = %topic.name, %error, "it stays until the next start");
             }

@@ -185,6 +185,12 @@ pub trait Hub: Send + Sync + 'static {
         None
     }
 
+    /// Who counts the connections of client addresses; `None` leaves it to the edge, which then has
+    /// all of them.
+    fn addresses(&self) -> Option<Arc<dyn crate::Addresses>> {
+        None
+    }
+
     /// The hub's part of one edge thread; called once on each, before it accepts.
     fn shard(&self, id: ShardId) -> Box<dyn Shard>;
 }

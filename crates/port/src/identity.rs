@@ -1,6 +1,7 @@
 //! Who acts, proven. An `Identity` carries the tenant and the project, so no adapter can name
-//! another's topic. Only `identity` and `testkit` may call `Identity::mint` (tidy checks it);
-//! everybody else receives one from `Hub::authenticate`.
+//! another's topic. Only `identity` and `testkit` may call `Identity::mint` (tidy checks it), and
+//! a worker for what its owner's `identity` has proven; everybody else receives one from
+//! `Hub::authenticate`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +82,21 @@ impl Identity {
 
     pub fn is_revoked(&self) -> bool {
         self.0.1.is_revoked()
+    }
+
+    /// The switch that ends what was opened with it, shared with others of the same credential.
+    pub fn liveness(&self) -> &Arc<Liveness> {
+        &self.0.1
+    }
+
+    /// The same number for every clone of this one and for no other, while one of them is held.
+    pub fn mark(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Whether there is another clone of this one.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 }
 

@@ -3,6 +3,7 @@
 //! a `Refusal`. Nothing in this crate runs by itself, and no protocol's own word occurs in it.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod consumers;
 pub mod delivery;
 pub mod feed;
@@ -23,6 +24,7 @@ pub mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::{AddressHeld, Addresses};
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;

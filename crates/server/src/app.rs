@@ -4,12 +4,13 @@
 use crate::config::{Config, ConfigError};
 use crate::health::{Health, MetricsRoute};
 use crate::key_files;
+use crate::processes::Processes;
 use crate::rounds::Rounds;
 use crate::running::Running;
 use crate::telemetry::Instruments;
 use crate::{archive, console, protocols};
 use axum::Router;
-use edge::{Edge, Faces};
+use edge::{Edge, Faces, PublicPort};
 use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
 use identity::{Authenticator, OperatorTokens, People, Sealer, Secrets};
@@ -58,7 +59,7 @@ impl World {
         World { clock: SystemClock::shared(), rng: SystemRng::shared() }
     }
 
-    fn for_edge(&self) -> edge::World {
+    pub fn for_edge(&self) -> edge::World {
         edge::World { clock: Arc::clone(&self.clock), rng: Arc::clone(&self.rng) }
     }
 }
@@ -73,6 +74,9 @@ pub struct App {
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
+    /// With several processes: lets the workers in.
+    owner: Option<link::Owner>,
+    config: Config,
     metrics: PrometheusHandle,
     is_draining: Arc<AtomicBool>,
     started: Instant,
@@ -81,11 +85,12 @@ pub struct App {
 impl App {
     /// Opens everything and binds the ports; nothing is served yet.
     pub async fn build(
-        config: Config,
+        given: Config,
         operators: &[SecretString],
         instruments: &Instruments,
     ) -> Result<App, StartError> {
         let started = Instant::now();
+        let config = own_part(&given);
         let mounts = protocols::mount_all(&config.protocols)?;
         let world = World::system();
         let secrets = open_secrets(&config, &world)?;
@@ -104,9 +109,9 @@ impl App {
         })
         .await?;
         let metrics = instruments.metrics.clone();
-        let health = Health::new(engine, Arc::clone(&tenancy), keyring.clone(), metrics);
+        let mut health = Health::new(engine, Arc::clone(&tenancy), keyring.clone(), metrics);
         let is_draining = Arc::clone(&health.is_draining);
-        let running = Arc::new(Running::new(config.clone(), instruments.log.clone()));
+        let running = Arc::new(Running::new(given.clone(), instruments.log.clone()));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
@@ -126,6 +131,8 @@ impl App {
             clock: Arc::clone(&world.clock),
             rng: Arc::clone(&world.rng),
         };
+        let owner = open_owner(&config, &world, &secrets, &node)?;
+        introduce(owner.as_ref(), &mut health, &config, &control);
         let faces = faces(&config, &health, &control, mounts);
         let edge =
             Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, world.for_edge())?;
@@ -140,6 +147,8 @@ impl App {
             log,
             node,
             edge,
+            owner,
+            config: given,
             metrics: instruments.metrics.clone(),
             is_draining,
             started,
@@ -166,20 +175,36 @@ impl App {
         let rounds =
             Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
+        let address = self.edge.public_address();
+        let processes = match self.owner {
+            Some(owner) => Some(Processes::start(owner, &self.config, address).await?),
+            None => None,
+        };
+        if let Some(processes) = &processes {
+            self.running.tell(processes.workers().clone());
+        }
         tracing::info!(
-            address = %self.edge.public_address(),
+            %address,
             admin = ?self.edge.admin_address(),
             start_ms = self.started.elapsed().as_millis() as u64,
             "ready"
         );
         let (node, is_draining) = (Arc::clone(&self.node), Arc::clone(&self.is_draining));
+        let stopper = processes.as_ref().map(Processes::stopper);
         let drain = async move {
             stop.await;
             tracing::info!("draining");
             is_draining.store(true, Ordering::Relaxed);
+            // Nobody is let in any more before those who are inside are told.
+            if let Some(stopper) = stopper {
+                stopper.stop();
+            }
             node.drain();
         };
         let served = self.edge.serve(drain).await;
+        if let Some(processes) = processes {
+            processes.end().await;
+        }
         backing_up.abort();
         self.backups.stop().await;
         rounds.stop().await;
@@ -246,11 +271,61 @@ fn open_people(
 fn node_options(config: &Config) -> hub::Options {
     hub::Options {
         shards: usize::from(config.edge.shard_count()),
+        branches: usize::from(config.workers()),
         auto_create_topics: config.topics.auto_create,
         reconnect_ms_max: config.edge.drain.reconnect_ms_max,
         presence: config.presence.clone(),
         tenants: config.tenants,
     }
+}
+
+/// What of the configuration is for this process: with several, others serve the public port.
+fn own_part(given: &Config) -> Config {
+    let mut config = given.clone();
+    if config.workers() > 0 {
+        config.edge.public = PublicPort::Elsewhere;
+        // What is left to serve here is the admin API.
+        config.edge.shards = 1;
+    }
+    config
+}
+
+/// What answers for the whole node knows of the workers, and they what answers for them.
+fn introduce(
+    owner: Option<&link::Owner>,
+    health: &mut Health,
+    config: &Config,
+    control: &control::Control,
+) {
+    if let Some(owner) = owner {
+        let workers = owner.workers();
+        health.workers = Some((workers.clone(), usize::from(config.workers())));
+        workers.answer_with(public_routes(config, health.clone(), control));
+    }
+}
+
+/// With several processes: where the workers come in.
+fn open_owner(
+    config: &Config,
+    world: &World,
+    secrets: &Secrets,
+    node: &Arc<Node>,
+) -> Result<Option<link::Owner>, StartError> {
+    if config.workers() == 0 {
+        return Ok(None);
+    }
+    let parts = link::owner::Parts {
+        node: Arc::clone(node),
+        protocols: protocols::names(),
+        cursor_key: secrets.cursor_key(),
+        workers: config.workers(),
+    };
+    let owner = link::Owner::bind(&config.data_dir, &*world.rng, parts);
+    let wrong = |cause: std::io::Error| StartError::Data {
+        path: config.data_dir.clone(),
+        cause: format!("the socket for the node's processes: {cause}"),
+    };
+    owner.map(Some).map_err(wrong)
 }
 
 /// They read the log through the node, as a client would.

@@ -5,7 +5,7 @@ use crate::config::{self, Config, Source};
 use crate::dev::Dev;
 use crate::key_files;
 use crate::reference::Reference;
-use crate::serve;
+use crate::{serve, worker};
 use clap::{Parser, Subcommand};
 use cli::target::Target;
 use std::path::PathBuf;
@@ -29,7 +29,13 @@ enum Command {
         /// YAML, JSON or TOML; `MAINSTEM__SECTION__KEY` in the environment overrides it.
         #[arg(long)]
         config: Option<PathBuf>,
+        /// Processes that serve clients, instead of `processes` in the configuration.
+        #[arg(long)]
+        processes: Option<u16>,
     },
+    /// Serves clients for the process that started it.
+    #[command(hide = true)]
+    Worker,
     /// Checks, prints or explains the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -101,7 +107,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     let target = arguments.target;
     match arguments.command {
         Command::Dev(dev) => serve::dev(&dev),
-        Command::Serve { config } => serve::serve(config),
+        Command::Serve { config, processes } => serve::serve(config, processes),
+        Command::Worker => worker::run(),
         Command::Config(command) => configure(command),
         Command::Publish(publish) => client(publish.run(&target)),
         Command::Follow(follow) => client(follow.run(&target)),

@@ -28,6 +28,9 @@ pub struct Dev {
     /// Where the admin API answers.
     #[arg(long, default_value = "127.0.0.1:8081")]
     admin_listen: SocketAddr,
+    /// Processes that serve clients.
+    #[arg(long, default_value_t = 1)]
+    processes: u16,
     /// What is logged, in the syntax of `RUST_LOG`.
     #[arg(long, default_value = "info", env = "RUST_LOG")]
     log: String,
@@ -47,6 +50,7 @@ pub struct DevCredentials {
 impl Dev {
     pub fn config(&self) -> Config {
         let mut config = Config { data_dir: self.data.clone(), ..Config::default() };
+        config.processes = self.processes;
         config.edge.listen = self.listen;
         config.edge.admin_listen = Some(self.admin_listen);
         config.telemetry.log = self.log.clone();

@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use eventlog::Engine;
+use link::Workers;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Health {
     pub keyring: Option<Arc<keys::Keyring>>,
     pub metrics: PrometheusHandle,
     pub is_draining: Arc<AtomicBool>,
+    /// With several processes: those that serve clients, and how many there should be.
+    pub workers: Option<(Workers, usize)>,
 }
 
 impl Health {
@@ -35,7 +38,8 @@ impl Health {
         keyring: Option<Arc<keys::Keyring>>,
         metrics: PrometheusHandle,
     ) -> Health {
-        Health { engine, tenancy, keyring, metrics, is_draining: Arc::default() }
+        let is_draining = Arc::default();
+        Health { engine, tenancy, keyring, metrics, is_draining, workers: None }
     }
 
     /// `/healthz` and `/readyz`, and `/metrics` where it is wanted.
@@ -69,7 +73,9 @@ async fn ready(State(health): State<Health>) -> Response {
     };
     let log = health.engine.health();
     let is_draining = health.is_draining.load(Ordering::Relaxed);
-    let is_ready = database.is_ok() && log.is_writable && !is_draining;
+    let serving = health.workers.as_ref().map(|(it, of)| (*it.serving().borrow(), *of));
+    let is_served = serving.is_none_or(|(serving, _)| serving > 0);
+    let is_ready = database.is_ok() && log.is_writable && is_served && !is_draining;
     let state = |is_ok: bool, reason: Option<String>| match (is_ok, reason) {
         (true, _) => json!({"status": "ok"}),
         (false, reason) => json!({"status": "down", "reason": reason}),
@@ -82,17 +88,35 @@ async fn ready(State(health): State<Health>) -> Response {
             Some(reason) => json!({"status": "degraded", "reason": reason}),
         },
     };
+    let processes = match serving {
+        None => json!({"status": "ok", "serving": 1, "of": 1}),
+        Some((serving, of)) => json!({
+            "status": if serving == of { "ok" } else if serving > 0 { "degraded" } else { "down" },
+            "serving": serving,
+            "of": of,
+        }),
+    };
     let body = json!({
         "status": if is_ready { "ready" } else if is_draining { "draining" } else { "degraded" },
         "log": state(log.is_writable, log.reason),
         "keys": keys,
         "database": state(database.is_ok(), database.err()),
+        "processes": processes,
     });
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
 
 async fn figures(State(health): State<Health>) -> Response {
-    let text = health.metrics.render();
+    let own = health.metrics.render();
+    let text = match &health.workers {
+        None => own,
+        Some((workers, _)) => {
+            let mut texts = vec![("owner".to_owned(), own)];
+            let of_workers = workers.figures().await.into_iter();
+            texts.extend(of_workers.map(|(index, text)| (index.to_string(), text)));
+            link::labelled(&texts)
+        }
+    };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -10,6 +10,7 @@ mod console;
 pub mod dev;
 mod health;
 mod key_files;
+mod processes;
 pub mod protocols;
 mod reference;
 mod rounds;
@@ -18,3 +19,4 @@ mod serve;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod worker;

@@ -5,6 +5,7 @@ use crate::config::ConfigError;
 use port::{Mounts, Protocol};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 struct Entry {
     name: &'static str,
@@ -46,6 +47,11 @@ fn schema_of<P: Protocol>() -> Value {
 /// Every protocol with the JSON Schema of its settings.
 pub fn schemas() -> impl Iterator<Item = (&'static str, Value)> {
     REGISTRY.iter().map(|entry| (entry.name, (entry.schema)()))
+}
+
+/// The names of the protocols.
+pub fn names() -> Arc<[&'static str]> {
+    REGISTRY.iter().map(|entry| entry.name).collect()
 }
 
 /// Every protocol with its default settings.

@@ -3,11 +3,13 @@
 
 use crate::config::{Config, parse_value};
 use crate::telemetry::LogControl;
+use link::Workers;
 use parking_lot::Mutex;
 use port::{Code, Refusal};
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 
 /// Dotted keys that take effect at once.
 const CHANGEABLE: &[&str] = &["telemetry.log"];
@@ -15,11 +17,19 @@ const CHANGEABLE: &[&str] = &["telemetry.log"];
 pub struct Running {
     config: Mutex<Config>,
     log: LogControl,
+    /// Of several processes those that are told of changes.
+    workers: OnceLock<Workers>,
 }
 
 impl Running {
     pub fn new(config: Config, log: LogControl) -> Running {
-        Running { config: Mutex::new(config), log }
+        Running { config: Mutex::new(config), log, workers: OnceLock::new() }
+    }
+
+    /// These processes follow what changes, too.
+    pub fn tell(&self, workers: Workers) {
+        // There is one set of them for the life of the process.
+        let _ = self.workers.set(workers);
     }
 
     /// Puts a checked configuration into effect, or refuses and changes nothing.
@@ -40,6 +50,9 @@ impl Running {
         self.log
             .set(&wanted.telemetry.log)
             .map_err(|error| Refusal::new(Code::InvalidRequest, error).field("telemetry.log"))?;
+        if let Some(workers) = self.workers.get() {
+            workers.log(&wanted.telemetry.log);
+        }
         tracing::info!(log = wanted.telemetry.log, "configuration changed");
         *config = wanted;
         Ok(())

@@ -33,8 +33,12 @@ pub fn dev(dev: &Dev) -> Result<(), String> {
 }
 
 /// `mainstem serve`.
-pub fn serve(file: Option<PathBuf>) -> Result<(), String> {
-    let source = Source::with_environment(file);
+pub fn serve(file: Option<PathBuf>, processes: Option<u16>) -> Result<(), String> {
+    let mut source = Source::with_environment(file);
+    if let Some(processes) = processes {
+        // Over the file and the environment, at each reload too.
+        source.environment.push(("MAINSTEM__PROCESSES".to_owned(), processes.to_string()));
+    }
     let config = config::load(&source).map_err(|error| match &source.file {
         Some(file) => format!("{}: {error}", file.display()),
         None => error.to_string(),
@@ -55,7 +59,7 @@ pub fn serve(file: Option<PathBuf>) -> Result<(), String> {
 }
 
 /// Tenants' connections have threads of their own; what is left needs few.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -65,7 +69,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 
 /// Takes as many descriptors as the system allows, and says so when that is fewer than the
 /// connections that would be let in.
-fn check_open_files(config: &Config) {
+pub fn check_open_files(config: &Config) {
     let wanted = u64::from(config.edge.accept.connections_max);
     if let Some(limit) = stdx::open_files::raise_limit()
         && limit < wanted

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("backup", 6),
     ("hub", 7),
     ("webhooks", 8),
+    ("link", 8),
     ("edge", 8),
     ("cli", 8),
     ("control", 9),

@@ -21,8 +21,8 @@ pub struct Seat {
 }
 
 impl Carrier {
-    pub fn take(&self) -> Result<(Seat, Permit), Refusal> {
-        let permit = self.places.take().map_err(|full| {
+    pub async fn take(&self) -> Result<(Seat, Permit), Refusal> {
+        let permit = self.places.take().await.map_err(|full| {
             crate::accept::refused(full.setting());
             full.refusal()
         })?;

@@ -123,7 +123,7 @@ async fn try_upgrade(
         return Err(not_an_upgrade());
     };
     let seat = match request.extensions_mut().remove::<Carrier>() {
-        Some(carrier) => Some(carrier.take().map_err(plain)?),
+        Some(carrier) => Some(carrier.take().await.map_err(plain)?),
         None => None,
     };
     let extension = endpoint.config.web_socket.compression.as_ref();

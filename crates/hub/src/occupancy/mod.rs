@@ -10,7 +10,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-pub use tell::{Occupancy, topic_config};
+pub use tell::{Occupancy, Occupant, topic_config};
 
 use crate::presence::Address;
 use std::collections::{BTreeSet, HashMap};

@@ -34,6 +34,10 @@ impl Published {
         Published { topic, partition, batch, at, deliveries: OnceLock::new() }
     }
 
+    pub fn batch(&self) -> &Arc<Batch> {
+        &self.batch
+    }
+
     pub fn next_offset(&self) -> Offset {
         self.batch.next_offset()
     }
@@ -122,6 +126,8 @@ pub enum Message {
     Detach(SubscriptionKey),
     TopicCreated(Arc<Topic>),
     TopicEnded(TopicId, Refusal),
+    /// What only branches are told.
+    News(Box<crate::branch::News>),
 }
 
 /// Batches that wait for a shard at most, and their bytes. A shard that falls further behind is
@@ -138,10 +144,15 @@ struct Inbox {
     /// partition must not overtake each other.
     missed: HashMap<(TopicId, Partition), Offset>,
     waker: Option<Waker>,
+    /// Nobody is there to be told.
+    is_closed: bool,
 }
 
 impl Inbox {
     fn put(&mut self, message: Message) {
+        if self.is_closed {
+            return;
+        }
         let Message::Published(published) = &message else {
             self.messages.push(message);
             return;
@@ -174,6 +185,19 @@ impl Inbox {
 pub struct Mailbox(Mutex<Inbox>);
 
 impl Mailbox {
+    /// Somebody comes to be told; `false` when somebody is there already.
+    pub fn open(&self) -> bool {
+        std::mem::take(&mut self.0.lock().is_closed)
+    }
+
+    /// Forgets what waits, and whatever is sent until it is opened.
+    pub fn close(&self) {
+        let closed = Inbox { is_closed: true, ..Inbox::default() };
+        // Dropped outside the lock: guards among the messages come back in.
+        let before = std::mem::replace(&mut *self.0.lock(), closed);
+        drop(before);
+    }
+
     pub fn send(&self, message: Message) {
         let waker = {
             let mut inbox = self.0.lock();

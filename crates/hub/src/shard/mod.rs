@@ -12,6 +12,7 @@
 //! it, and a walk never starts before it: whoever stands at `seen` in every partition is live.
 
 mod delta;
+pub mod history;
 mod hold;
 mod index;
 pub mod mailbox;
@@ -24,8 +25,8 @@ mod walk;
 pub use index::KeyIndex;
 pub use index::SubscriptionKey;
 
-use eventlog::Engine;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use history::History;
 use mailbox::{Mailbox, Message};
 use metrics::Histogram;
 use port::ShardId;
@@ -46,7 +47,7 @@ const ALONE_TAKERS_MAX: usize = 128;
 
 pub struct HubShard {
     mailbox: Arc<Mailbox>,
-    engine: Arc<dyn Engine>,
+    history: Arc<dyn History>,
     state: Rc<RefCell<State>>,
     pumps: FuturesUnordered<Pump>,
     waiting: VecDeque<Message>,
@@ -60,12 +61,12 @@ impl HubShard {
     pub fn new(
         id: ShardId,
         mailbox: Arc<Mailbox>,
-        engine: Arc<dyn Engine>,
+        history: Arc<dyn History>,
         clock: Arc<dyn Clock>,
     ) -> HubShard {
         HubShard {
             mailbox,
-            engine,
+            history,
             state: Rc::new(RefCell::new(State::new(id))),
             pumps: FuturesUnordered::new(),
             waiting: VecDeque::new(),
@@ -80,16 +81,16 @@ impl HubShard {
         match next {
             walk::Next::Pump(key) => self.start_pump(key),
             walk::Next::Timer(key, timer) => {
-                let (state, engine) = (Rc::clone(&self.state), Arc::clone(&self.engine));
-                self.pumps.push(Box::pin(pump::wait(state, engine, key, timer)));
+                let (state, history) = (Rc::clone(&self.state), Arc::clone(&self.history));
+                self.pumps.push(Box::pin(pump::wait(state, history, key, timer)));
             }
         }
     }
 
     fn start_pump(&mut self, key: SubscriptionKey) {
         let state = Rc::clone(&self.state);
-        let engine = Arc::clone(&self.engine);
-        self.pumps.push(Box::pin(pump::run(state, engine, key)));
+        let history = Arc::clone(&self.history);
+        self.pumps.push(Box::pin(pump::run(state, history, key)));
     }
 
     /// Answers how many events the pumps pushed. One call polls a bounded number of them.
@@ -126,6 +127,8 @@ impl HubShard {
                 woken.into_iter().for_each(|key| self.start_pump(key));
             }
             Message::TopicEnded(id, why) => self.state.borrow_mut().topic_ended(id, &why),
+            // For branches, which are not shards.
+            Message::News(_) => {}
         }
     }
 }

@@ -2,12 +2,12 @@
 //! read from the log, pushed while there is room, then the next. One pump per lagging
 //! subscription; it ends when the subscription is live or gone.
 
+use super::history::History;
 use super::index::SubscriptionKey;
 use super::mailbox::unpack;
 use super::shape::{Item, Offered, Timer, count_left_out};
 use super::state::{Lag, Mode, State, rewind};
-use crate::refusal::refusal_of;
-use eventlog::{Engine, LogError};
+use crate::branch::Unread;
 use port::{Delivery, Event, Loss, Room};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -45,11 +45,11 @@ enum Step {
     },
 }
 
-pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: SubscriptionKey) {
+pub async fn run(state: Rc<RefCell<State>>, history: Arc<dyn History>, key: SubscriptionKey) {
     if let Wait::Gone = room(&state, key).await {
         return;
     }
-    push_latest(&state, &*engine, key).await;
+    push_latest(&state, &*history, key).await;
     loop {
         if let Wait::Gone = room(&state, key).await {
             return;
@@ -64,7 +64,7 @@ pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: Subscr
             },
             Step::Read { topic, partition, from } => (topic, partition, from),
         };
-        match engine.read(topic, partition, from, READ_BYTES_MAX).await {
+        match history.read(topic, partition, from, READ_BYTES_MAX).await {
             Ok(batches) => {
                 let mut records = VecDeque::new();
                 if let Some(followed) = state.borrow().topics.get(&topic) {
@@ -87,11 +87,10 @@ pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: Subscr
                 }
                 push_all(&state, key, (topic, partition), records).await;
             }
-            Err(LogError::OffsetGone { start }) => {
+            Err(Unread::Gone { start }) => {
                 skip(&mut state.borrow_mut(), key, (topic, partition), start);
             }
-            Err(error) => {
-                let why = refusal_of(error);
+            Err(Unread::Refused(why)) => {
                 state.borrow_mut().end(key, &why);
                 return;
             }
@@ -103,13 +102,13 @@ pub async fn run(state: Rc<RefCell<State>>, engine: Arc<dyn Engine>, key: Subscr
 /// Should the connection be full then, it goes on as a pump.
 pub async fn wait(
     state: Rc<RefCell<State>>,
-    engine: Arc<dyn Engine>,
+    history: Arc<dyn History>,
     key: SubscriptionKey,
     timer: Timer,
 ) {
     match window(&state, key, timer).await {
         Window::Closed => {}
-        Window::Demoted => run(state, engine, key).await,
+        Window::Demoted => run(state, history, key).await,
     }
 }
 
@@ -439,7 +438,7 @@ fn skip(state: &mut State, key: SubscriptionKey, at: (TopicId, Partition), to: O
 }
 
 /// The newest record of an exact key, when the subscription asked for it first.
-async fn push_latest(state: &Rc<RefCell<State>>, engine: &dyn Engine, key: SubscriptionKey) {
+async fn push_latest(state: &Rc<RefCell<State>>, history: &dyn History, key: SubscriptionKey) {
     let wanted = {
         let state = state.borrow();
         let Some(subscription) = state.get(key) else {
@@ -461,7 +460,7 @@ async fn push_latest(state: &Rc<RefCell<State>>, engine: &dyn Engine, key: Subsc
         return;
     };
     let partition = eventlog::partition_of(Some(&wanted), topic.partitions(), 0);
-    let Ok(Some(found)) = engine.latest(topic.id, partition, wanted).await else {
+    let Ok(Some(found)) = history.latest(topic.id, partition, wanted).await else {
         return;
     };
     let mut state = state.borrow_mut();

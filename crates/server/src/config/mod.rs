@@ -22,6 +22,10 @@ pub struct Config {
     /// Where everything durable lies: the log, the embedded database, the root secret. One process
     /// at a time.
     pub data_dir: PathBuf,
+    /// Processes that serve tenants' clients, 1 to 32. With 1 there is one process for everything.
+    /// With more, so many workers share the public port, and the process that starts them has the
+    /// log and the admin API: for more connections than one process may have open files.
+    pub processes: u16,
     pub edge: edge::Config,
     pub admin: Admin,
     pub database: Database,
@@ -118,10 +122,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// Workers at most: each is one of the node's listeners, as each edge thread is.
+const PROCESSES_MAX: u16 = 32;
+
+impl Config {
+    /// Processes that serve clients beside the one that has the log.
+    pub fn workers(&self) -> u16 {
+        if self.processes > 1 { self.processes } else { 0 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
             data_dir: "data".into(),
+            processes: 1,
             edge: edge::Config::default(),
             admin: Admin::default(),
             database: Database::default(),
@@ -176,6 +191,10 @@ impl Config {
     /// Whether the settings agree with each other and with the protocols built in.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.edge.check().map_err(|error| ConfigError::about("edge", error))?;
+        if !(1..=PROCESSES_MAX).contains(&self.processes) {
+            let message = format!("it lies between 1 and {PROCESSES_MAX}");
+            return Err(ConfigError::about("processes", message));
+        }
         if !(1..=1024).contains(&self.log.extent_mib) {
             return Err(ConfigError::about("log.extent_mib", "an extent has 1 to 1024 MiB"));
         }

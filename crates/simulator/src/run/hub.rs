@@ -107,6 +107,7 @@ impl Run {
             world: World { clock, rng },
             options: Options {
                 shards: 1,
+                branches: 0,
                 auto_create_topics: false,
                 reconnect_ms_max: 1_000,
                 presence: PresenceSettings::default(),

@@ -68,6 +68,7 @@ async fn rig() -> Rig {
         world: hub::World { clock: Arc::clone(&clock), rng: Arc::clone(&rng) },
         options: hub::Options {
             shards: 1,
+            branches: 0,
             auto_create_topics: true,
             reconnect_ms_max: 1,
             presence: hub::PresenceSettings::default(),

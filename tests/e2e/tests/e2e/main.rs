@@ -20,6 +20,7 @@ mod occupancy;
 mod once;
 mod pairs;
 mod presence;
+mod processes;
 mod properties;
 mod readers;
 mod restart;

@@ -42,6 +42,14 @@ fn merge(under: &mut Value, over: &Value) {
     }
 }
 
+/// Runs every server with so many processes, where a test does not say itself.
+const PROCESSES: &str = "MAINSTEM_E2E_PROCESSES";
+
+fn processes() -> Option<u16> {
+    let text = std::env::var(PROCESSES).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{PROCESSES}={text}: {error}")))
+}
+
 impl Home {
     /// `settings` are laid over what suits tests: free ports, small extents, quick drains.
     pub fn new(settings: &Value) -> Home {
@@ -61,6 +69,9 @@ impl Home {
             },
             "log": { "extent_mib": 8, "free_mib_min": 16 },
         });
+        if let Some(processes) = processes() {
+            all["processes"] = processes.into();
+        }
         merge(&mut all, settings);
         let admin_token = format!("e2e-operator-{:x}", std::process::id()).repeat(2);
         Home { folder, settings: all, admin_token }
