@@ -11,14 +11,13 @@ use std::task::Poll;
 use types::{From, TopicConfig};
 
 /// A branch beside the node, with the news that have not reached it yet.
-struct Far<'a> {
-    site: &'a Site,
+struct Far {
     branch: Branch,
     trunk: Trunk,
 }
 
-impl<'a> Far<'a> {
-    fn new(site: &'a Site) -> Far<'a> {
+impl Far {
+    fn new(site: &Site) -> Far {
         let branch = Branch::new(Parts {
             shards: 1,
             cursor_key: Secrets::from_bytes([7; 32]).cursor_key(),
@@ -33,7 +32,7 @@ impl<'a> Far<'a> {
             }
         });
         let trunk = site.node.trunk(0).expect("a place for a branch");
-        Far { site, branch, trunk }
+        Far { branch, trunk }
     }
 
     async fn news(&self) -> Vec<News> {

@@ -1,17 +1,22 @@
 //! What crosses comes out as it went in, and nothing else makes the reader panic.
 
-use crate::call::{Asker, Call, CallNumber, Notice, Place, Who};
+use crate::call::{Asker, Call, CallNumber, ConsumerCall, Notice, Place, Who};
 use crate::frame::{ToOwner, ToWorker, frame, next};
 use crate::wire::{Context, Malformed, decode, encode};
 use bytes::{Bytes, BytesMut};
 use hub::branch::{News, Prepared};
-use port::{Code, CursorMint, Follow, RateState, Refusal};
+use port::consumers::ConsumerAddress;
+use port::presence::{Entering, MemberData, PresenceAction};
+use port::{
+    Code, ConnectionId, CursorMint, Follow, PresenceAnswer, PresenceCall, PresenceCounts,
+    PresenceMember, RateState, Refusal, Shaping,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 use types::{
-    Filter, From, Header, Key, Position, Positions, ProjectId, Record, SubscriptionTag, TopicId,
-    TopicName,
+    ConsumerName, Filter, From, Header, Key, Position, Positions, PrincipalId, ProjectId, Record,
+    SubscriptionTag, TopicId, TopicName,
 };
 
 struct NoMint;
@@ -84,6 +89,65 @@ fn calls_come_out_as_they_went_in() {
 }
 
 #[test]
+fn what_few_ask_for_crosses_too() {
+    let topic = TopicName::parse("orders").expect("a name");
+    let shaping = Shaping {
+        condition: Some("value.n > 3".to_owned()),
+        conflate: Some(Duration::from_millis(50)),
+        batch: Some(Duration::ZERO),
+        delta: true,
+        // Used up where they are: the owner needs not know them.
+        credits: None,
+    };
+    let consumer = ConsumerName::parse("billing").expect("a name");
+    let follow = Follow {
+        tag: SubscriptionTag(9),
+        filter: Filter::topic(TopicName::occupancy()),
+        from: From::Consumer(consumer.clone()),
+        latest_first: false,
+        exclude_own: true,
+        connection: Some(ConnectionId(70_000)),
+        shaping: Some(Box::new(shaping)),
+    };
+    there_and_back(&call(Call::Follow { who: asker(2), follow: Box::new(follow) }));
+    let entering = Entering {
+        member: "ann".to_owned(),
+        device: Some("phone".to_owned()),
+        data: MemberData::Set(Some(serde_json::json!({ "is": "here" }))),
+        lease: Some(Duration::from_secs(30)),
+    };
+    let entering = PresenceCall { action: PresenceAction::Update(entering), limit: 0 };
+    there_and_back(&call(Call::Presence {
+        who: asker(3),
+        connection: None,
+        topic: topic.clone(),
+        key: Some(Key::new(&b"eu"[..]).expect("short")),
+        call: Box::new(entering),
+    }));
+    let at = ConsumerAddress { topic, name: consumer };
+    let commit = Box::new(ConsumerCall::Commit { at, cursors: vec!["c".to_owned()] });
+    there_and_back(&call(Call::Consumers { who: asker(4), call: commit }));
+    let address = "2001:db8::".parse().expect("an address");
+    there_and_back(&call(Call::Address { address, count_max: 9, place: Place(1) }));
+    there_and_back(&ToOwner::Notice(Notice::Requested(vec![(Who(1), 200)])));
+    let answer = PresenceAnswer {
+        members: vec![PresenceMember {
+            member: "ann".to_owned(),
+            principal: PrincipalId("key:1".into()),
+            data: None,
+            entered_at: 5,
+            connections: 2,
+        }],
+        next: Some("ann".to_owned()),
+        counts: PresenceCounts { members: 1, connections: 2 },
+        lease: Some(Duration::from_secs(1)),
+    };
+    let decoded: PresenceAnswer =
+        decode(Bytes::from(encode(&answer)), &context()).expect("an answer");
+    assert_eq!(decoded, answer);
+}
+
+#[test]
 fn refusals_keep_all_they_say() {
     let refusal = Refusal::new(Code::RateLimitExceeded, "too fast")
         .field("records[3]")
@@ -123,7 +187,7 @@ fn half_frames_wait_and_long_ones_are_refused() {
     }
     let mut input = BytesMut::from(&[0xff, 0xff, 0xff, 0x7f, 0][..]);
     assert!(next::<ToOwner>(&mut input, &context()).is_err());
-    let protocol = [1, 0, 1, 1, 3, b'f', b'o', b'o'];
+    let protocol = [1, 0, 1, 1, 0, 3, b'f', b'o', b'o'];
     let unknown = decode::<ToOwner>(Bytes::copy_from_slice(&protocol), &context());
     assert_eq!(unknown.err(), Some(Malformed("no such protocol")));
 }
