@@ -99,7 +99,7 @@ fn main() -> Result<(), Fault> {
 async fn measure(arguments: &Arguments) -> Result<(), Fault> {
     heading(&format!("sessions: {} in memory, over {} keys", arguments.sessions, arguments.keys));
     // Ending a million subscriptions one by one is nobody's concern here.
-    let mut stage = ManuallyDrop::new(Stage::new(arguments).await?);
+    let mut stage = ManuallyDrop::new(Box::pin(Stage::new(arguments)).await?);
     // Buffers and tables that one session makes are everybody's.
     stage.open(0).await?;
     let (rss_before, cpu_before, begin) = (rss_bytes(), cpu(), Instant::now());

@@ -175,7 +175,7 @@ async fn rates_and_addresses_are_counted_over_all_processes() {
     // A place that is given up in one process is free in all.
     drop(clients.pop());
     let free = async {
-        while dial(&server.url, Some(&key.secret), JSON).await.is_err() {
+        while Box::pin(dial(&server.url, Some(&key.secret), JSON)).await.is_err() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
