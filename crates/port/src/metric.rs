@@ -142,6 +142,8 @@ metrics! {
         "Credentials refused, by code.";
     SIGN_INS = "mainstem_sign_ins_total", Counter,
         "Attempts of users to sign in, by outcome.";
+    LETTERS = "mainstem_letters_total", Counter,
+        "Attempts to send mail to users, by outcome.";
     OUTBOX_PENDING = "mainstem_outbox_pending", Gauge,
         "Changes of the control plane that are not in the log yet.";
     OUTBOX_AGE_SECONDS = "mainstem_outbox_age_seconds", Gauge,

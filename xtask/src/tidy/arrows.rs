@@ -29,6 +29,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("port", 2),
     ("storage", 3),
     ("rules", 3),
+    ("mail", 3),
     ("consumers", 3),
     ("eventlog", 4),
     ("keys", 4),

@@ -42,6 +42,14 @@ impl Rig {
         self.call("POST", "/v1/setup", body).await.ok(201)
     }
 
+    /// A user with the usual password and no role, written as an accepted invitation leaves him.
+    pub(super) async fn user(&self, email: &str) -> String {
+        let hash = self.control.people.stored_password(&PASSWORD.into()).await.expect("a hash");
+        let by = tenancy::Actor::system();
+        let new = tenancy::NewUser { email: email.to_owned(), name: email.to_owned() };
+        self.tenancy.create_user(new, &hash, &by).await.expect("a user").id.to_string()
+    }
+
     pub(super) async fn log_in(&self, email: &str, device: &str) -> Answer {
         let body = json!({"email": email, "password": PASSWORD, "device": device});
         self.call_as("", "POST", "/v1/auth/login", body).await
