@@ -12,7 +12,15 @@ export type Page =
   | { name: 'webhook'; webhook: string }
   | { name: 'demo' }
   | { name: 'api' }
+  | { name: 'users' }
+  | { name: 'roles' }
+  | { name: 'account' }
+  | { name: 'accept' }
+  | { name: 'reset' }
   | { name: 'unknown' };
+
+/** Pages of the admin port, one word each. */
+const STAFF_PAGES = ['users', 'roles', 'account', 'accept', 'reset'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');
@@ -32,7 +40,8 @@ export function pageOf(path: string): Page {
   }
   if (first === 'demo' && parts.length === 1) return { name: 'demo' };
   if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
-  return { name: 'unknown' };
+  const staff = STAFF_PAGES.find((name) => name === first && parts.length === 1);
+  return staff === undefined ? { name: 'unknown' } : { name: staff };
 }
 
 /** Half an escape in a pasted address is shown as it stands. */

@@ -27,6 +27,24 @@ pub enum Users {
     Show {
         user: String,
     },
+    /// Invites somebody by mail, with a role: everywhere, or with `--tenant` (and `--project`) only
+    /// there. Without mail the answer holds the link.
+    Invite {
+        email: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// `owner`, `admin`, `developer`, `billing`, `support`, or the id of one that was made.
+        #[arg(long)]
+        role: String,
+        #[arg(long)]
+        tenant: Option<String>,
+        #[arg(long, requires = "tenant")]
+        project: Option<String>,
+    },
+    /// Removes the second factor of a user who lost it.
+    RemoveSecondFactor {
+        user: String,
+    },
     /// Ends the user's sessions; he cannot sign in again.
     Disable {
         user: String,
@@ -130,6 +148,19 @@ impl Users {
                 (Method::GET, format!("/v1/users?tenant={}", segment(tenant)), None)
             }
             Users::Show { user } => (Method::GET, user_path(user), None),
+            Users::Invite { email, name, role, tenant, project } => {
+                let fields = [
+                    ("email", Some(json!(email))),
+                    ("name", name.as_ref().map(|text| json!(text))),
+                    ("role", Some(json!(role))),
+                    ("tenant", tenant.as_ref().map(|id| json!(id))),
+                    ("project", project.as_ref().map(|id| json!(id))),
+                ];
+                (Method::POST, "/v1/users/invite".to_owned(), Some(body(&fields)))
+            }
+            Users::RemoveSecondFactor { user } => {
+                (Method::DELETE, of(user, "/second-factor"), None)
+            }
             Users::Disable { user } => (Method::POST, of(user, "/disable"), None),
             Users::Enable { user } => (Method::POST, of(user, "/enable"), None),
             Users::Delete { user } => (Method::DELETE, user_path(user), None),

@@ -37,7 +37,7 @@ pub(crate) enum Checked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Open,
-    SignedIn,
+    SignedIn { elevated: Elevated },
     OperatorOnly,
     Needs { permission: Permission, checked: Checked, elevated: Elevated },
 }
@@ -84,10 +84,17 @@ fn operations(document: &Value) -> Vec<(String, Method, &Value)> {
     found
 }
 
+fn elevated(operation: &Value) -> Elevated {
+    match operation[ELEVATED].as_bool() {
+        Some(true) => Elevated::Needed,
+        _ => Elevated::NotNeeded,
+    }
+}
+
 fn access(operation: &Value) -> Access {
     match operation[PERMISSION].as_str() {
         Some(NONE) => Access::Open,
-        Some(SESSION) => Access::SignedIn,
+        Some(SESSION) => Access::SignedIn { elevated: elevated(operation) },
         Some(name) => match Permission::named(name) {
             Some(permission) => Access::Needs {
                 permission,
@@ -96,10 +103,7 @@ fn access(operation: &Value) -> Access {
                     Some("installation") => Checked::InInstallation,
                     _ => Checked::ByPath,
                 },
-                elevated: match operation[ELEVATED].as_bool() {
-                    Some(true) => Elevated::Needed,
-                    _ => Elevated::NotNeeded,
-                },
+                elevated: elevated(operation),
             },
             // `operator`, or a name that is none: nobody else.
             None => Access::OperatorOnly,

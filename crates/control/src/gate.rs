@@ -53,7 +53,7 @@ async fn admit(shared: &Shared, parts: &mut Parts) -> Result<Who, Refusal> {
     let access = match &route {
         Some(route) => shared.access.find(&parts.method, route.as_str()),
         // Nothing answers there, which whoever is known may be told.
-        None => Access::SignedIn,
+        None => Access::SignedIn { elevated: Elevated::NotNeeded },
     };
     if access == Access::Open {
         return Ok(Who::Nobody);
@@ -61,7 +61,11 @@ async fn admit(shared: &Shared, parts: &mut Parts) -> Result<Who, Refusal> {
     let who = who(shared, &parts.headers).await?;
     let Who::Person(person) = &who else { return Ok(who) };
     let (permission, checked, elevated) = match access {
-        Access::Open | Access::SignedIn => return Ok(who),
+        Access::Open | Access::SignedIn { elevated: Elevated::NotNeeded } => return Ok(who),
+        Access::SignedIn { elevated: Elevated::Needed } => {
+            require_elevated(&who, shared.control.clock.now_ms())?;
+            return Ok(who);
+        }
         Access::OperatorOnly => return Err(operators_only()),
         Access::Needs { permission, checked, elevated } => (permission, checked, elevated),
     };

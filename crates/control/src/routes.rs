@@ -8,11 +8,13 @@ mod configuration;
 pub(crate) mod connections;
 mod keys;
 mod keys_at_rest;
+mod letters;
 pub(crate) mod people_view;
 pub(crate) mod principals;
 mod projects;
 mod recompute;
 mod roles;
+mod second_factor;
 mod signing;
 mod tenants;
 mod topics;
@@ -28,6 +30,8 @@ pub(crate) fn all() -> Routes {
         .merge(auth::routes())
         .merge(account::routes())
         .merge(users::routes())
+        .merge(letters::routes())
+        .merge(second_factor::routes())
         .merge(roles::routes())
         .merge(tenants::routes())
         .merge(projects::routes())

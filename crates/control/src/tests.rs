@@ -23,7 +23,7 @@ use crate::{Configuration, Control};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
-use identity::{Authenticator, OperatorTokens, People, Secrets, Settings};
+use identity::{Authenticator, OperatorTokens, People, PeopleParts, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
     Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, Refusal,
@@ -116,6 +116,7 @@ struct Rig {
     clock: Arc<ManualClock>,
     router: Router,
     public: Router,
+    letters: people::Letters,
     _dir: tempfile::TempDir,
 }
 
@@ -189,13 +190,15 @@ impl Rig {
                 ..::webhooks::Config::default()
             },
         });
-        let people = Arc::new(People::new(
-            Arc::clone(&tenancy),
-            &secrets,
-            people::settings(),
-            Arc::clone(&time),
-            Arc::clone(&rng),
-        ));
+        let (mailer, letters) = people::mailer(&dir, &time, &rng);
+        let people = Arc::new(People::new(PeopleParts {
+            tenancy: Arc::clone(&tenancy),
+            secrets: &secrets,
+            settings: people::settings(),
+            mailer,
+            clock: Arc::clone(&time),
+            rng: Arc::clone(&rng),
+        }));
         let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
         let control = Control {
             tenancy: Arc::clone(&tenancy),
@@ -214,18 +217,19 @@ impl Rig {
             rng,
         };
         let (router, public) = (control.routes(), control.project_routes());
-        Rig { control, tenancy, authenticator, live, clock, router, public, _dir: dir }
+        Rig { control, tenancy, authenticator, live, clock, router, public, letters, _dir: dir }
     }
 
     /// The API as another process would serve it, from the same records and secrets.
     fn restarted(&self) -> Router {
-        let people = Arc::new(People::new(
-            Arc::clone(&self.tenancy),
-            &Secrets::from_bytes([7; 32]),
-            people::settings(),
-            Arc::clone(&self.control.clock),
-            SeededRng::shared(12),
-        ));
+        let people = Arc::new(People::new(PeopleParts {
+            tenancy: Arc::clone(&self.tenancy),
+            secrets: &Secrets::from_bytes([7; 32]),
+            settings: people::settings(),
+            mailer: mail::Mailer::none(),
+            clock: Arc::clone(&self.control.clock),
+            rng: SeededRng::shared(12),
+        }));
         Control { people, ..self.control.clone() }.routes()
     }
 

@@ -28,7 +28,7 @@ pub use api_key::{ApiKeyText, Environment, NewApiKey};
 pub use authenticator::Authenticator;
 pub use directory::Directory;
 pub use operator::OperatorTokens;
-pub use people::{People, PeopleSettings, Person};
+pub use people::{People, PeopleParts, PeopleSettings, Person};
 pub use secrets::{Sealer, Secrets};
 pub use settings::Settings;
 pub use signing::{Algorithm, NewToken, SigningKey};

@@ -3,20 +3,26 @@
 //! its callers are reached, nor which request needs which permission.
 
 mod account;
+mod invitation;
 mod password;
 mod rights;
+mod second_factor;
 mod session_text;
 mod settings;
 mod sign_in;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod totp;
 
-pub use account::NewOwner;
+pub use account::{NewOwner, Proof};
+pub use invitation::{Invitation, Redeem, Sent};
+pub use second_factor::Enrolment;
 pub use settings::{PasswordCost, PeopleSettings, ThrottleSettings};
 pub use sign_in::{Refresh, SignIn, SignedIn};
 
-use crate::Secrets;
+use crate::{Sealer, Secrets};
+use mail::Mailer;
 use password::Passwords;
 use port::{Code, Refusal};
 use rules::{PermissionSet, Rights};
@@ -53,7 +59,20 @@ pub struct People {
     passwords: Passwords,
     texts: SessionTexts,
     throttle: Throttle,
+    sealer: Arc<Sealer>,
+    mailer: Mailer,
     clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+}
+
+/// What the service is made of.
+pub struct PeopleParts<'a> {
+    pub tenancy: Arc<Tenancy>,
+    pub secrets: &'a Secrets,
+    pub settings: PeopleSettings,
+    pub mailer: Mailer,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
 }
 
 impl std::fmt::Debug for People {
@@ -63,20 +82,18 @@ impl std::fmt::Debug for People {
 }
 
 impl People {
-    pub fn new(
-        tenancy: Arc<Tenancy>,
-        secrets: &Secrets,
-        settings: PeopleSettings,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
-    ) -> People {
+    pub fn new(parts: PeopleParts<'_>) -> People {
+        let PeopleParts { tenancy, secrets, settings, mailer, clock, rng } = parts;
         People {
             tenancy,
             passwords: Passwords::new(settings.password_cost, Arc::clone(&rng)),
-            texts: SessionTexts::new(secrets, rng),
+            texts: SessionTexts::new(secrets, Arc::clone(&rng)),
             throttle: Throttle::new(settings.throttle.clone(), Arc::clone(&clock)),
+            sealer: Arc::new(secrets.sealer(Arc::clone(&rng))),
             settings,
+            mailer,
             clock,
+            rng,
         }
     }
 

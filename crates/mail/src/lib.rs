@@ -10,9 +10,9 @@ mod tests;
 pub use postman::Postman;
 pub use settings::{MailSettings, Smtp, Tls};
 
-use stdx::{Clock, Rng};
 use std::path::PathBuf;
 use std::sync::Arc;
+use stdx::{Clock, Rng};
 use tokio::sync::mpsc;
 
 /// One letter.

@@ -88,7 +88,10 @@ async fn a_letter_arrives_whole() {
     mailer.send(letter("ann@example.org")).unwrap();
     let text = tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();
     assert!(text.contains("To: ann@example.org"), "{text}");
-    assert!(text.contains("From: Mainstem <mainstem@localhost>") || text.contains("From: \"Mainstem\""), "{text}");
+    assert!(
+        text.contains("From: Mainstem <mainstem@localhost>") || text.contains("From: \"Mainstem\""),
+        "{text}"
+    );
     assert!(text.contains("https://example.org/#token"), "{text}");
     assert!(!text.contains("Subject: Grüße"), "headers are ASCII: {text}");
 }

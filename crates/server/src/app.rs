@@ -13,7 +13,8 @@ use axum::Router;
 use edge::{Edge, Faces, PublicPort};
 use eventlog::{EmbeddedLog, Engine};
 use hub::Node;
-use identity::{Authenticator, OperatorTokens, People, Sealer, Secrets};
+use identity::{Authenticator, OperatorTokens, People, PeopleParts, Sealer, Secrets};
+use mail::{Mailer, Postman};
 use metrics_exporter_prometheus::PrometheusHandle;
 use port::{Live, Mounts};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,7 @@ use std::time::Instant;
 use stdx::disk::SystemDisk;
 use stdx::{Clock, Rng, SystemClock, SystemRng};
 use tenancy::Tenancy;
+use tokio::sync::watch;
 
 /// A start that failed, for people.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,7 @@ pub struct App {
     running: Arc<Running>,
     backups: Arc<backup::Backups>,
     outbox: control::OutboxWorker,
+    postman: Option<Postman>,
     webhooks: Arc<webhooks::Webhooks>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
@@ -115,12 +118,13 @@ impl App {
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
+        let (mailer, postman) = open_mail(&config, &world)?;
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             sealer,
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
-            people: open_people(&config, &world, &tenancy, &secrets),
+            people: open_people(&config, &world, &tenancy, &secrets, mailer),
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
             webhooks: Arc::clone(&webhooks),
@@ -143,6 +147,7 @@ impl App {
             running,
             backups,
             outbox,
+            postman,
             webhooks,
             log,
             node,
@@ -174,6 +179,8 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let rounds =
             Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
+        let (postman_stop, stopped) = watch::channel(());
+        let posting = self.postman.map(|postman| tokio::spawn(postman.run(stopped)));
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
         let address = self.edge.public_address();
         let processes = match self.owner {
@@ -208,6 +215,12 @@ impl App {
         backing_up.abort();
         self.backups.stop().await;
         rounds.stop().await;
+        drop(postman_stop);
+        if let Some(posting) = posting
+            && let Err(error) = posting.await
+        {
+            tracing::error!(%error, "the postman panicked");
+        }
         if let Err(refusal) = self.node.write_usage().await {
             tracing::error!(%refusal, "the last usage could not be written");
         }
@@ -258,14 +271,21 @@ fn open_people(
     world: &World,
     tenancy: &Arc<Tenancy>,
     secrets: &Secrets,
+    mailer: Mailer,
 ) -> Arc<People> {
-    Arc::new(People::new(
-        Arc::clone(tenancy),
+    Arc::new(People::new(PeopleParts {
+        tenancy: Arc::clone(tenancy),
         secrets,
-        config.people.clone(),
-        Arc::clone(&world.clock),
-        Arc::clone(&world.rng),
-    ))
+        settings: config.people.clone(),
+        mailer,
+        clock: Arc::clone(&world.clock),
+        rng: Arc::clone(&world.rng),
+    }))
+}
+
+fn open_mail(config: &Config, world: &World) -> Result<(Mailer, Option<Postman>), StartError> {
+    let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
+    Mailer::new(&config.mail, None, clock, rng).map_err(other)
 }
 
 fn node_options(config: &Config) -> hub::Options {
@@ -392,7 +412,7 @@ async fn open_log(
 fn faces(config: &Config, health: &Health, control: &control::Control, mounts: Mounts) -> Faces {
     Faces {
         fallback: public_routes(config, health.clone(), control),
-        admin: control.routes().merge(health.clone().routes(MetricsRoute::Served)),
+        admin: console::before(control.routes().merge(health.clone().routes(MetricsRoute::Served))),
         mounts,
     }
 }

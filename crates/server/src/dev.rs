@@ -56,6 +56,9 @@ impl Dev {
         config.telemetry.log = self.log.clone();
         config.telemetry.log_format = LogFormat::Pretty;
         config.telemetry.metrics_public = true;
+        // Letters are files, for the developer to open.
+        config.mail.folder = Some(self.data.join("mail"));
+        config.people.console_url = format!("http://{}", self.admin_listen);
         // Receivers on the developer's own machine.
         config.webhooks.allow_networks =
             ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
@@ -71,12 +74,7 @@ impl Dev {
     pub fn admin_token(&self, rng: &dyn Rng) -> SecretString {
         match read(&self.file()) {
             Some(known) => known.admin_token.into(),
-            None => {
-                let mut bytes = [0; 24];
-                rng.fill(&mut bytes);
-                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("msadmin_{digits}").into()
-            }
+            None => crate::operator_file::make(rng),
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::app::{App, StartError, World};
 use crate::config::{self, Config, Source};
 use crate::dev::Dev;
+use crate::operator_file;
 use crate::running::Running;
 use crate::telemetry;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -82,7 +83,8 @@ pub fn check_open_files(config: &Config) {
     }
 }
 
-/// The tokens that open the admin API; none keeps it shut.
+/// The tokens that open the admin API. Where none is configured, the first start makes one and
+/// says where it is: without any, nobody could set the installation up.
 fn operators(config: &Config) -> Result<Vec<SecretString>, String> {
     let from_file = |path: &Path| {
         let text = std::fs::read_to_string(path);
@@ -90,7 +92,13 @@ fn operators(config: &Config) -> Result<Vec<SecretString>, String> {
         Ok::<SecretString, String>(text.trim().to_owned().into())
     };
     let file = config.admin.token_file.as_deref().map(from_file).transpose()?;
-    Ok(config.admin.token.clone().into_iter().chain(file).collect())
+    let known: Vec<SecretString> = config.admin.token.clone().into_iter().chain(file).collect();
+    if !known.is_empty() || config.edge.admin_listen.is_none() {
+        return Ok(known);
+    }
+    let path = config.data_dir.join("operator.token");
+    let made = operator_file::load_or_create(&path, &*World::system().rng);
+    Ok(vec![made.map_err(|error| format!("{}: {error}", path.display()))?])
 }
 
 /// SIGINT or SIGTERM; a second one ends the process at once.

@@ -111,6 +111,33 @@ table!(device, "devices", {
     pub seen_at: i64,
 });
 
+table!(mail_token, "mail_tokens", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub kind: String,
+    pub hash: Vec<u8>,
+    pub created_at: i64,
+    pub expires_at: i64,
+});
+
+table!(second_factor, "second_factors", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    pub sealed: Vec<u8>,
+    pub created_at: i64,
+    pub confirmed_at: Option<i64>,
+    /// Of time: codes of this one and of those before count no more.
+    pub step: i64,
+});
+
+table!(recovery_code, "recovery_codes", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub hash: Vec<u8>,
+});
+
 table!(role, "roles", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

@@ -17,6 +17,7 @@ mod entity;
 mod error;
 mod ids;
 mod keys;
+mod mail_tokens;
 mod metering;
 mod migration;
 mod outbox;
@@ -25,6 +26,7 @@ mod projects;
 mod requests;
 mod revisions;
 mod roles;
+mod second_factors;
 mod sessions;
 mod signing;
 mod tenants;
@@ -43,6 +45,7 @@ pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
 pub use error::TenancyError;
 pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};
+pub use mail_tokens::{Invited, MailTokenId, MailTokenKind, NewInvitation, Redemption};
 pub use metering::{Correction, UsageMark, UsageRange, UsageRangeKey, UsageWrite};
 pub use outbox::{EVENT_VERSION, EventId, OutboxBacklog, OutboxEntry, event_kind};
 pub use page::{PAGE_ITEMS_MAX, Page};
@@ -50,6 +53,7 @@ pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
 pub use roles::{NewRole, Role, RoleId, RolePatch};
+pub use second_factors::SecondFactor;
 pub use sessions::{
     DeviceSeen, NewSession, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId, SessionTimes,
     Turnover,

@@ -133,12 +133,8 @@ impl Tenancy {
             }
         };
         let user = read_user(row)?;
-        let binding = NewBinding {
-            user: user.id,
-            role: new.role,
-            tenant: new.tenant,
-            project: new.project,
-        };
+        let binding =
+            NewBinding { user: user.id, role: new.role, tenant: new.tenant, project: new.project };
         let (binding, _) = self.insert_binding(&change, binding).await?;
         let token = match user.status {
             UserStatus::Invited => {

@@ -5,6 +5,7 @@ mod m0002_consumers;
 mod m0003_outbox;
 mod m0004_schema_kinds;
 mod m0005_people;
+mod m0006_proofs;
 mod m0010_metering;
 
 use sea_orm_migration::prelude::*;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_outbox::Migration),
             Box::new(m0004_schema_kinds::Migration),
             Box::new(m0005_people::Migration),
+            Box::new(m0006_proofs::Migration),
             Box::new(m0010_metering::Migration),
         ]
     }

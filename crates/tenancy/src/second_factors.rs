@@ -68,9 +68,10 @@ impl Tenancy {
         row.step = Set(step);
         row.update(&change.transaction).await?;
         delete_codes(&change, user).await?;
-        let codes = code_hashes
-            .iter()
-            .map(|hash| recovery_code::ActiveModel { user_id: Set(user.0), hash: Set(hash.clone()) });
+        let codes = code_hashes.iter().map(|hash| recovery_code::ActiveModel {
+            user_id: Set(user.0),
+            hash: Set(hash.clone()),
+        });
         recovery_code::Entity::insert_many(codes)
             .exec_without_returning(&change.transaction)
             .await?;

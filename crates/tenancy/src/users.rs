@@ -310,6 +310,8 @@ impl Tenancy {
             .filter(role_binding::Column::UserId.eq(user.0))
             .exec(transaction)
             .await?;
+        self.delete_tokens_of(&change, user).await?;
+        self.delete_second_factor_of(&change, user).await?;
         table::Entity::delete_by_id(user.0).exec(transaction).await?;
         change.commit(entry(&user, "user.delete", json!({"email": row.email}))).await
     }

@@ -8,6 +8,7 @@ use crate::routes::people_view::{BindingView, RightsView, SessionView, UserView}
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
+use identity::people::Proof;
 use port::Refusal;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(crate) fn routes() -> Routes {
 struct Account {
     user: UserView,
     session: SessionView,
+    /// Whether signing in asks for a code too.
+    has_second_factor: bool,
     roles: Vec<BindingView>,
     /// What these roles allow, place by place.
     rights: Vec<RightsView>,
@@ -40,6 +43,9 @@ struct Account {
 struct ChangePassword {
     #[schema(value_type = String, format = Password)]
     current: SecretString,
+    /// Of the second factor, when the account has one.
+    #[schema(value_type = Option<String>)]
+    code: Option<SecretString>,
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
@@ -65,9 +71,11 @@ async fn get_account(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
         let person = admin.person()?;
         let roles = admin.tenancy.bindings_of(person.user.id).await?;
         let rights = person.rights.places().iter();
+        let has_second_factor = admin.people.has_second_factor(person.user.id).await?;
         Ok(Json(Account {
             user: person.user.clone().into(),
             session: SessionView::new(person.session.clone(), Some(person.session.id)),
+            has_second_factor,
             roles: roles.into_iter().map(Into::into).collect(),
             rights: rights.map(|(place, set)| RightsView::new(*place, *set)).collect(),
         }))
@@ -92,8 +100,8 @@ async fn change_password(
 ) -> Response {
     let outcome = async {
         let (person, address) = (admin.person()?, admin.address());
-        let people = &admin.people;
-        people.change_password(person, &body.current, &body.password, address).await?;
+        let proof = Proof { password: body.current, code: body.code, address };
+        admin.people.change_password(person, &proof, &body.password).await?;
         Ok(StatusCode::NO_CONTENT)
     };
     admin.answer(outcome.await)

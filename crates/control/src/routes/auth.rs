@@ -7,7 +7,7 @@ use crate::routes::people_view::{SessionView, UserView};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
-use identity::people::{NewOwner, Refresh, SignIn, SignedIn};
+use identity::people::{NewOwner, Proof, Refresh, SignIn, SignedIn};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use types::TimestampMs;
@@ -48,6 +48,9 @@ struct LogIn {
     email: String,
     #[schema(value_type = String, format = Password)]
     password: SecretString,
+    /// Of the second factor, when the account has one: six digits, or a recovery code.
+    #[schema(value_type = Option<String>)]
+    code: Option<SecretString>,
     /// A random text of 16 to 128 bytes that the device makes once and keeps. Refresh tokens count
     /// together with it only, and the user is told when somebody signs in with another.
     #[schema(value_type = String)]
@@ -72,6 +75,9 @@ struct RefreshTokens {
 struct Elevate {
     #[schema(value_type = String, format = Password)]
     password: SecretString,
+    /// Of the second factor, when the account has one.
+    #[schema(value_type = Option<String>)]
+    code: Option<SecretString>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -152,6 +158,7 @@ async fn log_in(
     let wish = SignIn {
         email: body.email,
         password: body.password,
+        code: body.code,
         device: body.device,
         device_name: body.device_name,
         address: admin.address(),
@@ -217,7 +224,9 @@ async fn elevate(
 ) -> Response {
     let outcome = async {
         let person = admin.person()?;
-        let session = admin.people.elevate(person, &body.password, admin.address()).await?;
+        let address = admin.address();
+        let proof = Proof { password: body.password, code: body.code, address };
+        let session = admin.people.elevate(person, &proof).await?;
         let id = session.id;
         Ok(Json(SessionView::new(session, Some(id))))
     };

@@ -85,7 +85,7 @@ struct GiveRole {
     project: Option<ProjectId>,
 }
 
-fn place(tenant: Option<TenantId>, project: Option<ProjectId>) -> Place {
+pub(super) fn place(tenant: Option<TenantId>, project: Option<ProjectId>) -> Place {
     match (tenant, project) {
         (Some(tenant), Some(project)) => Place::Project(tenant, project),
         (Some(tenant), None) => Place::Tenant(tenant),

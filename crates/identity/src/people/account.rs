@@ -15,6 +15,14 @@ pub struct NewOwner {
     pub password: SecretString,
 }
 
+/// What somebody who is signed in brings to prove again who he is.
+pub struct Proof {
+    pub password: SecretString,
+    /// Of the second factor, when the account has one: six digits, or a recovery code.
+    pub code: Option<SecretString>,
+    pub address: IpAddr,
+}
+
 impl People {
     /// Whether the installation still waits for its owner.
     pub async fn needs_owner(&self) -> Result<bool, Refusal> {
@@ -39,43 +47,33 @@ impl People {
     pub async fn change_password(
         &self,
         who: &Person,
-        current: &SecretString,
+        current: &Proof,
         new: &SecretString,
-        address: IpAddr,
     ) -> Result<(), Refusal> {
         check_strength(new, &who.user.email, self.settings.password_chars_min)?;
-        self.prove_again(who, current, address).await?;
+        self.prove_again(who, current).await?;
         let hash = self.passwords.hash(new).await?;
         let kept = Some(who.session.id);
         Ok(self.tenancy.set_password(who.user.id, &hash, kept, &who.actor()).await?)
     }
 
     /// For a few minutes the session may do what needs a recent proof.
-    pub async fn elevate(
-        &self,
-        who: &Person,
-        password: &SecretString,
-        address: IpAddr,
-    ) -> Result<Session, Refusal> {
-        self.prove_again(who, password, address).await?;
+    pub async fn elevate(&self, who: &Person, proof: &Proof) -> Result<Session, Refusal> {
+        self.prove_again(who, proof).await?;
         let elevated_ms = i64::try_from(self.settings.elevated_ms).unwrap_or(i64::MAX);
         let until = self.clock.now_ms().saturating_add(elevated_ms);
         Ok(self.tenancy.elevate_session(who.session.id, until, &who.actor()).await?)
     }
 
-    /// The password of somebody who is signed in, guarded like signing in is.
-    pub(super) async fn prove_again(
-        &self,
-        who: &Person,
-        password: &SecretString,
-        address: IpAddr,
-    ) -> Result<(), Refusal> {
+    /// What proves somebody who is signed in, guarded like signing in is.
+    async fn prove_again(&self, who: &Person, proof: &Proof) -> Result<(), Refusal> {
         // By the session: who has stolen one does not lock its owner out elsewhere.
         let name = format!("{} {}", who.user.email, who.session.id);
         let subjects = [Subject::account(&name, None)];
-        self.admit(&subjects, Some(&who.user), address).await?;
+        self.admit(&subjects, Some(&who.user), proof.address).await?;
         let login = self.tenancy.user_login(who.user.id).await?;
-        self.prove(Some(login), password, address).await?;
+        let user = self.prove(Some(login), &proof.password, proof.address).await?;
+        self.prove_second(&user, proof.code.as_ref()).await?;
         self.throttle.forgive(&subjects);
         Ok(())
     }

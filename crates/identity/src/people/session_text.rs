@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use stdx::Rng;
-use tenancy::SessionId;
+use tenancy::{MailTokenId, SessionId};
 use types::TimestampMs;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const ACCESS: &str = "mss_";
 const REFRESH: &str = "msr_";
+const MAILED: &str = "msi_";
 const ID_BYTES: usize = 16;
 const NUMBER_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 32;
@@ -24,6 +25,8 @@ const TAG_BYTES: usize = 32;
 pub(crate) struct SessionTexts {
     access: hmac::Key,
     refresh: hmac::Key,
+    mailed: hmac::Key,
+    recovery: hmac::Key,
     device: hmac::Key,
     rng: Arc<dyn Rng>,
 }
@@ -76,6 +79,8 @@ impl SessionTexts {
         SessionTexts {
             access: key("session access"),
             refresh: key("session refresh"),
+            mailed: key("mailed token"),
+            recovery: key("recovery code"),
             device: key("session device"),
             rng,
         }
@@ -117,6 +122,24 @@ impl SessionTexts {
         let (_, random) = body.split_at_checked(ID_BYTES + NUMBER_BYTES)?;
         let hash = hmac::sign(&self.refresh, random).as_ref().to_vec();
         Some(Presented { session, generation, hash })
+    }
+
+    /// A token for a letter.
+    pub(crate) fn mailed(&self, fresh: &Fresh, id: MailTokenId) -> SecretString {
+        signed(&self.mailed, MAILED, &[id.0.as_bytes(), &*fresh.random])
+    }
+
+    /// A token from a letter, and what is stored of its random part.
+    pub(crate) fn open_mailed(&self, text: &str) -> Option<(MailTokenId, Vec<u8>)> {
+        let body = opened::<{ ID_BYTES + RANDOM_BYTES }>(&self.mailed, MAILED, text)?;
+        let (id, random) = body.split_at_checked(ID_BYTES)?;
+        let hash = hmac::sign(&self.refresh, random).as_ref().to_vec();
+        Some((MailTokenId(Uuid::from_slice(id).ok()?), hash))
+    }
+
+    /// What is stored of a recovery code.
+    pub(crate) fn recovery(&self, plain: &str) -> Vec<u8> {
+        hmac::sign(&self.recovery, plain.as_bytes()).as_ref().to_vec()
     }
 
     /// What is stored of the secret by which a device is known again.

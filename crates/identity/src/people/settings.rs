@@ -18,6 +18,13 @@ pub struct PeopleSettings {
     /// Characters of a password at least.
     pub password_chars_min: usize,
     pub password_cost: PasswordCost,
+    /// Where people open the console, for the links in letters: its address as they see it. The
+    /// admin port serves it.
+    pub console_url: String,
+    /// How long the link of an invitation works.
+    pub invitation_hours: u32,
+    /// How long the link to choose another password works.
+    pub reset_minutes: u32,
     pub throttle: ThrottleSettings,
 }
 
@@ -63,6 +70,9 @@ impl Default for PeopleSettings {
             elevated_ms: 5 * 60_000,
             password_chars_min: 12,
             password_cost: PasswordCost::default(),
+            console_url: "http://127.0.0.1:8081".to_owned(),
+            invitation_hours: 7 * 24,
+            reset_minutes: 60,
             throttle: ThrottleSettings::default(),
         }
     }
@@ -110,10 +120,22 @@ impl PeopleSettings {
                        session, which lasts no longer than a used one, and that a year at most";
             return Err(("access_ms", why));
         }
+        let is_web = ["http://", "https://"].iter().any(|web| self.console_url.starts_with(web));
+        if !is_web || self.console_url.contains(['#', '?']) {
+            return Err(("console_url", "an address like https://console.example.org"));
+        }
         if self.throttle.entries_max == 0 || self.throttle.account_failures_max == 0 {
             return Err(("throttle", "numbers above zero"));
         }
         Ok(())
+    }
+
+    pub(crate) fn invitation_ms(&self) -> i64 {
+        i64::from(self.invitation_hours) * 3_600_000
+    }
+
+    pub(crate) fn reset_ms(&self) -> i64 {
+        i64::from(self.reset_minutes) * 60_000
     }
 
     pub(crate) fn times(&self) -> SessionTimes {

@@ -23,6 +23,8 @@ const DEVICE_BYTES: std::ops::RangeInclusive<usize> = 16..=128;
 pub struct SignIn {
     pub email: String,
     pub password: SecretString,
+    /// Of the second factor, when the account has one: six digits, or a recovery code.
+    pub code: Option<SecretString>,
     /// A random text that the device keeps; the refresh tokens count with it only.
     pub device: SecretString,
     /// What the user calls the device, or what it calls itself.
@@ -47,7 +49,7 @@ pub struct SignedIn {
 }
 
 /// The part of an address that a provider gives to one customer or site.
-fn network(address: IpAddr) -> String {
+pub(super) fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
@@ -99,6 +101,7 @@ impl People {
         let known = found.as_ref().map(|login| &login.user);
         self.admit(&subjects, known, wish.address).await?;
         let login = self.prove(found, &wish.password, wish.address).await?;
+        self.prove_second(&login, wish.code.as_ref()).await?;
         self.throttle.forgive(&subjects);
         let new = NewSession {
             user: login.id,
@@ -184,6 +187,7 @@ impl People {
             "new_device": seen.is_new_device,
             "new_network": seen.is_new_network,
         });
+        self.tell_of_session(user, session);
         let by = Actor::system();
         Ok(self.tenancy.note_attempt(user.id, "session.suspect", details, &by).await?)
     }
@@ -218,6 +222,7 @@ impl People {
             Rotation::Reused(user) => {
                 metrics::counter!(metric::SIGN_INS, "outcome" => "reused").increment(1);
                 tracing::warn!(user = %user.id, session = %turn.session, "a refresh token came twice");
+                self.tell_of_reuse(&user);
                 Err(not_signed_in())
             }
         }

@@ -40,6 +40,8 @@ pub struct Config {
     pub identity: identity::Settings,
     /// Users of the admin API and the console: passwords and sessions.
     pub people: identity::PeopleSettings,
+    /// How letters reach users: invitations, links to choose another password, warnings.
+    pub mail: mail::MailSettings,
     pub webhooks: webhooks::Config,
     pub telemetry: Telemetry,
     /// Backups that the server makes of itself.
@@ -53,7 +55,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Bearer token of the operator, 24 characters or more. Better given as a file, or as
-    /// `MAINSTEM__ADMIN__TOKEN`.
+    /// `MAINSTEM__ADMIN__TOKEN`. Where neither is given, the first start makes one in the file
+    /// `operator.token` of the data directory.
     #[serde(skip_serializing)]
     #[schemars(with = "Option<String>")]
     pub token: Option<SecretString>,
@@ -147,6 +150,7 @@ impl Default for Config {
             presence: hub::PresenceSettings::default(),
             identity: identity::Settings::default(),
             people: identity::PeopleSettings::default(),
+            mail: mail::MailSettings::default(),
             webhooks: webhooks::Config::default(),
             telemetry: Telemetry::default(),
             backup: backup::Settings::default(),

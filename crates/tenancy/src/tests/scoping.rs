@@ -65,6 +65,15 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("end_session", "of the user that is named"),
     ("end_sessions", "of the user that is named"),
     ("sessions", "of the user that is named"),
+    ("invite_user", "the place is in what is given"),
+    ("start_reset", "of the user that is named"),
+    ("redeem", "proven by the token that names it"),
+    ("start_second_factor", "of the user that is named"),
+    ("second_factor", "of the user that is named"),
+    ("confirm_second_factor", "of the user that is named"),
+    ("use_step", "of the user that is named"),
+    ("use_recovery_code", "of the user that is named"),
+    ("remove_second_factor", "of the user that is named"),
     ("note_attempt", "the trail of attempts to sign in"),
 ];
 

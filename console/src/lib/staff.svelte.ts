@@ -1,0 +1,153 @@
+// Who is signed in to the staff pages. All tabs share one session: its tokens are in localStorage,
+// and one tab at a time refreshes them, since a refresh token counts once. The device's secret
+// stays when the user signs out: by it the server knows the browser again.
+
+import { ApiError } from './api';
+import { fieldOf, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
+
+const TOKENS = 'mainstem.staff.tokens';
+const DEVICE = 'mainstem.staff.device';
+/** An access token is replaced so long before its end. */
+const REFRESH_AHEAD_MS = 30_000;
+
+type Stored = Pick<Tokens, 'access_token' | 'access_expires_at' | 'refresh_token'>;
+
+function stored(): Stored | undefined {
+  try {
+    return (JSON.parse(localStorage.getItem(TOKENS) ?? 'null') as Stored | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Made once in each browser. */
+export function deviceSecret(): string {
+  const known = localStorage.getItem(DEVICE);
+  if (known) return known;
+  const bytes = crypto.getRandomValues(new Uint8Array(24));
+  const made = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  localStorage.setItem(DEVICE, made);
+  return made;
+}
+
+/** What the browser calls itself, as short as people would. */
+export function deviceName(agent: string): string {
+  const browser = ['Edg', 'Firefox', 'Chrome', 'Safari'].find((name) => agent.includes(name)) ?? 'Browser';
+  const system = ['Android', 'iPhone', 'Windows', 'Mac OS', 'Linux'].find((name) => agent.includes(name));
+  return `${browser === 'Edg' ? 'Edge' : browser}${system === undefined ? '' : ` on ${system}`}`;
+}
+
+/** At most one tab at a time, where the browser can tell. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  if (navigator.locks === undefined) return work();
+  return (await navigator.locks.request('mainstem.staff.refresh', work)) as T;
+}
+
+class Staff {
+  account = $state<Account>();
+  /** Until it is known whether somebody is signed in. */
+  phase = $state<'loading' | 'setup' | 'out' | 'in'>('loading');
+  problem = $state<unknown>();
+  /** Set while a dialog asks for a fresh proof; called with whether it was given. */
+  proving = $state<(given: boolean) => void>();
+  readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
+
+  async start(): Promise<void> {
+    this.problem = undefined;
+    addEventListener('storage', (event) => {
+      if (event.key === TOKENS && event.newValue === null) this.forget();
+    });
+    try {
+      if (stored() !== undefined) return await this.load();
+      const setup = await request('', 'GET', '/v1/setup');
+      this.phase = setup.needs_owner ? 'setup' : 'out';
+    } catch (error) {
+      this.problem = error;
+    }
+  }
+
+  async load(): Promise<void> {
+    try {
+      this.account = await this.api.account();
+      this.phase = 'in';
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      this.forget();
+    }
+  }
+
+  async signIn(wish: Pick<Credentials, 'email' | 'password' | 'code'>): Promise<void> {
+    const device = { device: deviceSecret(), device_name: deviceName(navigator.userAgent) };
+    this.keep(await request('', 'POST', '/v1/auth/login', { ...wish, ...device }));
+    await this.load();
+  }
+
+  async signOut(): Promise<void> {
+    // Whatever the server says, this browser forgets.
+    await this.ask('POST', '/v1/auth/logout').catch(() => undefined);
+    this.forget();
+  }
+
+  /** Repeats what was refused for want of a fresh proof, once it is given. */
+  async proven<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (fieldOf(error) !== 'elevated') throw error;
+      const given = await new Promise<boolean>((resolve) => (this.proving = resolve));
+      this.proving = undefined;
+      if (!given) throw error;
+      return work();
+    }
+  }
+
+  /** Whether the roles allow it anywhere: what the server would refuse is not offered. */
+  may(permission: string): boolean {
+    return this.account?.rights.some((rights) => rights.permissions.includes(permission)) ?? false;
+  }
+
+  /** Whether the roles allow it in the whole installation. */
+  mayEverywhere(permission: string): boolean {
+    const whole = this.account?.rights.filter((rights) => rights.tenant === null) ?? [];
+    return whole.some((rights) => rights.permissions.includes(permission));
+  }
+
+  private async ask(method: string, path: string, body?: unknown): Promise<any> {
+    try {
+      return await request(await this.token(), method, path, body);
+    } catch (error) {
+      const ended = error instanceof ApiError && error.status === 401 && fieldOf(error) === 'authorization';
+      if (ended) this.forget();
+      throw error;
+    }
+  }
+
+  private async token(): Promise<string> {
+    const soon = (tokens: Stored) => tokens.access_expires_at - Date.now() < REFRESH_AHEAD_MS;
+    const now = stored();
+    if (now !== undefined && !soon(now)) return now.access_token;
+    return alone(async () => {
+      // Another tab may have done it meanwhile.
+      const known = stored();
+      if (known === undefined) throw new ApiError(401, { code: 'INVALID_TOKEN', message: 'You are signed out.', details: { field: 'authorization' } });
+      if (!soon(known)) return known.access_token;
+      const body = { refresh_token: known.refresh_token, device: deviceSecret() };
+      const next = (await request('', 'POST', '/v1/auth/refresh', body)) as Tokens;
+      this.keep(next);
+      return next.access_token;
+    });
+  }
+
+  private keep(tokens: Tokens): void {
+    const { access_token, access_expires_at, refresh_token } = tokens;
+    localStorage.setItem(TOKENS, JSON.stringify({ access_token, access_expires_at, refresh_token }));
+  }
+
+  private forget(): void {
+    localStorage.removeItem(TOKENS);
+    this.account = undefined;
+    this.phase = 'out';
+  }
+}
+
+export const staff = new Staff();
