@@ -11,6 +11,7 @@ mod outbox;
 mod own;
 mod people;
 mod permissions;
+mod properties;
 mod records;
 mod repeat;
 mod rig_consumers;

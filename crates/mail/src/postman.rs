@@ -46,6 +46,12 @@ pub struct Postman {
     rng: Arc<dyn Rng>,
 }
 
+impl std::fmt::Debug for Postman {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postman").field("from", &self.from.email).finish_non_exhaustive()
+    }
+}
+
 fn bad(key: &'static str, why: impl std::fmt::Display) -> BadMailSetting {
     BadMailSetting { key, why: why.to_string() }
 }

@@ -63,7 +63,7 @@ struct Neighbours {
     user: String,
 }
 
-const BOB: &str = "bob@example.org";
+pub(super) const BOB: &str = "bob@example.org";
 
 async fn neighbours(rig: &Rig, role: &str) -> Neighbours {
     rig.owner().await;
@@ -83,7 +83,7 @@ async fn neighbours(rig: &Rig, role: &str) -> Neighbours {
 }
 
 /// A path of the description with these identifiers in it, and others where it names more.
-fn filled(path: &str, (tenant, project): &(String, String)) -> String {
+pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String {
     let id = "0190a5c3b1f27d8e9a6b4c2d1e0f3a5b";
     let path = path.replace("{tenant}", tenant).replace("{project}", project);
     let prefixes = [
@@ -203,8 +203,7 @@ async fn nobody_gives_what_he_does_not_have() {
     rig.call_as(&at.access, "PATCH", &path, json!({"name": "renamed"})).await.ok(200);
 }
 
-/// **Feature: realtime-saas-platform, Property 25: a change of roles takes effect at once in
-/// sessions that are open**
+/// By way of the API itself; `properties` has the many cases.
 #[tokio::test]
 async fn a_changed_role_counts_with_the_next_request() {
     let rig = Rig::new().await;

@@ -2,8 +2,9 @@
 
 use super::{Store, on_each, operator};
 use crate::{
-    Actor, NewBinding, NewRole, NewSession, NewUser, RolePatch, Rotation, SESSIONS_MAX, Session,
-    SessionEnd, SessionTimes, TenancyError, Turnover, User, UserStatus,
+    Actor, MailTokenKind, NewBinding, NewInvitation, NewRole, NewSession, NewUser, Redemption,
+    RolePatch, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionTimes, TenancyError, Turnover,
+    User, UserStatus,
 };
 use std::time::Duration;
 
@@ -219,6 +220,106 @@ async fn roles_in_use_stay() {
         store.delete_role(role.id, &by).await.unwrap();
         assert!(store.bind_role(held, &by).await.is_err());
         assert!(store.roles(None, 10).await.unwrap().items.is_empty());
+    })
+    .await;
+}
+
+fn invitation(email: &str, expires_at: i64) -> NewInvitation {
+    NewInvitation {
+        email: email.to_owned(),
+        name: "Bob".to_owned(),
+        role: "support".to_owned(),
+        tenant: None,
+        project: None,
+        token_hash: b"mailed".to_vec(),
+        expires_at,
+    }
+}
+
+#[tokio::test]
+async fn a_mailed_token_counts_once_in_its_time_and_for_its_purpose() {
+    on_each(async |store| {
+        let by = operator();
+        let end = super::START_MS + 1_000;
+        let invited = store.invite_user(invitation("Bob@example.org", end), &by).await.unwrap();
+        assert_eq!(invited.user.status, UserStatus::Invited);
+        let redemption = |kind, hash: &[u8]| Redemption {
+            kind,
+            token: invited.token.unwrap(),
+            token_hash: hash.to_vec(),
+            password: "hash".to_owned(),
+            name: Some("Robert".to_owned()),
+        };
+        let (right, wrong) = (MailTokenKind::Invitation, MailTokenKind::Reset);
+        assert!(store.redeem(redemption(wrong, b"mailed")).await.is_err());
+        assert!(store.redeem(redemption(right, b"guessed")).await.is_err());
+        let joined = store.redeem(redemption(right, b"mailed")).await.unwrap();
+        assert_eq!((joined.status, joined.name.as_str()), (UserStatus::Active, "Robert"));
+        assert!(store.redeem(redemption(right, b"mailed")).await.is_err());
+        // Who has a password needs no other token to be given a role.
+        let again = store.invite_user(invitation("bob@example.org", end), &by).await.unwrap();
+        assert_eq!(
+            (again.user.id, again.token, again.binding.id),
+            (joined.id, None, invited.binding.id)
+        );
+        // A reset's time runs out.
+        let token = store.start_reset(joined.id, b"mailed", end, &by).await.unwrap();
+        store.clock.advance(Duration::from_secs(1));
+        let late = Redemption { token, ..redemption(wrong, b"mailed") };
+        assert!(store.redeem(late).await.is_err());
+        // Nobody's invitation leaves a tenant's role behind where there is no such tenant.
+        let mut nowhere = invitation("eve@example.org", end);
+        nowhere.tenant = Some(types::TenantId(uuid::Uuid::nil()));
+        assert!(store.invite_user(nowhere, &by).await.is_err());
+        assert!(store.user_by_email("eve@example.org").await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_factor_steps_forward_only() {
+    on_each(async |store| {
+        let ann = owner(store).await;
+        let by = Actor::user(ann.id, &ann.email);
+        assert!(store.second_factor(ann.id).await.unwrap().is_none());
+        assert!(store.confirm_second_factor(ann.id, 7, &[], &by).await.is_err());
+        store.start_second_factor(ann.id, b"sealed", &by).await.unwrap();
+        // Begun anew as often as one likes, until it is confirmed.
+        store.start_second_factor(ann.id, b"sealed again", &by).await.unwrap();
+        let codes = [b"one".to_vec(), b"two".to_vec()];
+        store.confirm_second_factor(ann.id, 7, &codes, &by).await.unwrap();
+        assert!(store.start_second_factor(ann.id, b"other", &by).await.is_err());
+        let found = store.second_factor(ann.id).await.unwrap().unwrap();
+        assert!(found.is_confirmed && found.sealed == b"sealed again");
+        for (step, expected) in [(7, false), (8, true), (8, false), (6, false), (9, true)] {
+            assert_eq!(store.use_step(ann.id, step).await.unwrap(), expected, "{step}");
+        }
+        assert!(store.use_recovery_code(ann.id, b"one", &by).await.unwrap());
+        assert!(!store.use_recovery_code(ann.id, b"one", &by).await.unwrap());
+        store.remove_second_factor(ann.id, &by).await.unwrap();
+        assert!(!store.use_recovery_code(ann.id, b"two", &by).await.unwrap());
+        assert!(store.remove_second_factor(ann.id, &by).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deleted_user_leaves_nothing_but_the_trail() {
+    on_each(async |store| {
+        owner(store).await;
+        let by = operator();
+        let end = super::START_MS + 1_000;
+        let bob = store.invite_user(invitation("bob@example.org", end), &by).await.unwrap().user;
+        store.start_second_factor(bob.id, b"sealed", &by).await.unwrap();
+        store.delete_user(bob.id, &by).await.unwrap();
+        assert!(store.user(bob.id).await.is_err());
+        assert!(store.bindings_of(bob.id).await.unwrap().is_empty());
+        let filter = crate::AuditFilter {
+            action: Some("user.delete".to_owned()),
+            ..crate::AuditFilter::default()
+        };
+        let trail = store.audit_of_all_tenants(&filter, 10).await.unwrap();
+        assert_eq!(trail.items[0].details["email"], "bob@example.org");
     })
     .await;
 }
