@@ -70,7 +70,7 @@ impl People {
         // By the session: who has stolen one does not lock its owner out elsewhere.
         let name = format!("{} {}", who.user.email, who.session.id);
         let subjects = [Subject::account(&name, None)];
-        self.admit(&subjects, Some(&who.user), proof.address).await?;
+        self.admit(&subjects, Some(&who.user), proof.address)?;
         let login = self.tenancy.user_login(who.user.id).await?;
         let user = self.prove(Some(login), &proof.password, proof.address).await?;
         self.prove_second(&user, proof.code.as_ref()).await?;

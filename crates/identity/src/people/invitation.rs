@@ -105,7 +105,7 @@ impl People {
             Subject::account(&format!("reset {email}"), None),
             Subject::address(&super::sign_in::network(address)),
         ];
-        self.admit(&subjects, None, address).await?;
+        self.admit(&subjects, None, address)?;
         let (people, email) = (std::sync::Arc::clone(self), email.to_owned());
         // Bounded by the throttle, and short; nobody waits for it.
         tokio::spawn(async move {

@@ -9,6 +9,7 @@ use port::{Code, Refusal, metric};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tenancy::{
     Actor, DeviceSeen, NewSession, Rotation, Session, SessionEnd, SessionId, Turnover, User,
     UserId, UserLogin,
@@ -99,7 +100,7 @@ impl People {
             Subject::address(&network(wish.address)),
         ];
         let known = found.as_ref().map(|login| &login.user);
-        self.admit(&subjects, known, wish.address).await?;
+        self.admit(&subjects, known, wish.address)?;
         let login = self.prove(found, &wish.password, wish.address).await?;
         self.prove_second(&login, wish.code.as_ref()).await?;
         self.throttle.forgive(&subjects);
@@ -114,7 +115,7 @@ impl People {
         self.open(login, new).await
     }
 
-    pub(super) async fn admit(
+    pub(super) fn admit(
         &self,
         subjects: &[Subject],
         known: Option<&User>,
@@ -123,11 +124,22 @@ impl People {
         let Err(blocked) = self.throttle.admit(subjects) else { return Ok(()) };
         metrics::counter!(metric::SIGN_INS, "outcome" => "throttled").increment(1);
         if let Some(user) = known.filter(|_| blocked.is_news) {
-            let details = json!({"address": address.to_string()});
-            let by = Actor::system();
-            self.tenancy.note_attempt(user.id, "session.throttle", details, &by).await?;
+            self.note_later(user.id, "session.throttle", address);
         }
         Err(wait(blocked))
+    }
+
+    /// Writes an attempt into the trail without waiting for it: there is one for accounts that
+    /// exist only, and nobody is to see by the clock which do. Bounded by the throttle.
+    fn note_later(&self, user: UserId, action: &'static str, address: IpAddr) {
+        let tenancy = Arc::clone(&self.tenancy);
+        tokio::spawn(async move {
+            let details = json!({"address": address.to_string()});
+            let noted = tenancy.note_attempt(user, action, details, &Actor::system()).await;
+            if let Err(error) = noted {
+                tracing::warn!(%error, action, "an attempt is not in the trail");
+            }
+        });
     }
 
     /// The user, when the password is his and he may sign in.
@@ -144,9 +156,7 @@ impl People {
         let Some(login) = active else {
             metrics::counter!(metric::SIGN_INS, "outcome" => "refused").increment(1);
             if let Some(login) = &found {
-                let details = json!({"address": address.to_string()});
-                let by = Actor::system();
-                self.tenancy.note_attempt(login.user.id, "session.refuse", details, &by).await?;
+                self.note_later(login.user.id, "session.refuse", address);
             }
             return Err(wrong());
         };
