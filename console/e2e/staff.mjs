@@ -164,10 +164,10 @@ await check('a colleague is invited with a role, after a fresh proof', async () 
 });
 
 let bob;
+const ann = page;
 await check('the colleague follows the link, chooses a password and sees what his role allows', async () => {
   const link = await linkTo('bob@example.org');
   const other = await browser.newContext(looks);
-  const ann = page;
   page = bob = await other.newPage();
   watch(bob);
   await bob.goto(link);
@@ -187,8 +187,8 @@ await check('the colleague follows the link, chooses a password and sees what hi
   await bob.keyboard.press('Enter');
   await heading('Users').waitFor();
   must((await bob.getByRole('button', { name: 'Invite' }).count()) === 0, 'support is offered an invitation');
-  page = ann;
 });
+page = ann;
 
 await check('a role is given and counts in the open session', async () => {
   await page.reload();

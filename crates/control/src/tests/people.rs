@@ -52,7 +52,8 @@ impl Letters {
                     let (to, subject) = (format!("To: {to}"), format!("Subject: {subject}"));
                     if text.contains(&to) && text.contains(&subject) && text.ends_with('\n') {
                         std::fs::remove_file(&path).expect("one's own file");
-                        return text;
+                        // Long lines are broken softly (RFC 2045 section 6.7).
+                        return text.replace("=\r\n", "").replace("=3D", "=");
                     }
                 }
                 tokio::task::yield_now().await;

@@ -224,7 +224,8 @@ pub(crate) fn check_strength(
     }
     let lower = text.to_lowercase();
     let name = email.split('@').next().unwrap_or_default();
-    let is_own = lower.contains(email) || (name.len() >= 4 && rest(&lower, name) < chars_min / 2);
+    let is_own = (!email.is_empty() && lower.contains(email))
+        || (name.len() >= 4 && rest(&lower, name) < chars_min / 2);
     if is_own || COMMON.iter().any(|word| rest(&lower, word) < chars_min / 2) {
         return refuse("the password is easy to guess".to_owned());
     }

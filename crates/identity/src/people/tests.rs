@@ -82,6 +82,8 @@ fn weak_passwords_are_refused() {
         assert_eq!(outcome.is_ok(), expected, "{password}");
     }
     assert!(check_strength(&text(&"ab cd e".repeat(100)), "a@b", 12).is_err());
+    // Where the address is not known.
+    assert!(check_strength(&text("four words in a row"), "", 12).is_ok());
 }
 
 fn throttle() -> (Throttle, Arc<ManualClock>) {
