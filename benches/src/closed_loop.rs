@@ -19,7 +19,9 @@ const READ_BYTES: usize = 256 * 1024;
 pub trait Dialect {
     /// Makes the connection ready to publish; called once, while it still blocks.
     fn open(&mut self, socket: &mut std::net::TcpStream) -> Result<(), Fault>;
-    /// A whole batch as it travels; always the same bytes.
+    /// Called before each batch, for those that do not always send the same.
+    fn make_next(&mut self) {}
+    /// A whole batch as it travels.
     fn batch(&self) -> &[u8];
     /// Takes what the server sent; returns how many records of the batch it acknowledged.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault>;
@@ -139,6 +141,7 @@ impl<D: Dialect> ClosedLoop<D> {
 
     fn start(&mut self, index: usize) -> Result<(), Fault> {
         if let Some(publisher) = self.publishers.get_mut(index) {
+            publisher.dialect.make_next();
             publisher.written = 0;
             publisher.acknowledged = 0;
             publisher.begun = Instant::now();

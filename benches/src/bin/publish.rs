@@ -1,4 +1,5 @@
-//! Durable publishes over HTTP, with encryption at rest and without, and over WebSocket, beside
+//! Durable publishes over HTTP, with encryption at rest and without, with ids that are
+//! looked at and not, and over WebSocket, beside
 //! RabbitMQ (persistent, with confirms, flushed before each confirm), NATS JetStream with file
 //! storage and Apache Kafka, each of the two as it comes (not flushed) and told to flush before it
 //! acknowledges; all with one client pattern, taking turns within one run. How often the disk was
@@ -6,7 +7,7 @@
 
 use benches::Fault;
 use benches::closed_loop::{ClosedLoop, Dialect};
-use benches::dialects::{Amqp, Batch, Http, Kafka, Nats, WebSocket};
+use benches::dialects::{Amqp, Batch, Http, HttpWithIds, Kafka, Nats, WebSocket};
 use benches::fanout::cpu;
 use benches::machine::Watch;
 use benches::mainstem::{AtRest, Mainstem};
@@ -17,14 +18,19 @@ use clap::Parser;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TARGET_RECORDS_PER_SECOND: f64 = 100_000.0;
-/// What encryption at rest may take of the rate.
-const TARGET_COST_PERCENT: f64 = 15.0;
+/// What encryption at rest may take of the rate, and what looking at ids may.
+const TARGET_ENCRYPTION_PERCENT: f64 = 15.0;
+const TARGET_IDS_PERCENT: f64 = 10.0;
+/// A topic whose ids count for nothing.
+const TOPIC_WITHOUT_WINDOW: &str = "bench-no-window";
 
 #[derive(Parser)]
 #[command(about = "Durable publishes per second, beside RabbitMQ, NATS JetStream and Kafka")]
@@ -86,9 +92,19 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
         false => Peer::all(arguments, batch)?,
     };
     let named = |name| Row { name, ..Row::default() };
-    let [mut http, mut bare, mut socket] =
-        ["mainstem HTTP", "mainstem HTTP, not encrypted", "mainstem WebSocket"].map(named);
-    let (mut company, mut cost) = (Company::default(), Cost::default());
+    let [mut http, mut bare, mut socket, mut looked_at, mut ignored] = [
+        "mainstem HTTP",
+        "mainstem HTTP, not encrypted",
+        "mainstem WebSocket",
+        "mainstem HTTP, ids",
+        "mainstem HTTP, ids, no window",
+    ]
+    .map(named);
+    make_topic(&encrypted, TOPIC_WITHOUT_WINDOW, 0)?;
+    let ids_next = Arc::new(AtomicU64::new(0));
+    let without_window = Batch { topic: TOPIC_WITHOUT_WINDOW, ..batch };
+    let mut company = Company::default();
+    let (mut encryption, mut ids) = (Cost::default(), Cost::default());
     for _ in 0..arguments.runs.max(1) {
         let mut turn = Turn { arguments, company: &mut company };
         // There and back, so that what only changes with time changes both alike.
@@ -96,7 +112,12 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
         let second = turn.http(&mut bare, &plain, batch)?;
         let third = turn.http(&mut bare, &plain, batch)?;
         let last = turn.http(&mut http, &encrypted, batch)?;
-        cost.add([first, last], [second, third]);
+        encryption.add([first, last], [second, third]);
+        let first = turn.ids(&mut looked_at, &encrypted, batch, &ids_next)?;
+        let second = turn.ids(&mut ignored, &encrypted, without_window, &ids_next)?;
+        let third = turn.ids(&mut ignored, &encrypted, without_window, &ids_next)?;
+        let last = turn.ids(&mut looked_at, &encrypted, batch, &ids_next)?;
+        ids.add([first, last], [second, third]);
         let (address, key) = (encrypted.address, encrypted.key.as_str());
         let dialects = WebSocket::many(publishers, address, key, batch);
         turn.take(&mut socket, &encrypted.process, address, dialects)?;
@@ -104,14 +125,27 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
             peer.take(&mut turn, batch)?;
         }
     }
-    check_stored(&encrypted, batch, http.acknowledged + socket.acknowledged)?;
+    let acknowledged = http.acknowledged + socket.acknowledged + looked_at.acknowledged;
+    check_stored(&encrypted, batch, acknowledged)?;
     check_stored(&plain, batch, bare.acknowledged)?;
     let peers: Vec<Row> = peers.into_iter().map(|peer| peer.row).collect();
-    print(&[http, bare, socket], &peers, &cost, &company);
+    let costs = [
+        ("encryption at rest", encryption, TARGET_ENCRYPTION_PERCENT),
+        ("looking at ids", ids, TARGET_IDS_PERCENT),
+    ];
+    print(&[http, bare, socket, looked_at, ignored], &peers, &costs, &company);
     Ok(())
 }
 
-/// What encryption at rest costs, run by run.
+fn make_topic(mainstem: &Mainstem, name: &str, window_ms: u64) -> Result<(), Fault> {
+    let body = json!({ "idempotency_window_ms": window_ms });
+    match mainstem.client()?.put(&format!("/v1/topics/{name}"), &body.to_string())? {
+        (200 | 201, _) => Ok(()),
+        (status, answer) => Err(format!("topic {name}: {status}: {answer}").into()),
+    }
+}
+
+/// What something costs, run by run.
 #[derive(Default)]
 struct Cost {
     rate_percent: Series,
@@ -225,6 +259,18 @@ impl Turn<'_> {
         self.take(row, &server.process, address, dialects)
     }
 
+    fn ids(
+        &mut self,
+        row: &mut Row,
+        server: &Mainstem,
+        batch: Batch<'_>,
+        next: &Arc<AtomicU64>,
+    ) -> Result<Taken, Fault> {
+        let at = (server.address, server.key.as_str());
+        let dialects = HttpWithIds::many(self.arguments.publishers, at, batch, next);
+        self.take(row, &server.process, server.address, dialects)
+    }
+
     fn take<D: Dialect>(
         &mut self,
         row: &mut Row,
@@ -262,7 +308,7 @@ impl Turn<'_> {
     }
 }
 
-fn print(ours: &[Row; 3], peers: &[Row], cost: &Cost, company: &Company) {
+fn print(ours: &[Row], peers: &[Row], costs: &[(&str, Cost, f64)], company: &Company) {
     println!(
         "{:<44} {:>26} {:>22} {:>22} {:>18} {:>8} {:>16} {:>9}",
         "row",
@@ -300,22 +346,21 @@ fn print(ours: &[Row; 3], peers: &[Row], cost: &Cost, company: &Company) {
         }
         against(row.name, rate, TARGET_RECORDS_PER_SECOND, Better::More);
     }
-    println!(
-        "encryption at rest, percent more server CPU per record: {}",
-        cost.cpu_percent.told(1)
-    );
-    println!("encryption at rest, percent fewer records/s: {}", cost.rate_percent.told(1));
-    let figure = cost.rate_percent.median();
-    against("encryption's cost in percent", figure, TARGET_COST_PERCENT, Better::Less);
+    for (what, cost, target) in costs {
+        println!("{what}, percent more server CPU per record: {}", cost.cpu_percent.told(1));
+        println!("{what}, percent fewer records/s: {}", cost.rate_percent.told(1));
+        let figure = cost.rate_percent.median();
+        against(&format!("{what}, cost in percent"), figure, *target, Better::Less);
+    }
     company.print();
     let rows: Vec<Value> = ours.iter().chain(peers).map(Row::json).collect();
-    let encryption =
-        json!({ "rate_percent": cost.rate_percent.json(), "cpu_percent": cost.cpu_percent.json() });
+    let cost = |(what, cost, _): &(&str, Cost, f64)| {
+        let (rate, cpu) = (cost.rate_percent.json(), cost.cpu_percent.json());
+        json!({ "of": what, "rate_percent": rate, "cpu_percent": cpu })
+    };
+    let costs: Vec<Value> = costs.iter().map(cost).collect();
     let company = company.json();
-    println!(
-        "{}",
-        json!({ "bench": "publish", "rows": rows, "encryption": encryption, "company": company })
-    );
+    println!("{}", json!({ "bench": "publish", "rows": rows, "costs": costs, "company": company }));
 }
 
 impl Row {

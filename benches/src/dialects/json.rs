@@ -9,6 +9,7 @@ use crate::ws::frame;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is published: a topic, and how many records of how many bytes make a batch.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,15 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// As `array`, and each record has an id; with the place of each id's number.
+    fn array_of_ids(&self) -> (String, Vec<usize>) {
+        let value = "x".repeat(self.bytes.saturating_sub(2));
+        let head = format!(r#"{{"topic":"{}","id":"bench-"#, self.topic);
+        let record = format!(r#"{head}{:0ID_DIGITS$}","data":"{value}"}}"#, 0);
+        let places = (0..self.records).map(|at| 1 + at * (record.len() + 1) + head.len());
+        (format!("[{}]", vec![record.clone(); self.records].join(",")), places.collect())
+    }
+
     /// The records as a JSON array. The quotes of a JSON string are part of the stored value.
     fn array(&self) -> String {
         let value = "x".repeat(self.bytes.saturating_sub(2));
@@ -38,6 +48,64 @@ impl Http {
         let request: Arc<[u8]> = http::post(address, "/v1/events", key, &batch.array()).into();
         let one = || Http { request: Arc::clone(&request), records: batch.records, answer: vec![] };
         (0..count).map(|_| one()).collect()
+    }
+}
+
+/// As `Http`, each record with an id of its own.
+pub struct HttpWithIds {
+    request: Vec<u8>,
+    /// Where the numbers of the ids lie.
+    places: Vec<usize>,
+    /// Of all publishers, so that no id comes twice.
+    next: Arc<AtomicU64>,
+    answers: Http,
+}
+
+const ID_DIGITS: usize = 16;
+
+impl HttpWithIds {
+    pub fn many(
+        count: usize,
+        (address, key): (SocketAddr, &str),
+        batch: Batch<'_>,
+        next: &Arc<AtomicU64>,
+    ) -> Vec<HttpWithIds> {
+        let (body, places) = batch.array_of_ids();
+        let request = http::post(address, "/v1/events", key, &body);
+        let head_bytes = request.len() - body.len();
+        let places: Vec<usize> = places.into_iter().map(|place| head_bytes + place).collect();
+        let one = |answers| HttpWithIds {
+            request: request.clone(),
+            places: places.clone(),
+            next: Arc::clone(next),
+            answers,
+        };
+        Http::many(count, address, key, batch).into_iter().map(one).collect()
+    }
+}
+
+impl Dialect for HttpWithIds {
+    fn open(&mut self, _: &mut TcpStream) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn make_next(&mut self) {
+        let first = self.next.fetch_add(self.places.len() as u64, Ordering::Relaxed);
+        for (mut number, &place) in (first..).zip(&self.places) {
+            let digits = self.request.iter_mut().skip(place).take(ID_DIGITS);
+            for digit in digits.rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+    }
+
+    fn batch(&self) -> &[u8] {
+        &self.request
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        self.answers.take(bytes)
     }
 }
 
@@ -174,6 +242,22 @@ mod tests {
             payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
         assert_eq!(plain, b"published");
         assert_ne!(payload, b"published");
+    }
+
+    #[test]
+    fn no_id_comes_twice() {
+        let batch = Batch { topic: "t", records: 3, bytes: 8 };
+        let at = ("127.0.0.1:1".parse().unwrap(), "key");
+        let next = Arc::new(AtomicU64::new(98));
+        let mut one = HttpWithIds::many(2, at, batch, &next).remove(1);
+        one.make_next();
+        let text = std::str::from_utf8(one.batch()).unwrap();
+        for number in ["98", "99", "100"] {
+            let id = format!(r#""id":"bench-{number:0>16}""#);
+            assert_eq!(text.matches(&id).count(), 1, "{text}");
+        }
+        one.make_next();
+        assert!(contains(one.batch(), "bench-0000000000000101"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod kafka;
 mod nats;
 
 pub use amqp::Amqp;
-pub use json::{Batch, Http, WebSocket};
+pub use json::{Batch, Http, HttpWithIds, WebSocket};
 pub use kafka::Kafka;
 pub use nats::Nats;
 

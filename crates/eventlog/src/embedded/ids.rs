@@ -4,18 +4,22 @@
 
 pub mod entry;
 pub mod filter;
+pub mod heap;
 pub mod run;
+pub mod slots;
 pub mod table;
 
 use self::entry::{Entry, IdHash, Place};
+use self::heap::ID_BYTES;
 use self::run::{RUN_IDS_MAX, Run};
-use self::table::{Claims, SLOT_BYTES, Settled, Table};
+use self::table::{Claims, Settled, Table};
 use super::snapshot::HASH_KEY_BYTES;
 use crate::LogError;
 use metrics::{Counter, Gauge};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use port::metric;
 use siphasher::sip128::{Hasher128, SipHasher13};
+use smallvec::SmallVec;
 use std::hash::Hasher;
 use std::io;
 use std::path::Path;
@@ -47,9 +51,6 @@ struct Gauges {
     forgotten: Counter,
     duplicates: Counter,
 }
-
-/// Bytes of memory one id takes at most while it is in a table: maps grow by doubling.
-const ID_BYTES: usize = 2 * SLOT_BYTES * 8 / 7;
 
 impl Ids {
     pub fn new(hash_key: [u8; HASH_KEY_BYTES], memory_bytes_max: usize) -> Ids {
@@ -97,8 +98,8 @@ impl Ids {
     pub fn tables(
         &self,
         topics: impl Iterator<Item = TopicId>,
-    ) -> Vec<(usize, MutexGuard<'_, Table>)> {
-        let mut numbers: Vec<usize> = topics.map(Ids::table_of).collect();
+    ) -> SmallVec<[(usize, MutexGuard<'_, Table>); 1]> {
+        let mut numbers: SmallVec<[usize; 4]> = topics.map(Ids::table_of).collect();
         // Always in the same order, so that no two wait for each other.
         numbers.sort_unstable();
         numbers.dedup();
@@ -260,6 +261,7 @@ impl Ids {
                     Err(error) => return Err(error),
                 }
             }
+            // Several sorted parts, which this sort finds and merges.
             // Newer places come first and win; an id may come twice only after its window.
             fresh.sort_by_key(|entry| (entry.hash, std::cmp::Reverse(entry.place.time)));
             fresh.dedup_by_key(|entry| entry.hash);

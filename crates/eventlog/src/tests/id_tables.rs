@@ -2,7 +2,11 @@
 
 use crate::LogError;
 use crate::embedded::ids::entry::{Entry, IdHash, Place};
+use crate::embedded::ids::filter::Filter;
+use crate::embedded::ids::slots::Slots;
 use crate::embedded::ids::table::{Claims, Recent, Settled, Table};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::TopicId;
 
@@ -14,7 +18,7 @@ fn entry(hash: IdHash, offset: u64) -> Entry {
 
 fn claim(table: &mut Table, entries: &[Entry]) -> Arc<Claims> {
     let claims = Claims::new(TOPIC);
-    claims.fill(entries.to_vec());
+    claims.fill(entries.iter().copied().collect());
     table.claim(&claims);
     claims
 }
@@ -31,7 +35,7 @@ fn check(table: &Table, hash: IdHash, expect: &str) {
 #[test]
 fn ids_of_one_append_share_what_becomes_of_it() {
     let mut table = Table::default();
-    // Equal low halves: the maps hash by these.
+    // Equal upper halves: one home.
     let (one, other, refused) = (5, 5 | 1 << 64, 9);
     let stored = claim(&mut table, &[entry(one, 0), entry(other, 1)]);
     let failed = claim(&mut table, &[entry(refused, 2)]);
@@ -80,4 +84,84 @@ fn whoever_waits_for_a_refused_append_is_told_why() {
         let _ = tell.send(Err(LogError::Full));
     }
     assert!(matches!(told.try_recv(), Ok(Err(LogError::Full))));
+}
+
+/// Few homes, at both ends too, so that what is pushed on is pushed past the end.
+fn crowded() -> impl Strategy<Value = IdHash> {
+    let home = prop_oneof![Just(0u64), Just(1 << 62), Just(u64::MAX - 1), any::<u64>()];
+    (home, 0u64..4, 1u64..6).prop_map(|(home, near, low)| {
+        u128::from(home.saturating_add(near << 57)) << 64 | u128::from(low)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn slots_hold_what_a_map_holds(
+        steps in prop::collection::vec((crowded(), 0u64..3), 1..300),
+    ) {
+        let (mut slots, mut model) = (Slots::default(), BTreeMap::new());
+        for (count, (hash, step)) in (0u64..).zip(steps) {
+            if step == 0 {
+                prop_assert_eq!(slots.remove(hash), model.remove(&hash));
+            } else {
+                slots.insert(hash, [count, step, 0]);
+                model.insert(hash, [count, step, 0]);
+            }
+            slots.touch(hash);
+            prop_assert_eq!(slots.len(), model.len());
+            prop_assert_eq!(slots.get(hash), model.get(&hash).copied());
+        }
+        let held: Vec<_> = model.iter().map(|(&hash, &value)| (hash, value)).collect();
+        prop_assert_eq!(slots.sorted(), held);
+        for (hash, value) in model {
+            prop_assert_eq!(slots.get(hash), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_filter_holds_all_that_was_added_and_little_else(
+        hashes in prop::collection::hash_set(any::<u128>(), 2_000),
+    ) {
+        let hashes: Vec<IdHash> = hashes.into_iter().collect();
+        let (held, others) = hashes.split_at(1_000);
+        let mut filter = Filter::new(held.len());
+        held.iter().for_each(|&hash| filter.add(hash));
+        prop_assert!(held.iter().all(|&hash| filter.may_hold(hash)));
+        // About one in a thousand: eleven are beyond any chance.
+        prop_assert!(others.iter().filter(|&&hash| filter.may_hold(hash)).count() <= 10);
+    }
+}
+
+#[test]
+fn ids_beyond_the_newest_are_found_refused_and_leave_in_order() {
+    const COUNT: u64 = 40_000;
+    let mut table = Table::default();
+    let hash = |number: u64| IdHash::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | 1;
+    let all: Vec<Entry> = (1..=COUNT).map(|number| entry(hash(number), number)).collect();
+    let appends: Vec<Arc<Claims>> = all.chunks(100).map(|ids| claim(&mut table, ids)).collect();
+    assert_eq!(table.len(), all.len());
+    for (number, append) in appends.iter().enumerate() {
+        match number {
+            0 => drop(table.settle(append, Settled::Refused)),
+            1 => {}
+            _ => drop(table.settle(append, Settled::Stored)),
+        }
+    }
+    check(&table, all[0].hash, "unknown");
+    check(&table, all[100].hash, "waits");
+    check(&table, all[200].hash, "stored");
+    let mut leaving = table.begin_leaving();
+    leaving.sort_by_key(|entry| entry.place.offset());
+    assert_eq!(leaving, &all[200..]);
+    check(&table, all[100].hash, "waits");
+    check(&table, all[200].hash, "stored");
+    // Beside the newest, which take the same room however few there are.
+    assert!(table.memory_bytes() < 64 * all.len() + (1 << 20), "{}", table.memory_bytes());
+    drop(table.settle(&appends[1], Settled::Stored));
+    table.end_leaving();
+    check(&table, all[100].hash, "stored");
+    check(&table, all[200].hash, "unknown");
+    assert_eq!(table.len(), 100);
 }

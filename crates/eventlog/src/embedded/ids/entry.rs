@@ -55,6 +55,15 @@ impl Place {
         Place { packed: u64::from(partition) << OFFSET_BITS | (offset & OFFSET_MASK), time }
     }
 
+    /// As `packed` and `time` told it.
+    pub fn unpack(packed: u64, time: TimestampMs) -> Place {
+        Place { packed, time }
+    }
+
+    pub fn packed(self) -> u64 {
+        self.packed
+    }
+
     pub fn partition(self) -> Partition {
         // What is left has ten bits.
         (self.packed >> OFFSET_BITS) as Partition

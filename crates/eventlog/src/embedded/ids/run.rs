@@ -224,6 +224,11 @@ impl Run {
         self.filter.may_hold(hash)
     }
 
+    /// As `Slots::touch`.
+    pub fn touch(&self, hash: IdHash) -> u64 {
+        self.filter.touch(hash)
+    }
+
     /// Looks in the one block that can hold it. Blocks the caller.
     pub fn find(&self, hash: IdHash) -> io::Result<Option<Place>> {
         let after = self.fences.partition_point(|fence| *fence <= hash);

@@ -4,14 +4,20 @@
 //! Whether an id's record is stored yet is known of its append, not of the id: so what is stored
 //! costs the writer one step for all ids of an append, while publishers wait for it.
 
-use super::entry::{Entry, IdHash, Place};
+use super::entry::{Entry, Half, IdHash, Place};
+use super::heap::Heap;
+use super::slots::{Slots, Value};
 use crate::LogError;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::{Offset, Partition, TopicId};
+
+/// Those of one append, which are often one.
+pub type Entries = SmallVec<[Entry; 1]>;
 
 pub type Told = oneshot::Receiver<Result<(), LogError>>;
 
@@ -26,7 +32,7 @@ pub struct Claims {
 
 #[derive(Default)]
 struct Claimed {
-    entries: Vec<Entry>,
+    entries: Entries,
     /// The table's number for the append; none without entries.
     number: u64,
 }
@@ -36,7 +42,7 @@ impl Claims {
         Arc::new(Claims { topic, claimed: Mutex::default(), waiting: Mutex::default() })
     }
 
-    pub fn fill(&self, entries: Vec<Entry>) {
+    pub fn fill(&self, entries: Entries) {
         self.claimed.lock().entries = entries;
     }
 
@@ -52,64 +58,75 @@ pub enum Recent {
     Waits(Place, Told),
 }
 
-/// A hash in two halves, which need no alignment of 16.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Halves {
-    high: u64,
-    low: u64,
-}
-
-impl Halves {
-    fn of(hash: IdHash) -> Halves {
-        Halves { high: (hash >> 64) as u64, low: hash as u64 }
-    }
-
-    fn whole(self) -> IdHash {
-        u128::from(self.high) << 64 | u128::from(self.low)
-    }
-}
-
-impl Hash for Halves {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write_u64(self.low);
-    }
-}
-
+/// The place of an id's record, and the number of its append: 0 of what was found while the log
+/// was opened.
 #[derive(Clone, Copy)]
 struct Slot {
     place: Place,
-    /// Of the append; 0 of what was found while the log was opened.
     number: u64,
 }
 
-type Slots = HashMap<Halves, Slot, BuildHasherDefault<super::entry::Half>>;
+impl Slot {
+    fn of([packed, time, number]: Value) -> Slot {
+        Slot { place: Place::unpack(packed, time.cast_signed()), number }
+    }
+
+    fn value(self) -> Value {
+        [self.place.packed(), self.place.time.cast_unsigned(), self.number]
+    }
+}
+
+/// So many are in `Table::newest` at most.
+const NEWEST_IDS: usize = 8 * 1024;
 
 /// Odd, and 2^64 divided by the golden ratio: such numbers need no further hashing.
 const NUMBER_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Bytes one id takes in a map.
-pub const SLOT_BYTES: usize = size_of::<(Halves, Slot)>() + 1;
-
 #[derive(Default)]
 pub struct Table {
-    recent: Slots,
+    /// The newest. Few enough to stay in the processor's caches: were all in one map, each new id
+    /// would wait for memory.
+    newest: Slots,
+    recent: Heap,
     /// Being written to a run; still looked up until it is there.
-    leaving: Slots,
-    /// Appends that are not settled, by their numbers. Their ids are in `recent`.
-    pending: HashMap<u64, Arc<Claims>, BuildHasherDefault<super::entry::Half>>,
+    leaving: Heap,
+    /// Appends that are not settled, by their numbers. Their ids are in `newest` or `recent`.
+    pending: HashMap<u64, Arc<Claims>, BuildHasherDefault<Half>>,
     number_last: u64,
 }
 
 impl Table {
+    fn get(&self, hash: IdHash) -> Option<Value> {
+        let recent = || self.recent.get(hash);
+        self.newest.get(hash).or_else(recent).or_else(|| self.leaving.get(hash))
+    }
+
+    fn insert(&mut self, hash: IdHash, slot: Slot) {
+        self.newest.insert(hash, slot.value());
+        if self.newest.len() >= NEWEST_IDS {
+            self.recent.add(self.newest.sorted());
+            self.newest.clear();
+        }
+    }
+
+    /// Not from what leaves.
+    fn remove(&mut self, hash: IdHash) -> Option<Value> {
+        self.newest.remove(hash).or_else(|| self.recent.remove(hash))
+    }
+
     pub fn find(&self, hash: IdHash) -> Option<Recent> {
-        let key = Halves::of(hash);
-        let slot = self.recent.get(&key).or_else(|| self.leaving.get(&key))?;
+        let slot = Slot::of(self.get(hash)?);
         let Some(claims) = self.pending.get(&slot.number) else {
             return Some(Recent::Stored(slot.place));
         };
         let (tell, told) = oneshot::channel();
         claims.waiting.lock().push(tell);
         Some(Recent::Waits(slot.place, told))
+    }
+
+    /// Asked for many ids before they are looked for, it spares `find` most of its waiting.
+    pub fn touch(&self, hash: IdHash) -> u64 {
+        self.newest.touch(hash) ^ self.recent.touch(hash) ^ self.leaving.touch(hash)
     }
 
     pub fn claim(&mut self, claims: &Arc<Claims>) {
@@ -119,7 +136,7 @@ impl Table {
         let mut claimed = claims.claimed.lock();
         claimed.number = number;
         for entry in &claimed.entries {
-            self.recent.insert(Halves::of(entry.hash), Slot { place: entry.place, number });
+            self.insert(entry.hash, Slot { place: entry.place, number });
         }
         drop(claimed);
         self.pending.insert(number, Arc::clone(claims));
@@ -135,7 +152,7 @@ impl Table {
         self.pending.remove(&claimed.number);
         if is_stored == Settled::Refused {
             for entry in &claimed.entries {
-                self.recent.remove(&Halves::of(entry.hash));
+                self.remove(entry.hash);
             }
         }
         drop(claimed);
@@ -144,44 +161,49 @@ impl Table {
 
     /// Found while the log is opened; the first one found stays.
     pub fn add(&mut self, entry: &Entry) {
-        let slot = Slot { place: entry.place, number: 0 };
-        self.recent.entry(Halves::of(entry.hash)).or_insert(slot);
+        if self.get(entry.hash).is_none() {
+            self.insert(entry.hash, Slot { place: entry.place, number: 0 });
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.recent.len() + self.leaving.len()
+        self.newest.len() + self.recent.len() + self.leaving.len()
     }
 
     /// Memory of it, about: the maps keep room for as many as there ever were.
     pub fn memory_bytes(&self) -> usize {
-        let slots = self.recent.capacity() + self.leaving.capacity();
         let claimed: usize = self.pending.values().map(|claims| claims.count()).sum();
-        slots * 8 / 7 * SLOT_BYTES + claimed * size_of::<Entry>()
+        let older = self.recent.memory_bytes() + self.leaving.memory_bytes();
+        self.newest.memory_bytes() + older + claimed * size_of::<Entry>()
     }
 
-    /// What is stored begins to leave; answers it. What left before and did not arrive is in it.
+    /// What is stored begins to leave; answers it, in parts that are in the order of hashes. What
+    /// left before and did not arrive is in it.
     pub fn begin_leaving(&mut self) -> Vec<Entry> {
-        // As many will come again, and a map that grows moves all it holds.
-        let room = Slots::with_capacity_and_hasher(self.recent.len(), Default::default());
-        let mut stored = std::mem::replace(&mut self.recent, room);
-        for claims in self.pending.values() {
-            for entry in &claims.claimed.lock().entries {
-                if let Some((key, slot)) = stored.remove_entry(&Halves::of(entry.hash)) {
-                    self.recent.insert(key, slot);
-                }
+        let mut waiting = Vec::new();
+        for claims in std::mem::take(&mut self.pending).into_values() {
+            let claimed = claims.claimed.lock();
+            for entry in &claimed.entries {
+                waiting.extend(self.remove(entry.hash).map(|value| (entry.hash, value)));
             }
+            let number = claimed.number;
+            drop(claimed);
+            self.pending.insert(number, claims);
         }
-        if self.leaving.is_empty() {
-            self.leaving = stored;
-        } else {
-            self.leaving.extend(stored);
+        let newest = self.newest.sorted();
+        self.newest.clear();
+        let recent = std::mem::take(&mut self.recent).into_parts();
+        recent.into_iter().for_each(|part| self.leaving.add(part));
+        self.leaving.add(newest);
+        for (hash, value) in waiting {
+            self.insert(hash, Slot::of(value));
         }
-        let entry = |(key, slot): (&Halves, &Slot)| Entry { hash: key.whole(), place: slot.place };
-        self.leaving.iter().map(entry).collect()
+        let entry = |&(hash, value): &(IdHash, Value)| Entry { hash, place: Slot::of(value).place };
+        self.leaving.parts().flatten().map(entry).collect()
     }
 
     pub fn end_leaving(&mut self) {
-        self.leaving = Slots::default();
+        self.leaving = Heap::default();
     }
 
     /// The first offset of each partition that is claimed and not settled.
