@@ -4,7 +4,7 @@
 //! topics, and the records of changes that its outbox publishes, go through `port::Hub` like
 //! anybody's.
 //!
-//! Every request passes `gate` (who is asking and whether he may, request id, headers) and, when it changes
+//! Every request passes `gate` (who is asking and whether he may, headers) and, when it changes
 //! something, `repeat` (idempotency keys, and running to the end even when the client leaves).
 #![forbid(unsafe_code)]
 

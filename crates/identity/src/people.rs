@@ -107,8 +107,8 @@ impl People {
         session.is_open(self.clock.now_ms(), self.settings.times())
     }
 
-    /// What a role allows: a built-in one by its name, another by its identifier. A role that is gone
-    /// allows nothing.
+    /// What a role allows: a built-in one by its name, another by its identifier. A role that is
+    /// gone allows nothing.
     pub async fn permissions_of(&self, role: &str) -> Result<PermissionSet, Refusal> {
         rights::of_role(&self.tenancy, role).await
     }

@@ -1,5 +1,6 @@
 //! Letters to people: a bounded queue, and a postman who carries them by SMTP or into a folder. It
-//! must not know who gets what, nor why; a letter's text may hold a secret link and is never logged.
+//! must not know who gets what, nor why; a letter's text may hold a secret link and is never
+//! logged.
 #![forbid(unsafe_code)]
 
 mod postman;

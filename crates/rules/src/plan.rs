@@ -58,7 +58,10 @@ fn check_metric(of: &MetricTerms) -> Result<(), (&'static str, &'static str)> {
         match tier.up_to {
             Some(up_to) if up_to > reached => reached = up_to,
             _ => {
-                return Err(("tiers", "each tier but the last reaches further than the one before"));
+                return Err((
+                    "tiers",
+                    "each tier but the last reaches further than the one before",
+                ));
             }
         }
     }

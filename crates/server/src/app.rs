@@ -111,20 +111,19 @@ impl App {
             options: node_options(&config),
         })
         .await?;
-        let metrics = instruments.metrics.clone();
-        let mut health = Health::new(engine, Arc::clone(&tenancy), keyring.clone(), metrics);
+        let mut health = open_health(engine, &tenancy, &keyring, instruments);
         let is_draining = Arc::clone(&health.is_draining);
         let running = Arc::new(Running::new(given.clone(), instruments.log.clone()));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
-        let (mailer, postman) = open_mail(&config, &world)?;
+        let (people, postman) = open_people(&config, &world, &tenancy, &secrets)?;
         let control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             sealer,
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
-            people: open_people(&config, &world, &tenancy, &secrets, mailer),
+            people,
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
             webhooks: Arc::clone(&webhooks),
@@ -138,15 +137,14 @@ impl App {
         let owner = open_owner(&config, &world, &secrets, &node)?;
         introduce(owner.as_ref(), &mut health, &config, &control);
         let faces = faces(&config, &health, &control, mounts);
-        let edge =
-            Edge::bind(config.edge.clone(), faces, Arc::clone(&node) as _, world.for_edge())?;
-        let outbox = control::OutboxWorker::new(&control);
+        let live = Arc::clone(&node) as _;
+        let edge = Edge::bind(config.edge.clone(), faces, live, world.for_edge())?;
         Ok(App {
             tenancy,
             authenticator,
             running,
             backups,
-            outbox,
+            outbox: control::OutboxWorker::new(&control),
             postman,
             webhooks,
             log,
@@ -266,26 +264,34 @@ fn open_authenticator(
     )?))
 }
 
+fn open_health(
+    engine: Arc<dyn Engine>,
+    tenancy: &Arc<Tenancy>,
+    keyring: &Option<Arc<keys::Keyring>>,
+    instruments: &Instruments,
+) -> Health {
+    Health::new(engine, Arc::clone(tenancy), keyring.clone(), instruments.metrics.clone())
+}
+
+/// With the postman, where there is somewhere to send letters to.
 fn open_people(
     config: &Config,
     world: &World,
     tenancy: &Arc<Tenancy>,
     secrets: &Secrets,
-    mailer: Mailer,
-) -> Arc<People> {
-    Arc::new(People::new(PeopleParts {
+) -> Result<(Arc<People>, Option<Postman>), StartError> {
+    let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
+    let (mailer, postman) =
+        Mailer::new(&config.mail, None, Arc::clone(&clock), Arc::clone(&rng)).map_err(other)?;
+    let parts = PeopleParts {
         tenancy: Arc::clone(tenancy),
         secrets,
         settings: config.people.clone(),
         mailer,
-        clock: Arc::clone(&world.clock),
-        rng: Arc::clone(&world.rng),
-    }))
-}
-
-fn open_mail(config: &Config, world: &World) -> Result<(Mailer, Option<Postman>), StartError> {
-    let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
-    Mailer::new(&config.mail, None, clock, rng).map_err(other)
+        clock,
+        rng,
+    };
+    Ok((Arc::new(People::new(parts)), postman))
 }
 
 fn node_options(config: &Config) -> hub::Options {

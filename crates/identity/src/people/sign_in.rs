@@ -231,7 +231,8 @@ impl People {
             Rotation::Done(..) | Rotation::Ended => Err(not_signed_in()),
             Rotation::Reused(user) => {
                 metrics::counter!(metric::SIGN_INS, "outcome" => "reused").increment(1);
-                tracing::warn!(user = %user.id, session = %turn.session, "a refresh token came twice");
+                let session = turn.session;
+                tracing::warn!(user = %user.id, %session, "a refresh token came twice");
                 self.tell_of_reuse(&user);
                 Err(not_signed_in())
             }

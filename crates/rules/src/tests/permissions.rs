@@ -119,8 +119,8 @@ proptest! {
     /// A right in one tenant is none in another, nor in the installation.
     #[test]
     fn rights_stay_in_their_tenant(set in sets(), inside in 1u128..3, asked in places()) {
-        let rights =
-            Rights::new([(Place::Tenant(tenant(1)), set), (Place::Project(tenant(1), project(inside)), set)]);
+        let inside = Place::Project(tenant(1), project(inside));
+        let rights = Rights::new([(Place::Tenant(tenant(1)), set), (inside, set)]);
         if asked.tenant() != Some(tenant(1)) {
             prop_assert_eq!(rights.at(asked), PermissionSet::NONE);
         }
