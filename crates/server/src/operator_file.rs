@@ -21,11 +21,14 @@ pub fn load_or_create(path: &Path, rng: &dyn Rng) -> Result<SecretString> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
+    // Written beside and moved into place: a crash leaves the whole file or none.
+    let draft = path.with_extension("draft");
     let mut options = OpenOptions::new();
-    let mut file = options.create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
     file.write_all(made.expose_secret().as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
+    std::fs::rename(&draft, path)?;
     tracing::info!(
         file = %path.display(),
         "made an operator token; with it `mainstem user create-owner` sets the first user up"
