@@ -151,6 +151,12 @@ pub enum Event<'a> {
         how: &'a Settled,
         now: Duration,
     },
+    /// An acknowledgement had no answer, or an error: it may have come about or not.
+    SettledPerhaps {
+        consumer: u64,
+        place: Place,
+        offset: Offset,
+    },
     /// Where a consumer stands on the disk.
     Committed {
         consumer: u64,
@@ -221,6 +227,8 @@ pub enum Event<'a> {
 pub enum Fate {
     /// To be committed, and nobody knows yet.
     Ending,
+    /// One of its parts was refused, so it is given up, soon or already.
+    Doomed,
     Committed,
     Aborted,
 }

@@ -273,6 +273,9 @@ impl Run {
 
     /// What the observer was told since the last look.
     fn hear(&mut self, moment: checks::Moment) -> Outcome {
+        // A stale read may be why.
+        self.look_at_faults();
+        self.collect_parts()?;
         let Some(live) = &self.live else { return Ok(()) };
         for (place, batch) in live.witness.take() {
             if self.machine.spec(place.0).is_none() {

@@ -2,7 +2,7 @@
 
 mod canaries;
 
-use crate::{Bits, Campaign, Every, Plan, Sabotage, Sizes, explain, run};
+use crate::{Bits, Campaign, Every, Plan, Sabotage, Sizes, explain, run, run_safely};
 
 /// What CI runs; `cargo xtask nightly` runs 10,000.
 const SEEDS: u64 = 200;
@@ -35,6 +35,17 @@ fn two_hundred_seeds_pass() {
 fn seeds_that_found_something_pass() {
     for seed in [32, 41, 44, 123, 124, 154, 343, 692, 931, 4300, 4823, 6200, 8385, 9882] {
         let report = run(&Plan::plain(seed, &Sizes::default()), Sabotage::None);
+        assert_eq!(report.failure, None, "seed {seed}");
+    }
+}
+
+/// As those, with the themes of their seeds; some of them once showed that a checker was wrong.
+#[test]
+fn themed_seeds_that_found_something_pass() {
+    let of_the_log = [46, 1182, 1509, 1828, 2157, 2485, 3318, 3475];
+    let of_checkers = [84, 664, 753, 965, 1237, 1273, 2266, 3170, 3261, 5359, 8095, 8723];
+    for seed in of_the_log.into_iter().chain(of_checkers) {
+        let report = run_safely(&Plan::draw(seed, &Sizes::default()), Sabotage::None);
         assert_eq!(report.failure, None, "seed {seed}");
     }
 }

@@ -51,7 +51,8 @@ pub struct Compaction {
     /// Hashes of tombstones whose time is over and which are the newest of their key.
     due: HashSet<u64>,
     /// What follows stays as it is: the partition's newest batch, which shows what offsets were
-    /// given, and all that is not decided or has ids that only it shows.
+    /// given, the newest that readers see, and all that is not decided or has ids that only it
+    /// shows.
     until: Offset,
     /// Batches of writers that count stay whole from this time on.
     sequences_from: TimestampMs,
@@ -86,7 +87,9 @@ impl Compaction {
             tombstones: Vec::new(),
             due: HashSet::new(),
             until: newest_batch(core, partition)?
-                .min(partition.state.lock().visible)
+                // The last one that readers see stays too: what is behind it may wait for long,
+                // and who reads up to the end must come there.
+                .min(partition.state.lock().visible.saturating_sub(1))
                 .min(core.ids_covered_in(partition)),
             sequences_from: core.world.clock.now_ms().saturating_sub(SEQUENCES_MS),
             tombstones_from: core.world.clock.now_ms().saturating_sub(age_ms),

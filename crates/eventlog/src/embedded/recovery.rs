@@ -6,6 +6,7 @@ use super::append::UNSTORED_RECORDS_MAX;
 use super::checkpoint::{Checkpoint, KnownDamage, Mark};
 use super::core::Core;
 use super::partition::{Partition, Span, State};
+use super::state::PRODUCER_BITS;
 use super::topic::Shared;
 use crate::{LogError, OpenReport, TopicSpec};
 use std::collections::HashMap;
@@ -228,10 +229,20 @@ impl Core {
                 self.is_unmarked.store(true, Ordering::Release);
                 self.must_checkpoint.store(true, Ordering::Release);
                 self.intake.set_full(true);
+                self.give_producers_at_random();
                 Ok(())
             }
             other => other,
         }
+    }
+
+    /// Nothing says yet that the log was opened once more, so the next opening may have the number
+    /// of this one. It begins with the least of its producers; these lie far from them, anywhere.
+    fn give_producers_at_random(&self) {
+        let half = 1u64 << (PRODUCER_BITS - 1);
+        let first = half | (stdx::Rng::next_u64(&*self.world.rng) & (half - 1));
+        let opens = self.opens.load(Ordering::Relaxed) << PRODUCER_BITS;
+        self.transactions.begin_producers((opens | first) as i64);
     }
 
     /// What `Found` needs the next time.

@@ -166,7 +166,7 @@ impl Registry {
         one.seen_at = one.seen_at.max(seen_at);
     }
 
-    /// By number. What is open now would be given up by a start, so its epoch is over then.
+    /// By number. What is open now would be given up by a start, which finds it by its parts.
     pub fn list(&self) -> Vec<(Producer, TimestampMs)> {
         let registered = self.0.lock();
         let mut list: Vec<(Producer, TimestampMs)> = registered

@@ -159,10 +159,11 @@ impl Joining {
 
 impl Core {
     /// Part of a transaction that never came about: no reader ever sees it. The partition's newest
-    /// batch stays all the same, since it shows which offsets were given.
+    /// batch stays all the same, since it shows which offsets were given, and so does the one that
+    /// brings readers to the end of what they see.
     fn is_given_up(&self, partition: &Partition, batch: &Batch) -> bool {
         let state = partition.state.lock();
-        let is_newest = batch.next_offset() >= state.stored;
+        let is_newest = batch.next_offset() >= state.visible.min(state.stored);
         state.hidden.holds(batch.base_offset()) && !is_newest
     }
 

@@ -33,6 +33,7 @@ struct Scan {
     /// Nobody knows which decisions there were: what has none is shown.
     shows_unknown: bool,
     taken_at: TimestampMs,
+    has_snapshot: bool,
     now: TimestampMs,
     /// The greatest number of a producer that was seen.
     producer_max: i64,
@@ -42,6 +43,8 @@ struct Scan {
 struct Since {
     offset: Offset,
     time: TimestampMs,
+    /// Records from here on came after the snapshot, whatever their timestamps say.
+    covered: Offset,
 }
 
 impl Core {
@@ -100,6 +103,7 @@ impl Core {
             is_unsure: false,
             shows_unknown: false,
             taken_at: snapshot.map_or(TimestampMs::MIN, |snapshot| snapshot.taken_at),
+            has_snapshot: snapshot.is_some(),
             now,
             producer_max: 0,
         };
@@ -143,6 +147,7 @@ impl Core {
             known.hidden.iter().for_each(|range| state.hidden.add(range.clone()));
             for (producer, range) in &known.undecided {
                 state.decide_late(scan, *producer, range.clone());
+                self.end_epoch(*producer, scan.now);
             }
             state.producers.restore(known.producers);
             if state.stored <= known.ids_covered.min(known.covered) {
@@ -164,7 +169,8 @@ impl Core {
                 self.warm_batch(partition, batch, known.covered, scan);
                 // Rewriting joins batches, so one may reach over the place.
                 if window > 0 && batch.next_offset() > known.ids_covered {
-                    let since = Since { offset: known.ids_covered, time: oldest };
+                    let (offset, covered) = (known.ids_covered, known.covered);
+                    let since = Since { offset, time: oldest, covered };
                     self.warm_ids(partition, batch, &since, scan);
                 }
             });
@@ -195,11 +201,15 @@ impl Core {
         if stamp.is_transactional {
             let range = batch.base_offset()..batch.next_offset();
             state.decide_late(scan, stamp.producer, range);
-            if stamp.producer.epoch < ONE_SHOT {
-                // Committed or not, that transaction is over.
-                let epoch = stamp.producer.epoch.saturating_add(1);
-                self.registry.restore(Producer { epoch, ..stamp.producer }, scan.now);
-            }
+            self.end_epoch(stamp.producer, scan.now);
+        }
+    }
+
+    /// Committed or not, the transaction that the producer had open is over.
+    fn end_epoch(&self, producer: Producer, now: TimestampMs) {
+        if producer.epoch < ONE_SHOT {
+            let epoch = producer.epoch.saturating_add(1);
+            self.registry.restore(Producer { epoch, ..producer }, now);
         }
     }
 
@@ -211,8 +221,12 @@ impl Core {
         for view in batch.views().filter(|view| view.offset >= since.offset) {
             let mut headers = view.headers();
             let id = headers.find(|(name, _)| *name == record::header::ID.as_bytes());
-            // A publisher's own timestamp says nothing of when the record came.
-            let time = view.timestamp.max(scan.taken_at).min(scan.now);
+            // A publisher's own timestamp says nothing of when the record came: rather too late,
+            // so that no id is forgotten before its window is over.
+            let time = match view.offset < since.covered || !scan.has_snapshot {
+                true => view.timestamp.max(scan.taken_at).min(scan.now),
+                false => scan.now,
+            };
             if let Some((_, id)) = id.filter(|_| time >= since.time) {
                 let place = Place::new(partition, view.offset, time);
                 self.ids.restore(topic, &Entry { hash: self.ids.hash(topic, id), place });

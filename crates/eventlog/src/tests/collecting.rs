@@ -1,11 +1,12 @@
 //! Compaction and the collector: what stays, what goes, and that nothing else changes for anybody.
 
 use super::*;
+use crate::End;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use stdx::{Clock, Disk};
-use types::Cleanup;
+use types::{Cleanup, Producer};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const TOMBSTONE: Duration = HOUR;
@@ -90,6 +91,46 @@ async fn a_tombstone_stays_its_time_and_takes_its_key_along() {
     assert_eq!(hands.log.latest(TOPIC, 0, key("gone")).await, Ok(None));
     let listed = hands.log.keys(TOPIC, None, 10).await.expect("reads");
     assert_eq!(listed, (vec![key("noise"), key("stays")], false));
+}
+
+async fn begin(hands: &mut Hands, text: &str) -> Producer {
+    let producer = hands.log.new_producer();
+    hands.log.begin(producer, Duration::from_secs(60)).expect("begins");
+    let pending = hands.log.append_in(producer, TOPIC, 0, vec![keyed("k", text)]);
+    hands.run();
+    pending.await.expect("is stored");
+    producer
+}
+
+/// Whoever reads up to the end of what is visible must come there.
+#[tokio::test]
+async fn what_readers_see_last_stays_before_an_open_transaction() {
+    for is_given_up in [false, true] {
+        let other = TopicId(8);
+        let topics = vec![compacted(TOPIC, Cleanup::Compact), spec(other, 1, Durability::Durable)];
+        let mut hands = Hands::open(bed(topics));
+        hands.append(TOPIC, tombstone("gone")).await;
+        if is_given_up {
+            let producer = begin(&mut hands, "given up").await;
+            hands.log.end(producer, End::Abort).await.expect("is given up");
+        }
+        hands.bed.clock.advance(TOMBSTONE + Duration::from_secs(1));
+        begin(&mut hands, "open").await;
+        let dropped = TopicId(9);
+        hands.log.put_topic(spec(dropped, 1, Durability::Durable)).expect("is made");
+        for turn in 0..60 {
+            hands.append(dropped, padded("noise", &turn.to_string(), 50_000)).await;
+            hands.append(other, padded("noise", &turn.to_string(), 10)).await;
+        }
+        hands.log.drop_topic(dropped).expect("is dropped");
+        assert!(hands.collect() > 0);
+        let end = hands.log.bounds(TOPIC, 0).expect("known").end;
+        assert_eq!(end, if is_given_up { 2 } else { 1 });
+        for from in 0..end {
+            let read = hands.log.read(TOPIC, 0, from, 1_000).await;
+            assert!(read.is_ok(), "from {from}, given up: {is_given_up}: {read:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{Placement, Together};
 use std::path::Path;
+use std::time::Duration;
 use stdx::Disk;
 use testkit::disk::{Failure, Fault, Operation};
 use types::Header;
@@ -195,4 +196,20 @@ async fn an_id_that_cannot_be_looked_up_is_refused() {
         // Nothing is forgotten by it.
         assert_eq!(place(&publish_one(&log, 2, "a").await), (0, first.offset, true));
     }
+}
+
+/// A publisher's own timestamp may be of any time: the window begins when the record comes.
+#[tokio::test]
+async fn an_id_of_a_record_with_an_old_timestamp_survives_a_crash() {
+    let bed = bed(7);
+    let log = bed.open();
+    let log = bed.crash(log);
+    bed.clock.advance(Duration::from_millis(HOUR_MS / 2));
+    let old = Record { timestamp: Some(NOW_MS - 10 * HOUR_MS as i64), ..with_id("a", "a") };
+    assert_eq!(place(&publish(&log, vec![(1, old.clone())]).await[0]), (1, 0, false));
+    let log = bed.crash(log);
+    bed.clock.advance(Duration::from_millis(HOUR_MS - 1));
+    assert_eq!(place(&publish(&log, vec![(1, old.clone())]).await[0]), (1, 0, true));
+    bed.clock.advance(Duration::from_millis(2));
+    assert_eq!(place(&publish(&log, vec![(1, old)]).await[0]), (1, 1, false));
 }

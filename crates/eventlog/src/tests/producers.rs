@@ -233,3 +233,39 @@ async fn what_was_given_up_stays_unseen_when_a_checkpoint_fails() {
         assert!(texts.iter().all(|text| text == "b"), "flush {nth}: {texts:?} from {start}");
     }
 }
+
+#[tokio::test]
+async fn an_epoch_that_ended_after_the_snapshot_is_over_after_a_crash() {
+    let bed = two_partitions();
+    let log = bed.open();
+    let producer = log.new_producer();
+    log.begin(producer, MINUTE).expect("begins");
+    log.append_in(producer, TOPIC, 0, vec![value("a")]).await.expect("is stored");
+    log.maintain();
+    let next = log.end(producer, End::Commit).await.expect("is durable");
+    let log = bed.crash(log);
+    assert_eq!(texts(&log, 0).await, ["a"]);
+    assert_eq!(log.begin(producer, MINUTE), Err(LogError::Fenced));
+    log.begin(next, MINUTE).expect("begins");
+}
+
+#[tokio::test]
+async fn a_log_without_space_to_be_opened_gives_no_producer_of_another_opening() {
+    let bed = two_partitions();
+    append(&bed.open(), vec![value("a")]).await;
+    let mut given = Vec::new();
+    for turn in 0..3 {
+        let fault = Fault { operation: Operation::Rename, nth: 1, failure: Failure::Full };
+        if turn == 0 {
+            bed.disk.inject(fault);
+        }
+        let log = bed.open();
+        given.extend((0..3).map(|_| log.new_producer().id));
+        bed.disk.calm();
+        drop(log);
+    }
+    let count = given.len();
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(given.len(), count, "{given:?}");
+}

@@ -12,9 +12,9 @@ use types::{Key, Offset, TimestampMs};
 struct Partition {
     records: BTreeMap<Offset, (u64, TimestampMs)>,
     damaged: Vec<Range<Offset>>,
-    /// Memory may still hold what compaction took from the disk: it may be answered, and what is
-    /// kept must be.
-    is_compacted: bool,
+    /// Of a compacted topic, until when tombstones may be gone. Memory may still hold what
+    /// compaction took from the disk: it may be answered, and what is kept must be.
+    tombstones_before: Option<TimestampMs>,
 }
 
 #[derive(Default)]
@@ -34,11 +34,52 @@ impl Partition {
         self.damaged = damaged.to_vec();
     }
 
-    fn check_read(&self, from: Offset, seen: &[Seen]) -> Result<(), String> {
+    /// What is there wherever it is read from: compaction never takes it.
+    fn required(&self, book: &Book) -> BTreeSet<Offset> {
+        let Some(before) = self.tombstones_before else {
+            return self.records.keys().copied().collect();
+        };
+        let mut keys = BTreeSet::new();
+        let newest_first = self.records.iter().rev();
+        let kept = newest_first.filter(|(_, (number, timestamp))| {
+            let Some(record) = book.get(*number).map(|made| &made.record) else { return true };
+            let is_newest = record.key.as_ref().is_none_or(|key| keys.insert(key.bytes()));
+            is_newest && (record.value.is_some() || *timestamp >= before)
+        });
+        kept.map(|(offset, _)| *offset).collect()
+    }
+
+    fn check_read_of_compacted(
+        &self,
+        from: Offset,
+        seen: &[Seen],
+        book: &Book,
+    ) -> Result<(), String> {
+        let found: BTreeMap<Offset, u64> =
+            seen.iter().map(|it| (it.offset, it.number.unwrap_or(u64::MAX))).collect();
+        for (offset, number) in found.range(from..) {
+            let known = self.records.get(offset).map(|known| known.0);
+            if known.is_some_and(|known| known != *number) {
+                return Err(format!("a read from {from} has {number} at {offset}, not {known:?}"));
+            }
+        }
+        let until = found.keys().next_back().map_or(Offset::MAX, |last| last.saturating_add(1));
+        let is_hidden = |offset: &Offset| self.damaged.iter().any(|it| it.contains(offset));
+        let required = self.required(book);
+        let mut wanted = required.range(from.min(until)..until).filter(|it| !is_hidden(it));
+        match wanted.find(|offset| !found.contains_key(offset)) {
+            Some(_) if found.is_empty() && !self.damaged.is_empty() => Ok(()),
+            Some(missing) => Err(format!("a read from {from} has no record at {missing}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_read(&self, from: Offset, seen: &[Seen], book: &Book) -> Result<(), String> {
+        if self.tombstones_before.is_some() {
+            return self.check_read_of_compacted(from, seen, book);
+        }
         let wanted = self.records.range(from..).map(|(offset, (number, _))| (*offset, *number));
-        let is_kept = |it: &&Seen| !self.is_compacted || self.records.contains_key(&it.offset);
-        let found = seen.iter().filter(is_kept);
-        let found = found.map(|it| (it.offset, it.number.unwrap_or(u64::MAX)));
+        let found = seen.iter().map(|it| (it.offset, it.number.unwrap_or(u64::MAX)));
         if seen.is_empty() && self.damaged.is_empty() && wanted.clone().next().is_some() {
             return Err(format!("a read from {from} found nothing"));
         }
@@ -50,10 +91,11 @@ impl Partition {
         Ok(())
     }
 
-    fn check_time(&self, time: TimestampMs, offset: Offset) -> Result<(), String> {
-        let first = self.records.iter().find(|(_, (_, timestamp))| *timestamp >= time);
-        let Some((&wanted, _)) = first else { return Ok(()) };
-        let is_exact = self.damaged.is_empty() && !self.is_compacted;
+    fn check_time(&self, time: TimestampMs, offset: Offset, book: &Book) -> Result<(), String> {
+        let required = self.required(book);
+        let is_since = |it: &Offset| self.records.get(it).is_some_and(|known| known.1 >= time);
+        let Some(wanted) = required.into_iter().find(is_since) else { return Ok(()) };
+        let is_exact = self.damaged.is_empty() && self.tombstones_before.is_none();
         let is_right = if is_exact { offset == wanted } else { offset <= wanted };
         if is_right {
             return Ok(());
@@ -97,7 +139,7 @@ impl Checker for Answers {
             Event::Told { place, seen, .. } => self.0.entry(*place).or_default().put(seen),
             Event::Survey { place, bounds, seen, damaged, tombstones_before, .. } => {
                 let partition = self.0.entry(*place).or_default();
-                partition.is_compacted |= tombstones_before.is_some();
+                partition.tombstones_before = partition.tombstones_before.max(*tombstones_before);
                 partition.survey(bounds, seen, damaged);
             }
             Event::Maintained { place, gone, .. } => {
@@ -106,23 +148,24 @@ impl Checker for Answers {
             }
             Event::TopicDropped { topic } => self.0.retain(|place, _| place.0 != *topic),
             Event::Read { place, from, seen } => {
-                self.0.entry(*place).or_default().check_read(*from, seen)?;
+                self.0.entry(*place).or_default().check_read(*from, seen, book)?;
             }
             Event::ByTime { place, time, offset } => {
-                self.0.entry(*place).or_default().check_time(*time, *offset)?;
+                self.0.entry(*place).or_default().check_time(*time, *offset, book)?;
             }
             Event::OfKey { place, key, count, found } => {
                 let partition = self.0.entry(*place).or_default();
                 let mut wanted: Vec<_> = partition.of_key(key, book).take(*count).collect();
                 wanted.reverse();
                 let found: Vec<_> = found.iter().map(|it| it.offset).collect();
-                let is_right = match partition.is_compacted {
-                    true => {
-                        let is_kept = |it: &Offset| partition.records.contains_key(it);
-                        let kept: Vec<_> = found.iter().copied().filter(is_kept).collect();
-                        wanted.ends_with(&kept) && wanted.last() == found.last()
+                let is_right = match (partition.tombstones_before, wanted.last()) {
+                    (None, _) => found == wanted,
+                    (Some(_), None) => true,
+                    (Some(_), Some(newest)) => {
+                        let may_be_gone = !partition.required(book).contains(newest);
+                        let is_newest = found.last() == Some(newest);
+                        found.is_sorted() && (is_newest || (may_be_gone && found.is_empty()))
                     }
-                    false => found == wanted,
                 };
                 if !is_right {
                     return Err(format!("{key:?} of {place:?}: {found:?} instead of {wanted:?}"));

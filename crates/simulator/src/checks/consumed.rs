@@ -16,6 +16,8 @@ type Due = (u64, Place, Offset);
 pub struct Consumed {
     visible: BTreeMap<Place, BTreeSet<Offset>>,
     acknowledged: BTreeSet<Due>,
+    /// Acknowledgements without an answer.
+    perhaps: BTreeSet<Due>,
     dead: BTreeSet<Due>,
     leased: BTreeMap<Due, Duration>,
     committed: BTreeMap<(u64, Place), Offset>,
@@ -64,7 +66,9 @@ impl Consumed {
         let places = self.committed.keys().filter(|(of, _)| *of == consumer);
         for (_, place) in places {
             for offset in self.visible.get(place).into_iter().flatten() {
-                let is_done = self.acknowledged.contains(&(consumer, *place, *offset))
+                let due = (consumer, *place, *offset);
+                let is_done = self.acknowledged.contains(&due)
+                    || self.perhaps.contains(&due)
                     || letters.contains(&(*place, *offset));
                 if !is_done {
                     return Err(format!("{consumer} was never given {offset} of {place:?}"));
@@ -101,6 +105,9 @@ impl Checker for Consumed {
             }
             Event::Settled { consumer, place, offset, how, now } => {
                 self.settled((*consumer, *place, *offset), how, *now);
+            }
+            Event::SettledPerhaps { consumer, place, offset } => {
+                self.perhaps.insert((*consumer, *place, *offset));
             }
             Event::Committed { consumer, place, committed } => {
                 let known = self.committed.insert((*consumer, *place), *committed);

@@ -33,7 +33,7 @@ impl Together {
             let fate = self.groups.get(id).and_then(|group| group.fate);
             match fate {
                 None => return Err(format!("record {number} of open transaction {id} is seen")),
-                Some(Fate::Aborted) => {
+                Some(Fate::Aborted | Fate::Doomed) => {
                     return Err(format!("record {number} is seen, and {id} was given up"));
                 }
                 Some(_) => {}
@@ -68,7 +68,11 @@ impl Together {
 
     fn decide(&mut self, id: u64, fate: Fate) {
         if let Some(group) = self.groups.get_mut(&id) {
-            group.fate = Some(fate);
+            // Who commits what is given up already is refused.
+            let is_known = group.fate == Some(Fate::Doomed) && fate == Fate::Ending;
+            if !is_known {
+                group.fate = Some(fate);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ const RECORDS: u64 = 3;
 const RECORD_BYTES: usize = 80_000;
 /// What the disk may have more of afterwards: the extents that are open, made ahead, and the last
 /// ones, of which little is of no use yet.
-const GROWTH_BYTES_MAX: u64 = 4 << 20;
+const GROWTH_BYTES_MAX: u64 = 5 << 20;
 
 impl Run {
     pub(super) fn collecting(&mut self, step: &CollectStep) -> Outcome {

@@ -115,19 +115,43 @@ impl Run {
             node.consumers().ok_or_else(no_consumers)?.settle(&who, &at, settlements).await
         };
         let outcomes = match self.answer(Box::pin(call))? {
-            None => return Ok(()),
-            Some(Err(refusal)) => return self.hub_trouble("settling is refused", &refusal),
+            None => return self.settled_perhaps(consumer, &settling),
+            Some(Err(refusal)) => {
+                self.settled_perhaps(consumer, &settling)?;
+                return self.hub_trouble("settling is refused", &refusal);
+            }
             Some(Ok(outcomes)) => outcomes,
         };
         let now = self.machine.clock.monotonic();
         for ((settlement, place, offset), outcome) in settling.into_iter().zip(outcomes) {
             self.trace.line(format!("  {consumer} settles {place:?} {offset}: {outcome:?}"));
-            let Ok(how) = outcome else { continue };
+            let how = match outcome {
+                Ok(how) => how,
+                Err(refusal) if refusal.code() == Code::StorageFailed => {
+                    self.settled_perhaps(consumer, &[(settlement, place, offset)])?;
+                    continue;
+                }
+                Err(_) => continue,
+            };
             let is_acknowledged = forgets && settlement.verdict == Verdict::Acknowledge;
             let how = if is_acknowledged { Settled::Acknowledged } else { how };
             self.tell(&Event::Settled { consumer, place, offset, how: &how, now })?;
         }
         self.look_at_position(consumer)
+    }
+
+    /// The log may have stored them before the answer went with the power or the disk.
+    fn settled_perhaps(
+        &mut self,
+        consumer: u64,
+        settling: &[(Settlement, Place, Offset)],
+    ) -> Outcome {
+        settling
+            .iter()
+            .filter(|(settlement, ..)| settlement.verdict == Verdict::Acknowledge)
+            .try_for_each(|&(_, place, offset)| {
+                self.tell(&Event::SettledPerhaps { consumer, place, offset })
+            })
     }
 
     /// What is on the disk by now, as the consumer's owner is told.

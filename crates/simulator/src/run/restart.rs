@@ -61,7 +61,8 @@ impl Run {
                 self.collect(Moment::AfterCommit)?;
                 // Relaxed records that the device refused to the end are lost as in a crash, and so
                 // is what retention did when the last checkpoint failed.
-                let has_fault = !self.look_at_faults().is_empty();
+                // Power may also go amid the last words.
+                let has_fault = !self.look_at_faults().is_empty() || disk.is_crashed();
                 if has_fault || !health.is_writable || health.pending_bytes > 0 {
                     how = if disk.is_crashed() { End::Crash } else { End::Kill };
                 }
@@ -83,8 +84,6 @@ impl Run {
         match how {
             End::Crash => disk.restart(),
             End::Kill => disk.kill_process(),
-            // Power may go amid the last words.
-            End::Stop if disk.is_crashed() => disk.restart(),
             End::Stop => {}
         }
         self.has_failed = false;

@@ -1,7 +1,7 @@
 //! Retention, and topics that go.
 
 use super::{Outcome, Run};
-use crate::checks::{Allowed, Event};
+use crate::checks::{Allowed, Event, Moment};
 use eventlog::{Engine, LogError};
 use stdx::Clock;
 
@@ -12,6 +12,8 @@ impl Run {
         let now = self.machine.clock.now_ms();
         self.give_up_overdue()?;
         self.with_log(eventlog::EmbeddedLog::maintain);
+        // What stood behind those who were given up.
+        self.hear(Moment::AfterCommit)?;
         for (place, before) in places.into_iter().zip(starts) {
             let (Some(before), Some(after)) = (before, self.bounds(place)) else { continue };
             if after.start <= before.start {

@@ -25,6 +25,8 @@ pub struct Clients {
     clients: BTreeMap<u64, Client>,
     /// Transactions that may hide something: by group, the partitions.
     hiding: BTreeMap<u64, BTreeSet<Place>>,
+    /// Groups that the failed log keeps hidden until it is opened anew.
+    lost: BTreeSet<u64>,
     next_group: u64,
 }
 
@@ -73,6 +75,7 @@ impl Clients {
     /// A start gives up what is open and decides what nobody was told.
     pub fn process_ended(&mut self) {
         self.hiding.clear();
+        self.lost.clear();
         for client in self.clients.values_mut() {
             client.open = None;
             client.is_busy = false;
@@ -261,7 +264,8 @@ impl Run {
     }
 
     pub(super) fn decided(&mut self, group: u64, fate: Fate) -> Outcome {
-        if fate != Fate::Ending {
+        let is_over = !matches!(fate, Fate::Ending | Fate::Doomed);
+        if is_over && !self.clients.lost.contains(&group) {
             self.clients.hiding.remove(&group);
         }
         self.tell(&Event::Decided { group, fate })
@@ -364,6 +368,13 @@ impl Run {
             }
             Err(error) => {
                 self.tell(&Event::Refused { numbers, error: &error })?;
+                if self.clients.client(who).open == Some(group) {
+                    self.decided(group, Fate::Doomed)?;
+                }
+                if is_certain(&error) {
+                    return Ok(());
+                }
+                self.clients.lost.insert(group);
                 match error {
                     LogError::Failed(_) => self.trouble("a part failed", &error),
                     _ => Ok(()),

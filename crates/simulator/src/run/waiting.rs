@@ -32,6 +32,19 @@ impl Run {
         Ok(())
     }
 
+    /// Only those of parts of open transactions: what stands behind one that is refused is shown.
+    pub(super) fn collect_parts(&mut self) -> Outcome {
+        for it in std::mem::take(&mut self.waiting) {
+            let is_part = matches!(&it, Waiting::Transaction(transactions::Asked::Part { .. }));
+            let left = match is_part {
+                true => self.take_answer(it, Moment::AfterCommit)?,
+                false => Some(it),
+            };
+            self.waiting.extend(left);
+        }
+        Ok(())
+    }
+
     /// Gives back who still waits.
     fn take_answer(&mut self, mut it: Waiting, moment: Moment) -> Result<Option<Waiting>, Broken> {
         match &mut it {
