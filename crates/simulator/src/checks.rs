@@ -227,8 +227,8 @@ pub enum Event<'a> {
 pub enum Fate {
     /// To be committed, and nobody knows yet.
     Ending,
-    /// One of its parts was refused, so it is given up, soon or already.
-    Doomed,
+    /// One of its parts was refused, so it may be given up already.
+    Doubtful,
     Committed,
     Aborted,
 }

@@ -208,6 +208,13 @@ pub fn between(entries: &[Entry], from: Offset, until: Offset) -> &[Entry] {
     entries.get(first..last).unwrap_or_default()
 }
 
+/// The entries that have any of the offsets.
+pub fn touching(entries: &[Entry], from: Offset, until: Offset) -> &[Entry] {
+    let first = entries.partition_point(|entry| entry.next_offset() <= from);
+    let last = entries.partition_point(|entry| entry.base_offset < until);
+    entries.get(first..last).unwrap_or_default()
+}
+
 /// As many of the entries as together have at most `bytes_max`, but at least one.
 pub fn take_bytes(entries: &[Entry], bytes_max: usize) -> &[Entry] {
     let mut bytes = 0usize;

@@ -3,7 +3,7 @@
 //! wrong answer, since keys themselves are compared.
 
 use super::core::Core;
-use super::disk::{Reading, Trouble, between};
+use super::disk::{Reading, Trouble, touching};
 use super::held::shown;
 use super::partition::{Partition, Span};
 use crate::{Found, LogError, Pending};
@@ -121,7 +121,7 @@ impl Core {
         if newest < search.below {
             // Most often it holds all that is wanted.
             let near = self.entries_from(partition, span, newest)?;
-            let near = between(&near, search.start, search.below);
+            let near = touching(&near, search.start, search.below);
             let found = near.iter().find(|entry| entry.base_offset == newest);
             self.walk_entries(partition, found.map_or(&[], std::slice::from_ref), search)?;
         }
@@ -129,7 +129,7 @@ impl Core {
             return Ok(());
         }
         let entries = self.entries(partition.stream, span)?;
-        let entries = between(&entries, search.start, search.below);
+        let entries = touching(&entries, search.start, search.below);
         // Batches after the newest that has the hash need no look.
         let last = entries.partition_point(|entry| entry.base_offset <= newest);
         self.walk_entries(partition, entries.get(..last).unwrap_or_default(), search)
@@ -246,9 +246,11 @@ impl Search {
             return;
         }
         let key = self.key.bytes();
+        // The collector joins batches, so one may reach into what has been searched.
+        let wanted = self.start..self.below;
         let matching = batch
             .views()
-            .filter(|view| view.key == Some(key) && view.offset >= self.start)
+            .filter(|view| view.key == Some(key) && wanted.contains(&view.offset))
             .collect::<Vec<_>>();
         for view in matching.into_iter().rev() {
             if self.is_answered() {

@@ -203,6 +203,26 @@ async fn small_batches_of_cold_extents_are_laid_together() {
     assert_eq!(hands.rows(TopicId(3), 0).await, before);
 }
 
+/// What was joined may begin before what memory still holds and end in it.
+#[tokio::test]
+async fn keys_are_found_where_memory_ends_amid_what_was_joined() {
+    for tail_bytes_max in (1..12).map(|step| step * 125_000) {
+        let mut bed = bed(vec![compacted(TOPIC, Cleanup::Compact)]);
+        bed.options.tail_bytes_max = tail_bytes_max;
+        let mut hands = Hands::open(bed);
+        for turn in 0..400u64 {
+            let name = if turn % 4 == 0 { format!("k{turn}") } else { "noise".to_owned() };
+            hands.append(TOPIC, padded(&name, &turn.to_string(), 4_000)).await;
+        }
+        assert!(hands.collect() > 0);
+        for turn in (0..400).step_by(4) {
+            let found = hands.log.latest(TOPIC, 0, key(&format!("k{turn}"))).await;
+            let offset = found.expect("reads").map(|found| found.offset);
+            assert_eq!(offset, Some(turn), "with {tail_bytes_max} bytes of memory");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_crash_at_any_step_of_a_collection_loses_nothing() {
     let topics =

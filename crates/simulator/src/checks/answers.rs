@@ -168,7 +168,11 @@ impl Checker for Answers {
                     }
                 };
                 if !is_right {
-                    return Err(format!("{key:?} of {place:?}: {found:?} instead of {wanted:?}"));
+                    let text = format!("{key:?} of {place:?}: {found:?} instead of {wanted:?}");
+                    let newest = wanted.last().and_then(|it| partition.records.get(it));
+                    let has_value = newest.and_then(|newest| book.get(newest.0));
+                    let has_value = has_value.map(|made| made.record.value.is_some());
+                    return Err(format!("{text}, with a value: {has_value:?}, at {newest:?}"));
                 }
             }
             Event::Keys { place, keys } => {

@@ -32,8 +32,10 @@ impl Together {
         if let Some(id) = self.of.get(&number) {
             let fate = self.groups.get(id).and_then(|group| group.fate);
             match fate {
-                None => return Err(format!("record {number} of open transaction {id} is seen")),
-                Some(Fate::Aborted | Fate::Doomed) => {
+                None | Some(Fate::Doubtful) => {
+                    return Err(format!("record {number} of open transaction {id} is seen"));
+                }
+                Some(Fate::Aborted) => {
                     return Err(format!("record {number} is seen, and {id} was given up"));
                 }
                 Some(_) => {}
@@ -68,11 +70,7 @@ impl Together {
 
     fn decide(&mut self, id: u64, fate: Fate) {
         if let Some(group) = self.groups.get_mut(&id) {
-            // Who commits what is given up already is refused.
-            let is_known = group.fate == Some(Fate::Doomed) && fate == Fate::Ending;
-            if !is_known {
-                group.fate = Some(fate);
-            }
+            group.fate = Some(fate);
         }
     }
 
@@ -102,7 +100,9 @@ impl Checker for Together {
                 self.forget(|(_, number)| numbers.contains(number));
             }
             Event::Ended { .. } => {
-                let open = self.groups.values_mut().filter(|group| group.fate.is_none());
+                let is_open =
+                    |group: &&mut Group| matches!(group.fate, None | Some(Fate::Doubtful));
+                let open = self.groups.values_mut().filter(is_open);
                 open.for_each(|group| group.fate = Some(Fate::Aborted));
             }
             Event::TopicDropped { topic } => self.forget(|(place, _)| place.0 == *topic),

@@ -264,7 +264,7 @@ impl Run {
     }
 
     pub(super) fn decided(&mut self, group: u64, fate: Fate) -> Outcome {
-        let is_over = !matches!(fate, Fate::Ending | Fate::Doomed);
+        let is_over = !matches!(fate, Fate::Ending | Fate::Doubtful);
         if is_over && !self.clients.lost.contains(&group) {
             self.clients.hiding.remove(&group);
         }
@@ -369,7 +369,7 @@ impl Run {
             Err(error) => {
                 self.tell(&Event::Refused { numbers, error: &error })?;
                 if self.clients.client(who).open == Some(group) {
-                    self.decided(group, Fate::Doomed)?;
+                    self.decided(group, Fate::Doubtful)?;
                 }
                 if is_certain(&error) {
                     return Ok(());
