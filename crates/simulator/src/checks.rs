@@ -201,6 +201,8 @@ pub enum Event<'a> {
         place: Place,
         gone: Range<Offset>,
         allowed: Allowed,
+        /// Without space the ids of what went may be forgotten by a crash.
+        has_lacked_space: bool,
     },
     /// What a file of a sealed log holds.
     File {

@@ -79,6 +79,8 @@ pub struct Run {
     /// A fault struck, or was waiting, since the last look.
     has_excuse: bool,
     has_failed: bool,
+    /// At any time of the run.
+    has_lacked_space: bool,
     /// The file that holds which offsets were given was made bad: how to make it good again.
     flipped: Option<(std::path::PathBuf, u64, u8)>,
 }
@@ -111,6 +113,7 @@ pub fn run(plan: &Plan, sabotage: Sabotage) -> Report {
         is_newly_unsound: false,
         has_excuse: false,
         has_failed: false,
+        has_lacked_space: false,
         flipped: None,
     };
     let failure = run.all_steps(plan);
@@ -202,6 +205,7 @@ impl Run {
                 Ok(())
             }
             Step::Fill { slack_bytes } => {
+                self.has_lacked_space = true;
                 let disk = &self.machine.disk;
                 disk.set_capacity(disk.allocated() + slack_bytes);
                 Ok(())
@@ -247,6 +251,8 @@ impl Run {
         let struck = self.machine.disk.take_struck();
         self.counts.faults += struck.len() as u64;
         self.has_excuse |= !struck.is_empty();
+        let lacks_space = |failure: &Failure| matches!(failure, Failure::Full | Failure::ShortFull);
+        self.has_lacked_space |= struck.iter().any(|(_, failure)| lacks_space(failure));
         if struck.iter().any(|(_, failure)| *failure == Failure::Stale) {
             self.may_be_damaged();
         }

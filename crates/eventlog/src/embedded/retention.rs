@@ -5,6 +5,7 @@
 use super::core::Core;
 use super::disk::{Trouble, between};
 use super::partition::{Partition, Span};
+use super::recovery::is_full;
 use super::topic::{Account, Shared, Topic};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -376,6 +377,9 @@ impl Core {
         if self.stored_since.load(Ordering::Relaxed) > 0
             && let Err(error) = self.take_snapshot()
         {
+            if !is_full(&error) {
+                return Err(error);
+            }
             tracing::warn!(%error, "ids of records that go may be forgotten by a crash");
         }
         Ok(())

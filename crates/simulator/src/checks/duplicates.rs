@@ -134,6 +134,10 @@ impl Checker for Duplicates {
                 let spots = self.spots.values_mut();
                 spots.for_each(|spots| spots.retain(|spot| spot.is_stored));
             }
+            Event::Maintained { place, gone, has_lacked_space: true, .. } => {
+                let is_gone = |it: &Spot| it.place == *place && gone.contains(&it.offset);
+                self.spots.values_mut().for_each(|spots| spots.retain(|spot| !is_gone(spot)));
+            }
             Event::Duplicate { place, offset, id } => self.answered((*place, *offset), *id)?,
             Event::TopicDropped { topic } => {
                 self.spots.retain(|(of, _), _| of != topic);

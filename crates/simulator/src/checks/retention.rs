@@ -28,7 +28,7 @@ impl Checker for Retention {
                 let times = seen.iter().map(|it| (it.offset, it.timestamp));
                 self.timestamps.insert(*place, times.collect());
             }
-            Event::Maintained { place, gone, allowed } => {
+            Event::Maintained { place, gone, allowed, .. } => {
                 self.starts.insert(*place, gone.end);
                 if allowed.by_bytes {
                     return Ok(());

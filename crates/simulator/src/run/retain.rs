@@ -22,7 +22,8 @@ impl Run {
             let gone = before.start..after.start;
             self.trace.line(format!("  {place:?} lost {gone:?}"));
             let allowed = self.allowed(place.0, now);
-            self.tell(&Event::Maintained { place, gone, allowed })?;
+            let has_lacked_space = self.has_lacked_space;
+            self.tell(&Event::Maintained { place, gone, allowed, has_lacked_space })?;
         }
         Ok(())
     }
