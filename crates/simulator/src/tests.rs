@@ -42,7 +42,8 @@ fn seeds_that_found_something_pass() {
 /// As those, with the themes of their seeds; some of them once showed that a checker was wrong.
 #[test]
 fn themed_seeds_that_found_something_pass() {
-    let of_the_log = [46, 965, 1182, 1509, 1828, 2157, 2485, 3318, 3475, 8143];
+    let of_the_log =
+        [46, 965, 1182, 1509, 1828, 2157, 2485, 3318, 3475, 8143, 1_004_187, 1_004_964];
     let of_checkers = [84, 664, 753, 1237, 1273, 2266, 3170, 3261, 5359, 7093, 8095, 8723];
     for seed in of_the_log.into_iter().chain(of_checkers) {
         let report = run_safely(&Plan::draw(seed, &Sizes::default()), Sabotage::None);

@@ -120,7 +120,11 @@ impl Core {
             Ok(decisions) => {
                 for (decision, producer) in decisions {
                     match decision {
-                        Decision::Commit => drop(scan.committed.insert(producer)),
+                        Decision::Commit => {
+                            scan.committed.insert(producer);
+                            // Its parts may be gone with their topic.
+                            self.end_epoch(producer, now);
+                        }
                         Decision::Fence => self.registry.restore(producer, now),
                     }
                 }

@@ -236,17 +236,22 @@ async fn what_was_given_up_stays_unseen_when_a_checkpoint_fails() {
 
 #[tokio::test]
 async fn an_epoch_that_ended_after_the_snapshot_is_over_after_a_crash() {
-    let bed = two_partitions();
-    let log = bed.open();
-    let producer = log.new_producer();
-    log.begin(producer, MINUTE).expect("begins");
-    log.append_in(producer, TOPIC, 0, vec![value("a")]).await.expect("is stored");
-    log.maintain();
-    let next = log.end(producer, End::Commit).await.expect("is durable");
-    let log = bed.crash(log);
-    assert_eq!(texts(&log, 0).await, ["a"]);
-    assert_eq!(log.begin(producer, MINUTE), Err(LogError::Fenced));
-    log.begin(next, MINUTE).expect("begins");
+    for is_dropped in [false, true] {
+        let mut bed = two_partitions();
+        let log = bed.open();
+        let producer = log.new_producer();
+        log.begin(producer, MINUTE).expect("begins");
+        log.append_in(producer, TOPIC, 0, vec![value("a")]).await.expect("is stored");
+        log.maintain();
+        if is_dropped {
+            log.drop_topic(TOPIC).expect("is dropped");
+            bed.topics.clear();
+        }
+        let next = log.end(producer, End::Commit).await.expect("is durable");
+        let log = bed.crash(log);
+        assert_eq!(log.begin(producer, MINUTE), Err(LogError::Fenced), "dropped: {is_dropped}");
+        log.begin(next, MINUTE).expect("begins");
+    }
 }
 
 #[tokio::test]
