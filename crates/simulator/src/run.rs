@@ -304,7 +304,7 @@ impl Run {
         }
         for place in self.places() {
             let Some(bounds) = self.bounds(place) else { continue };
-            let is_held = self.clients.may_hide(place);
+            let is_held = self.may_hide(place);
             self.tell(&Event::Bounds { place, bounds, is_held })?;
         }
         Ok(())

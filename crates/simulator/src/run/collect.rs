@@ -55,7 +55,7 @@ impl Run {
     fn churn(&mut self, slot: u64, seed: u64) -> Outcome {
         let Some(spec) = self.machine.topics.get(&slot) else { return Ok(()) };
         let Some(place) = self.place(slot, seed) else { return Ok(()) };
-        let is_hidden = self.clients.may_hide(place);
+        let is_hidden = self.may_hide(place);
         if !spec.config.cleanup.compacts() || is_hidden || self.has_failed {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Publishers that give their records ids, and publish again what they got no answer for; or got
 //! one, and have forgotten it.
 
+use super::transactions::is_certain;
 use super::waiting::Waiting;
 use super::{Outcome, Run};
 use crate::book::{Id, Place};
@@ -36,6 +37,13 @@ pub struct Asked {
     /// A refusal means that nothing was appended.
     is_whole: bool,
     pub answer: Pending<Vec<Placement>>,
+}
+
+impl Asked {
+    /// Whether any of its records goes there.
+    pub fn is_for(&self, place: Place) -> bool {
+        self.topic == place.0 && self.items.iter().any(|item| item.1 == place.1)
+    }
 }
 
 impl Run {
@@ -130,6 +138,10 @@ impl Run {
             Err(error) => {
                 let numbers: Vec<u64> = asked.items.iter().map(|(_, _, number)| *number).collect();
                 self.trace.line(format!("  refused ids {numbers:?}: {error}"));
+                if !is_certain(&error) {
+                    let places = asked.items.iter().map(|item| (asked.topic, item.1));
+                    self.clients.lose(places.collect());
+                }
                 if asked.is_whole {
                     self.tell(&Event::Refused { numbers: &numbers, error: &error })?;
                 }

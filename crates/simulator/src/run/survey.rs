@@ -56,7 +56,7 @@ impl Run {
             self.sabotage.compacted(&mut found);
         }
         let (seen, damaged) = (&found[..], &damaged[..]);
-        let is_held = self.clients.may_hide(place);
+        let is_held = self.may_hide(place);
         let tombstones_before = self.tombstones_before(place.0);
         self.tell(&Event::Survey { place, bounds, seen, damaged, is_held, tombstones_before })
     }

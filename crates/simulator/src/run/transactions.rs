@@ -53,7 +53,7 @@ pub enum Asked {
 }
 
 /// Whether the refusal of a commit says for sure that the transaction is given up.
-fn is_certain(error: &LogError) -> bool {
+pub fn is_certain(error: &LogError) -> bool {
     !matches!(error, LogError::Failed(_) | LogError::Closed)
 }
 
@@ -61,6 +61,13 @@ impl Clients {
     /// Whether records in the partition may wait for a transaction to end.
     pub fn may_hide(&self, place: Place) -> bool {
         self.hiding.values().any(|places| places.contains(&place))
+    }
+
+    /// The failed log keeps something in these hidden until it is opened anew.
+    pub fn lose(&mut self, places: BTreeSet<Place>) {
+        let group = self.group();
+        self.hiding.insert(group, places);
+        self.lost.insert(group);
     }
 
     fn group(&mut self) -> u64 {

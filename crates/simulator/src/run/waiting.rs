@@ -22,6 +22,13 @@ pub struct Appending {
 }
 
 impl Run {
+    /// Whether records in the partition may wait for something before them: a transaction, or a
+    /// call with ids that is one.
+    pub(super) fn may_hide(&self, place: Place) -> bool {
+        let hides = |it: &Waiting| matches!(it, Waiting::Ids(asked) if asked.is_for(place));
+        self.clients.may_hide(place) || self.waiting.iter().any(hides)
+    }
+
     /// Takes the answers that have come.
     pub(super) fn collect(&mut self, moment: Moment) -> Outcome {
         for it in std::mem::take(&mut self.waiting) {
