@@ -242,6 +242,8 @@ pub struct Allowed {
     pub before: Option<TimestampMs>,
     /// The oldest ones, because a bound on bytes is set.
     pub by_bytes: bool,
+    /// What is replaced may be gone before.
+    pub compacts: bool,
 }
 
 pub trait Checker {

@@ -30,12 +30,15 @@ impl Run {
 
     fn allowed(&self, topic: types::TopicId, now: i64) -> Allowed {
         let found = self.machine.topics.iter().find(|(_, spec)| spec.id == topic);
-        let Some((slot, spec)) = found else { return Allowed { before: None, by_bytes: true } };
+        let Some((slot, spec)) = found else {
+            return Allowed { before: None, by_bytes: true, compacts: false };
+        };
         let retention = spec.config.retention;
         let of_tenant = self.machine.tenant_bytes_max.contains_key(&(slot % 2));
         Allowed {
             before: retention.age_ms_max.map(|age| now.saturating_sub(age as i64)),
             by_bytes: retention.bytes_max.is_some() || of_tenant,
+            compacts: spec.config.cleanup.compacts(),
         }
     }
 
