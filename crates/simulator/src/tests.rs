@@ -43,7 +43,7 @@ fn seeds_that_found_something_pass() {
 #[test]
 fn themed_seeds_that_found_something_pass() {
     let of_the_log =
-        [46, 965, 1182, 1509, 1828, 2157, 2485, 3318, 3475, 8143, 1_004_187, 1_004_964];
+        [46, 965, 1182, 1509, 1828, 2157, 2485, 3318, 3475, 8143, 9877, 1_004_187, 1_004_964];
     let of_checkers =
         [84, 664, 753, 1237, 1273, 2266, 3170, 3261, 5359, 7093, 8095, 8723, 2_003_957, 2_009_041];
     for seed in of_the_log.into_iter().chain(of_checkers) {

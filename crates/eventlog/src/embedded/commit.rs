@@ -196,6 +196,32 @@ impl Core {
             self.roll_back(&flight.partition, &LogError::Full);
             self.refuse_flight(flight, &LogError::Full);
         }
+        self.refuse_behind_carried();
+    }
+
+    /// What is carried may fill one group after the other: whoever waits behind it would never
+    /// have an answer, and the writer no rest.
+    fn refuse_behind_carried(&self) {
+        if self.intake.carried.lock().is_empty() {
+            return;
+        }
+        while let Some(partition) = self.intake.next_ready() {
+            let mut state = partition.state.lock();
+            state.is_queued = false;
+            let given_up = state.roll_back(&LogError::Full);
+            let visible = state.drafts.drain(..).collect::<Vec<_>>();
+            drop(state);
+            for flight in visible.into_iter().filter_map(|it| it.finish(Arc::clone(&partition))) {
+                self.note_taken(&flight);
+                self.intake.carried.lock().push_back(flight);
+            }
+            self.refuse_drafts(given_up, &LogError::Full);
+        }
+        self.transactions.begin_turn();
+        while let Some(flight) = self.next_decisions() {
+            self.roll_back(&flight.partition, &LogError::Full);
+            self.refuse_flight(flight, &LogError::Full);
+        }
     }
 
     pub fn roll_back(&self, partition: &Partition, why: &LogError) {

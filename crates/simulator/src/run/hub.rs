@@ -26,8 +26,10 @@ use types::TopicId;
 pub const SHARD: ShardId = ShardId(0);
 /// Turns of a call of the hub at most.
 const TURNS_MAX: usize = 400;
-/// How long the database's threads are waited for before everything is looked at again.
-const BELL_WAIT: Duration = Duration::from_millis(20);
+/// How long the database's threads are waited for at a time, and how often before everything is
+/// looked at again: how slow they are must not change the run.
+const BELL_WAIT: Duration = Duration::from_millis(2);
+const BELL_WAITS_MAX: usize = 500;
 /// How often tasks get their turn at a time.
 const TASK_TURNS: usize = 4;
 /// Groups before a call: what others wait for is written first.
@@ -203,12 +205,18 @@ impl Run {
         Err(Broken { checker: "the hub answers", text })
     }
 
-    /// Lets the database's threads go on until the bell rings, or for a moment: what a task of the
-    /// hub appends rings no bell.
-    fn wait_for(&self, bell: &Bell) {
-        let Some(desk) = &self.desk else { return };
-        let rings = async { tokio::time::timeout(BELL_WAIT, bell.0.notified()).await.is_ok() };
-        desk.control.runtime.block_on(rings);
+    /// Lets the database's threads go on until the bell rings, or something else is to be done:
+    /// what a task of the hub appends, or asks of the shard, rings no bell.
+    fn wait_for(&mut self, bell: &Bell) {
+        let pending = |run: &Run| run.with_log(|log| log.health().pending_bytes);
+        let before = pending(self);
+        for _ in 0..BELL_WAITS_MAX {
+            let Some(desk) = &self.desk else { return };
+            let rings = async { tokio::time::timeout(BELL_WAIT, bell.0.notified()).await.is_ok() };
+            if desk.control.runtime.block_on(rings) || pending(self) != before || self.turn(64) {
+                return;
+            }
+        }
     }
 
     /// Lets tasks of the hub go on that have something to do.
