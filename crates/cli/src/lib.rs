@@ -10,6 +10,7 @@ pub mod consumers;
 mod events;
 pub mod follow;
 pub mod people;
+pub mod plans;
 pub mod publish;
 pub mod schemas;
 pub mod target;

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod accounts;
 mod admin;
 mod gate;
 mod hooks;
@@ -23,6 +24,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::AccountsWorker;
 pub use admin::Configuration;
 pub use outbox::{OutboxWorker, Turn};
 
@@ -59,6 +61,8 @@ pub struct Control {
     pub webhooks: Arc<Webhooks>,
     /// `None`: the node's configuration cannot be changed while it runs.
     pub configuration: Option<Arc<dyn Configuration>>,
+    /// `None`: nothing is billed through Stripe.
+    pub billing: Option<Arc<billing::Billing>>,
     /// `None`: the node makes no backups of itself.
     pub backups: Option<Arc<backup::Backups>>,
     /// `None`: the log is not this node's own to export from and import into.

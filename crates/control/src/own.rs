@@ -8,6 +8,7 @@ mod webhooks;
 use crate::Control;
 use crate::page::{limit, next_cursor, place};
 use crate::path::ConnectionPath;
+use crate::routes::accounts::{AccountView, account_view};
 use crate::routes::connections::{ConnectionList, close, list};
 use crate::routes::principals::{RevokePrincipal, RevokedPrincipal, revoke};
 use crate::routes::usage::{UsageList, UsageQuery, UsageTotals, list as list_usage};
@@ -43,6 +44,7 @@ fn described() -> OpenApiRouter<Own> {
         .routes(routes!(revoke_own_principal))
         .routes(routes!(sum_own_usage))
         .routes(routes!(list_own_usage))
+        .routes(routes!(get_own_account))
         .merge(webhooks::described())
 }
 
@@ -229,6 +231,28 @@ async fn list_own_usage(
         }
         query.project = Some(own);
         list_usage(&control, caller.identity.tenant(), &query).await.map(Json)
+    };
+    caller.answer(outcome.await)
+}
+
+/// The account that the project belongs to: plan, the month's use and cost, forecast
+#[utoipa::path(
+    get, path = "/v1/account", tag = "usage",
+    responses(
+        (status = 200, description = "The tenant's account; of projects, only this one",
+            body = AccountView),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn get_own_account(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    _: StrictQuery<NoQuery>,
+) -> Response {
+    let outcome = async {
+        rules::scopes::require(caller.identity.claims().scopes, Scope::BillingRead)?;
+        let view = account_view(&control, caller.identity.tenant()).await?;
+        Ok(Json(view.of_project(caller.identity.project())))
     };
     caller.answer(outcome.await)
 }

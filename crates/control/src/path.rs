@@ -6,7 +6,9 @@ use http::request::Parts;
 use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
-use tenancy::{BindingId, RoleId, SessionId, SigningKeyId, UserId, WebhookId};
+use tenancy::{
+    BindingId, BudgetId, Plan, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
+};
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
 
@@ -52,6 +54,14 @@ pub(crate) struct RolePath(pub(crate) RoleId);
 /// `{binding}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BindingPath(pub(crate) BindingId);
+
+/// `{plan}`
+#[derive(Debug, Clone)]
+pub(crate) struct PlanPath(pub(crate) Plan);
+
+/// `{budget}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BudgetPath(pub(crate) BudgetId);
 
 /// One parameter of the path by name.
 async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
@@ -144,5 +154,19 @@ impl<S: Send + Sync> FromRequestParts<S> for BindingPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BindingPath, Rejection> {
         param(parts, "binding").await.map(BindingPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PlanPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PlanPath, Rejection> {
+        param(parts, "plan").await.map(PlanPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BudgetPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BudgetPath, Rejection> {
+        param(parts, "budget").await.map(BudgetPath)
     }
 }

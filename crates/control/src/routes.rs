@@ -1,6 +1,7 @@
 //! All routes, one module per area. A route reads its input, makes one call and shows the outcome.
 
 mod account;
+pub(crate) mod accounts;
 mod audit;
 mod auth;
 mod backups;
@@ -10,12 +11,14 @@ mod keys;
 mod keys_at_rest;
 mod letters;
 pub(crate) mod people_view;
+mod plans;
 pub(crate) mod principals;
 mod projects;
 mod recompute;
 mod roles;
 mod second_factor;
 mod signing;
+mod stripe;
 mod tenants;
 mod topics;
 mod transfers;
@@ -44,6 +47,9 @@ pub(crate) fn all() -> Routes {
         .merge(principals::routes())
         .merge(usage::routes())
         .merge(recompute::routes())
+        .merge(plans::routes())
+        .merge(accounts::routes())
+        .merge(stripe::routes())
         .merge(audit::routes())
         .merge(configuration::routes())
         .merge(backups::routes())

@@ -211,6 +211,7 @@ impl Rig {
             webhooks: webhooks.expect("a client"),
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
+            billing: None,
             backups: None,
             transfers: None,
             keyring: Some(keys_at_rest::keyring(Arc::clone(&rng))),

@@ -17,8 +17,8 @@ pub(crate) struct TenantView {
     #[schema(example = "ten_0190a5c3b1f27d8e9a6b4c2d1e0f3a5b")]
     pub(crate) id: String,
     pub(crate) name: String,
-    /// `free`, `pro` or `enterprise`.
-    pub(crate) plan: &'static str,
+    /// `free`, `pro`, `enterprise`, or one of the operator's own.
+    pub(crate) plan: String,
     /// `active`, `trial`, `past_due` or `suspended`.
     pub(crate) status: &'static str,
     /// Why it was suspended or resumed.
@@ -33,7 +33,7 @@ impl From<Tenant> for TenantView {
         TenantView {
             id: tenant.id.to_string(),
             name: tenant.name,
-            plan: tenant.plan.name(),
+            plan: tenant.plan.name().to_owned(),
             status: tenant.status.name(),
             status_reason: tenant.status_reason,
             stripe_customer_id: tenant.stripe_customer_id,

@@ -225,7 +225,9 @@ impl Connections {
                 Some(refusal)
             } else {
                 let verdict = verdicts.entry(project).or_insert_with(|| verdict(project));
-                verdict.on(&entry.who)
+                let is_reading = entry.subscriptions.load(Ordering::Relaxed) > 0;
+                let reading = verdict.reading.as_ref().filter(|_| is_reading);
+                verdict.on(&entry.who).or_else(|| reading.cloned())
             };
             if let Some(why) = why {
                 ending.push((Arc::clone(&entry.closer), why));
@@ -311,6 +313,8 @@ impl Open {
 pub struct Verdict {
     /// Why nobody may be, if so.
     pub refusal: Option<Refusal>,
+    /// Why nobody may follow anything, if so.
+    pub reading: Option<Refusal>,
     /// Who of it was revoked; `None` when that is not known now.
     pub snapshot: Option<Arc<ProjectSnapshot>>,
 }

@@ -132,6 +132,7 @@ impl Node {
     pub(crate) async fn wanted(&self, who: &Identity, follow: &Follow) -> Result<Wanted, Refusal> {
         let snapshot = self.admit(who)?;
         check_follow(who, &follow.filter)?;
+        self.check_reading(who, &snapshot)?;
         // Counted before any work is done for it.
         let counted = match follow.connection {
             Some(id) => self.connections.subscribe(id, &snapshot.limits)?,

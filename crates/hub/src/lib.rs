@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod branch;
+mod allow;
 mod catalogue;
 mod cleanup;
 mod conditions;

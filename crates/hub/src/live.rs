@@ -25,7 +25,9 @@ impl Node {
     fn verdict(&self, project: ProjectId) -> Verdict {
         // A database that does not answer is no reason to cut connections that stand.
         let Ok(snapshot) = self.snapshot(project) else { return Verdict::default() };
-        Verdict { refusal: check_active(&snapshot).err(), snapshot: Some(snapshot) }
+        let used_up = self.used_up(&snapshot);
+        let refusal = check_active(&snapshot).err().or(used_up.connecting);
+        Verdict { refusal, reading: used_up.reading, snapshot: Some(snapshot) }
     }
 
     /// A project that was deleted leaves nothing behind: whoever is connected to it goes, and the
@@ -80,6 +82,10 @@ impl Live for Node {
 
     fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)> {
         self.take_all_usage().0
+    }
+
+    fn months(&self) -> Vec<(TenantId, Usage)> {
+        self.meters.changed_months(self.period().start)
     }
 
     fn recount(&self, ranges: Vec<LogRange>) -> Recounting<'_> {

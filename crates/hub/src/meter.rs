@@ -59,15 +59,80 @@ impl Counts {
         month.base.get(metric) + self.total(metric).saturating_sub(month.at.get(metric))
     }
 
+    /// The whole month up to now.
+    pub fn month(&self, began: TimestampMs) -> Usage {
+        let mut month = Usage::default();
+        for (metric, _) in UsageMetric::ALL {
+            *month.at(metric) = self.used(metric, began);
+        }
+        month
+    }
+
     /// The windows hold `base` of the month, and the totals up to `at` are in them.
     fn rebase(&self, began: TimestampMs, base: Usage, at: Usage) {
         *self.month.lock() = Month { began, base, at };
     }
 }
 
+/// What was admitted and is not counted yet.
+#[derive(Default)]
+struct InFlight {
+    records: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl InFlight {
+    fn add(&self, records: u64, bytes: u64) {
+        self.records.fetch_add(records, Ordering::AcqRel);
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn remove(&self, records: u64, bytes: u64) {
+        self.records.fetch_sub(records, Ordering::AcqRel);
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+/// A place held for records on their way into the log. Several writers that ask at once see each
+/// other's, so together they never pass a bound.
+pub struct Held {
+    meter: Arc<ProjectMeter>,
+    records: u64,
+    bytes: u64,
+}
+
+impl Held {
+    /// Records of the project used so far in the month, and on their way, without these.
+    pub fn of_project(&self, began: TimestampMs) -> u64 {
+        let used = self.meter.counts.used(UsageMetric::EventsPublished, began);
+        used + self.meter.in_flight.records.load(Ordering::Acquire).saturating_sub(self.records)
+    }
+
+    /// Of the whole tenant.
+    pub fn of_tenant(&self, metric: UsageMetric, began: TimestampMs) -> u64 {
+        let tenant = &self.meter.of_tenant;
+        let (all, own) = match metric {
+            UsageMetric::EventsPublished => (&tenant.in_flight.records, self.records),
+            _ => (&tenant.in_flight.bytes, self.bytes),
+        };
+        let others = all.load(Ordering::Acquire).saturating_sub(own);
+        tenant.counts.used(metric, began) + others
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meter.in_flight.remove(self.records, self.bytes);
+        self.meter.of_tenant.in_flight.remove(self.records, self.bytes);
+    }
+}
+
 #[derive(Default)]
 pub struct TenantMeter {
     pub counts: Counts,
+    in_flight: InFlight,
+    /// What `changed_months` told last.
+    told: Mutex<Usage>,
     /// Handed to the windows.
     taken: Mutex<Usage>,
 }
@@ -77,6 +142,7 @@ pub struct ProjectMeter {
     pub project: ProjectId,
     pub counts: Counts,
     pub of_tenant: Arc<TenantMeter>,
+    in_flight: InFlight,
     /// Handed to the windows.
     taken: Mutex<Usage>,
     published_total: Counter,
@@ -96,6 +162,13 @@ impl ProjectMeter {
         self.add(UsageMetric::BytesPublished, bytes);
         self.published_total.increment(records);
         self.published_bytes_total.increment(bytes);
+    }
+
+    /// Holds a place for records that are about to be appended.
+    pub fn hold(self: &Arc<Self>, records: u64, bytes: u64) -> Held {
+        self.in_flight.add(records, bytes);
+        self.of_tenant.in_flight.add(records, bytes);
+        Held { meter: Arc::clone(self), records, bytes }
     }
 
     pub fn delivered(&self, records: u64, bytes: u64) {
@@ -161,6 +234,7 @@ impl Meters {
                 project,
                 counts: Counts::default(),
                 of_tenant,
+                in_flight: InFlight::default(),
                 taken: Mutex::default(),
                 published_total: counter(port::metric::PUBLISHED),
                 published_bytes_total: counter(port::metric::PUBLISHED_BYTES),
@@ -195,6 +269,22 @@ impl Meters {
         let projects: Vec<_> = self.projects.read().values().cloned().collect();
         let taken = projects.iter().map(used);
         taken.filter(|(_, _, usage)| *usage != Usage::default()).collect()
+    }
+
+    /// The month so far of every tenant that used something since the last call.
+    pub fn changed_months(&self, began: TimestampMs) -> Vec<(TenantId, Usage)> {
+        let tenants: Vec<_> =
+            self.tenants.read().iter().map(|(id, meter)| (*id, Arc::clone(meter))).collect();
+        let mut changed = Vec::new();
+        for (tenant, meter) in tenants {
+            let month = meter.counts.month(began);
+            let mut told = meter.told.lock();
+            if *told != month {
+                *told = month;
+                changed.push((tenant, month));
+            }
+        }
+        changed
     }
 
     /// What the windows hold of a tenant's month. Everything that was taken must be in them.

@@ -235,6 +235,7 @@ impl Node {
     async fn prove(&self, peer: &Peer, credential: &Credential) -> Result<Identity, Refusal> {
         let who = self.authenticator.authenticate(peer, credential).await?;
         let snapshot = self.admit(&who)?;
+        self.check_asking(&snapshot)?;
         self.take_request(&who, &snapshot.limits)?;
         self.meters.get(who.tenant(), who.project()).request();
         Ok(who)
@@ -328,6 +329,7 @@ impl Hub for Node {
     ) -> Answer<'a, Lease> {
         Box::pin(async move {
             let snapshot = self.admit(who)?;
+            self.check_connecting(who, &snapshot)?;
             let meter = self.meters.get(who.tenant(), who.project());
             let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
             let guard = LeaseGuard { node: Weak::clone(&self.this), id };

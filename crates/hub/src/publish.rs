@@ -2,23 +2,30 @@
 //! partitions, unless the topic must be created first, so appends polled in order are in order.
 
 use crate::cleanup;
+use crate::meter::Held;
 use crate::node::Node;
 use crate::refusal::refusal_of;
 use crate::topic::Topic;
-use crate::usage::month_start;
 use eventlog::{Placement, Together};
 use port::{Code, Identity, Placed, Refusal};
 use rules::{grants, quota};
 use std::sync::Arc;
 use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
-use types::{
-    Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, UsageMetric, record,
-};
+use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, record};
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
 /// everything after it from ever growing old.
 const AHEAD_MS_MAX: i64 = 3_600_000;
+
+/// Records of several topics that passed every check.
+pub(crate) struct Prepared {
+    /// How many records each part has.
+    pub counts: Vec<usize>,
+    pub records: Vec<(TopicId, Partition, Record)>,
+    /// Given back when they are counted.
+    pub held: Vec<Held>,
+}
 
 impl Node {
     pub(crate) async fn publish(
@@ -28,9 +35,10 @@ impl Node {
         mut records: Vec<Record>,
     ) -> Result<Vec<Placed>, Refusal> {
         let started = self.world.clock.monotonic();
-        let Some(topic) = self.prepare(who, name, &mut records).await? else {
+        let Some((topic, _held)) = self.prepare(who, name, &mut records).await? else {
             return Ok(Vec::new());
         };
+        // What is held is given back when the records are counted.
         self.enter(assign(&topic, records), Together::IfStored, started).await
     }
 
@@ -41,7 +49,7 @@ impl Node {
         parts: Vec<(TopicName, Vec<Record>)>,
     ) -> Result<Vec<Vec<Placed>>, Refusal> {
         let started = self.world.clock.monotonic();
-        let (counts, records) = self.prepare_together(who, parts).await?;
+        let Prepared { counts, records, held: _held } = self.prepare_together(who, parts).await?;
         let mut placed = self.enter(records, Together::Always, started).await?.into_iter();
         Ok(counts.into_iter().map(|count| placed.by_ref().take(count).collect()).collect())
     }
@@ -52,12 +60,16 @@ impl Node {
         &self,
         who: &Identity,
         parts: Vec<(TopicName, Vec<Record>)>,
-    ) -> Result<(Vec<usize>, Vec<(TopicId, Partition, Record)>), Refusal> {
+    ) -> Result<Prepared, Refusal> {
         let mut counts = Vec::with_capacity(parts.len());
         let mut assigned = Vec::new();
+        let mut held = Vec::new();
         for (name, mut records) in parts {
             counts.push(records.len());
-            let Some(topic) = self.prepare(who, &name, &mut records).await? else { continue };
+            let Some((topic, its)) = self.prepare(who, &name, &mut records).await? else {
+                continue;
+            };
+            held.extend(its);
             if topic.is_ephemeral() {
                 let message = format!("the topic `{name}` stores nothing");
                 return Err(Refusal::new(Code::Unsupported, message)
@@ -66,7 +78,7 @@ impl Node {
             }
             assigned.extend(assign(&topic, records));
         }
-        Ok((counts, assigned))
+        Ok(Prepared { counts, records: assigned, held })
     }
 
     /// Every check, before the records enter the log; `None` when there are none.
@@ -75,7 +87,7 @@ impl Node {
         who: &Identity,
         name: &TopicName,
         records: &mut [Record],
-    ) -> Result<Option<Arc<Topic>>, Refusal> {
+    ) -> Result<Option<(Arc<Topic>, Option<Held>)>, Refusal> {
         let snapshot = self.admit(who)?;
         // What the platform has to say is not the project's to pay for.
         let unlimited = Limits::default();
@@ -92,11 +104,10 @@ impl Node {
         self.take_publish_rate(who, limits, count)?;
         let bytes = records.iter().map(Record::size).sum::<usize>() as u64;
         let meter = self.meters.get(who.tenant(), who.project());
-        if limits.publish_per_month_max.is_some() {
-            let began = month_start(self.world.clock.now_ms());
-            let month = meter.counts.used(UsageMetric::EventsPublished, began);
-            quota::check_month(limits, month, u64::from(count))?;
-        }
+        let held = match who.is_platform() {
+            true => None,
+            false => self.hold(&snapshot, limits, &meter, (u64::from(count), bytes))?,
+        };
         if limits.storage_bytes_max.is_some() {
             quota::check_storage(limits, self.stored_bytes(who.project()), bytes)?;
         }
@@ -107,7 +118,7 @@ impl Node {
         cleanup::check_keys(&topic.definition.load().config, records)?;
         let versions = judge(&topic, records)?;
         stamp(who, &versions, records);
-        Ok(Some(topic))
+        Ok(Some((topic, held)))
     }
 
     /// Hands the records to their partitions and waits until they are acknowledged.

@@ -36,7 +36,8 @@ impl Node {
         who: &Identity,
         request: ReadRequest,
     ) -> Result<ReadAnswer, Refusal> {
-        self.admit(who)?;
+        let snapshot = self.admit(who)?;
+        self.check_reading(who, &snapshot)?;
         let filter = match &request.key {
             None => Filter::topic(request.topic.clone()),
             Some(key) => self.key_filter(who, &request.topic, key)?,
@@ -244,7 +245,8 @@ impl Node {
         name: &types::TopicName,
         key: &Key,
     ) -> Result<Option<Arc<Delivery>>, Refusal> {
-        self.admit(who)?;
+        let snapshot = self.admit(who)?;
+        self.check_reading(who, &snapshot)?;
         grants::check_address(who.claims(), Access::Subscribe, name, Some(&key.bytes()[..]))?;
         let topic = self.existing(who, name)?;
         let partition = partition_of(&topic, key);

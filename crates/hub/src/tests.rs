@@ -11,6 +11,7 @@ mod isolation;
 mod limits;
 mod metering;
 mod once;
+mod plans;
 mod presence;
 mod reading;
 mod schemas;

@@ -6,6 +6,7 @@ use port::{Refusal, Usage};
 use std::collections::HashMap;
 use std::time::Duration;
 use tenancy::{PAGE_ITEMS_MAX, UsageFilter, UsageWrite};
+pub use types::usage::month_start;
 use types::{ProjectId, TenantId, TimestampMs};
 use uuid::Uuid;
 
@@ -153,18 +154,4 @@ impl Node {
         self.meters.rebase(tenant, since, &windows);
         Ok(())
     }
-}
-
-/// The first moment of the calendar month (UTC) that holds this time, by the civil-date algorithm
-/// of Howard Hinnant ("chrono-compatible low-level date algorithms").
-pub fn month_start(now: TimestampMs) -> TimestampMs {
-    const DAY_MS: i64 = 86_400_000;
-    let days = now.div_euclid(DAY_MS);
-    let shifted = days + 719_468;
-    let era_day = shifted.rem_euclid(146_097);
-    let era_year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;
-    let year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
-    let month = (5 * year_day + 2) / 153;
-    let month_day = year_day - (153 * month + 2) / 5;
-    (days - month_day) * DAY_MS
 }

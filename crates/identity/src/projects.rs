@@ -167,8 +167,12 @@ impl Projects {
 
     /// Equal ones are told once.
     fn note_differences(&self, before: &ProjectSnapshot, after: Option<&ProjectSnapshot>) {
-        let is_standing_new =
-            after.is_some_and(|after| before.status != after.status || before.plan != after.plan);
+        let is_standing_new = after.is_some_and(|after| {
+            before.status != after.status
+                || before.plan != after.plan
+                || before.bounds != after.bounds
+                || before.stop != after.stop
+        });
         let is_project_new = after.is_none_or(|after| before.limits != after.limits);
         let mut differences = self.differences.lock();
         for (is_new, change) in [

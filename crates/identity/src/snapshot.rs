@@ -5,7 +5,8 @@ use crate::signing::{Material, VerifyingKey};
 use port::Claims;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tenancy::{Plan, TenantStatus, TokenSettings, Verification};
+use tenancy::{Plan, Stop, TenantStatus, TokenSettings, Verification};
+use types::plan::HardBounds;
 use types::{Limits, ProjectId, TenantId, TimestampMs};
 
 /// How the principals of tokens begin; what follows is the token's subject.
@@ -17,7 +18,12 @@ pub struct ProjectSnapshot {
     pub tenant: TenantId,
     pub status: TenantStatus,
     pub plan: Plan,
+    /// The tighter of the project's own and the plan's.
     pub limits: Limits,
+    /// What the plan allows the tenant in a month.
+    pub bounds: HardBounds,
+    /// Why further use is refused, and until when.
+    pub stop: Option<Stop>,
     pub(crate) tokens: TokenTrust,
 }
 
@@ -35,7 +41,7 @@ impl ProjectSnapshot {
     /// A signing key that cannot be read is left out with a line in the log: it must not take the
     /// project's other credentials down with it.
     pub(crate) fn new(found: Verification, sealer: &Sealer) -> ProjectSnapshot {
-        let Verification { tenant, project, keys: stored, settings } = found;
+        let Verification { tenant, project, keys: stored, settings, allowance } = found;
         let mut keys = Vec::new();
         for key in &stored {
             let opened = Material::decode(&key.material).and_then(|material| {
@@ -56,7 +62,9 @@ impl ProjectSnapshot {
             tenant: tenant.id,
             status: tenant.status,
             plan: tenant.plan,
-            limits: project.limits,
+            limits: rules::quota::tighter(&project.limits, &allowance.terms.limits),
+            bounds: allowance.terms.hard_bounds(),
+            stop: allowance.stop,
             tokens: TokenTrust { keys, settings, revoked },
         }
     }

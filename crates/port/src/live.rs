@@ -81,6 +81,11 @@ pub trait Live: Send + Sync + 'static {
     /// `false` when there is no such connection.
     fn close(&self, connection: ConnectionId) -> bool;
     fn changed(&self, change: Change);
+    /// What tenants have used of this month so far; those that used nothing since the last call
+    /// are left out.
+    fn months(&self) -> Vec<(TenantId, Usage)> {
+        Vec::new()
+    }
     /// Counts since the last time they were taken.
     fn take_usage(&self) -> Vec<(TenantId, ProjectId, Usage)>;
     /// Counts what the log holds of ranges that were metered, in their order.

@@ -52,6 +52,14 @@ metrics! {
         "Time of one write of the usage windows.";
     USAGE_WRITTEN_AT = "mainstem_usage_written_timestamp_seconds", Gauge,
         "When the usage windows were last written.";
+    USAGE_WARNINGS = "mainstem_usage_warnings_total", Counter,
+        "Warnings given to tenants: 80 and 100 percent of a bound of their plan, or of a budget.";
+    STRIPE_REQUESTS = "mainstem_stripe_requests_total", Counter,
+        "Requests to Stripe, by outcome.";
+    STRIPE_REPORTS = "mainstem_stripe_reports", Gauge,
+        "Hours of metered usage in the outbox to Stripe, by state: `pending` or `stuck`.";
+    STRIPE_EVENTS = "mainstem_stripe_events_total", Counter,
+        "Events of Stripe's webhooks that were proven, by outcome.";
     PRESENCE_MEMBERS = "mainstem_presence_members", Gauge,
         "Members present, at all addresses together.";
     PRESENCE_CHANGES = "mainstem_presence_changes_total", Counter,

@@ -5,7 +5,7 @@ use crate::config::{Config, ConfigError};
 use crate::health::{Health, MetricsRoute};
 use crate::key_files;
 use crate::processes::Processes;
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, Workers};
 use crate::running::Running;
 use crate::telemetry::Instruments;
 use crate::{archive, console, protocols};
@@ -71,9 +71,8 @@ pub struct App {
     pub authenticator: Arc<Authenticator>,
     running: Arc<Running>,
     backups: Arc<backup::Backups>,
-    outbox: control::OutboxWorker,
+    workers: Workers,
     postman: Option<Postman>,
-    webhooks: Arc<webhooks::Webhooks>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -126,8 +125,9 @@ impl App {
             people,
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
-            webhooks: Arc::clone(&webhooks),
+            webhooks,
             configuration: Some(Arc::clone(&running) as _),
+            billing: open_billing(&config, &world, &tenancy, &node)?,
             backups: Some(Arc::clone(&backups)),
             transfers: Some(backup::transfer::Transfers::new(Arc::clone(&log))),
             keyring,
@@ -144,9 +144,8 @@ impl App {
             authenticator,
             running,
             backups,
-            outbox: control::OutboxWorker::new(&control),
+            workers: Workers::new(&control),
             postman,
-            webhooks,
             log,
             node,
             edge,
@@ -175,8 +174,7 @@ impl App {
     /// Serves until `stop` is ready, then drains: new connections are refused, open ones are told
     /// to come back, what was acknowledged is on disk, what was used is written down.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
-        let rounds =
-            Rounds::start(Arc::clone(&self.node), self.outbox, self.webhooks, self.metrics);
+        let rounds = Rounds::start(Arc::clone(&self.node), self.workers, self.metrics);
         let (postman_stop, stopped) = watch::channel(());
         let posting = self.postman.map(|postman| tokio::spawn(postman.run(stopped)));
         let backing_up = tokio::spawn(Arc::clone(&self.backups).keep_time());
@@ -374,6 +372,28 @@ fn open_webhooks(
     })?)
 }
 
+/// Nothing without a secret key.
+fn open_billing(
+    config: &Config,
+    world: &World,
+    tenancy: &Arc<Tenancy>,
+    node: &Arc<Node>,
+) -> Result<Option<Arc<billing::Billing>>, StartError> {
+    let wrong = |(key, why): (&str, String)| {
+        StartError::Config(ConfigError::about(format!("billing.{key}"), why))
+    };
+    let Some(keys) = config.billing.keys().map_err(wrong)? else { return Ok(None) };
+    let billing = billing::Billing::new(billing::Parts {
+        tenancy: Arc::clone(tenancy),
+        live: Arc::clone(node) as _,
+        clock: Arc::clone(&world.clock),
+        rng: Arc::clone(&world.rng),
+        config: config.billing.clone(),
+        keys,
+    });
+    Ok(Some(billing?))
+}
+
 async fn open_log(
     config: &Config,
     world: &World,
@@ -428,5 +448,10 @@ fn public_routes(config: &Config, health: Health, control: &control::Control) ->
         true => MetricsRoute::Served,
         false => MetricsRoute::Hidden,
     };
-    health.routes(metrics).merge(control.project_routes()).merge(console::routes())
+    let routes = health.routes(metrics).merge(control.project_routes());
+    let routes = match &control.billing {
+        Some(billing) => routes.merge(billing.routes()),
+        None => routes,
+    };
+    routes.merge(console::routes())
 }

@@ -54,6 +54,15 @@ enum Command {
     Webhooks(cli::webhooks::Webhooks),
     #[command(flatten)]
     Admin(cli::admin::Admin),
+    /// Plans: those that are always there, and one's own.
+    #[command(subcommand)]
+    Plans(cli::plans::Plans),
+    /// What tenants were promised, used and owe; budgets.
+    #[command(subcommand)]
+    Accounts(cli::plans::Accounts),
+    /// Tenants at Stripe: subscriptions, invoices, what was reported.
+    #[command(subcommand)]
+    Billing(cli::plans::Billing),
     /// What tenants consumed; compared with the log on request.
     #[command(subcommand)]
     Usage(cli::usage::Usage),
@@ -117,6 +126,9 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Webhooks(webhooks) => client(webhooks.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Usage(usage) => client(usage.run(&target)),
+        Command::Plans(plans) => client(plans.run(&target)),
+        Command::Accounts(accounts) => client(accounts.run(&target)),
+        Command::Billing(billing) => client(billing.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
         Command::Consumers(command) => client(command.run(&target)),

@@ -28,13 +28,28 @@ pub struct Rounds {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// Who works beside the node until the server drains.
+pub struct Workers {
+    outbox: control::OutboxWorker,
+    accounts: control::AccountsWorker,
+    webhooks: Arc<webhooks::Webhooks>,
+    billing: Option<Arc<billing::Billing>>,
+}
+
+impl Workers {
+    pub fn new(control: &control::Control) -> Workers {
+        Workers {
+            outbox: control::OutboxWorker::new(control),
+            accounts: control::AccountsWorker::new(control),
+            webhooks: Arc::clone(&control.webhooks),
+            billing: control.billing.clone(),
+        }
+    }
+}
+
 impl Rounds {
-    pub fn start(
-        node: Arc<Node>,
-        outbox: control::OutboxWorker,
-        webhooks: Arc<webhooks::Webhooks>,
-        metrics: PrometheusHandle,
-    ) -> Rounds {
+    pub fn start(node: Arc<Node>, workers: Workers, metrics: PrometheusHandle) -> Rounds {
+        let Workers { outbox, accounts, webhooks, billing } = workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
@@ -44,9 +59,14 @@ impl Rounds {
         let usage = tokio::spawn(write_usage(node, stopped.clone()));
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
+        let accounts = tokio::spawn(accounts.run(stopped.clone()));
+        let billing = billing.map(|billing| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move { billing.run(stopped).await })
+        });
         let webhooks = tokio::spawn(webhooks.run(stopped));
-        let tasks =
-            vec![review, usage, presence, occupancy, retention, consumers, fold, outbox, webhooks];
+        let own = [review, usage, presence, occupancy, retention, consumers, fold];
+        let tasks = own.into_iter().chain([outbox, accounts, webhooks]).chain(billing).collect();
         Rounds { stop, tasks }
     }
 

@@ -76,6 +76,9 @@ impl control::Configuration for Running {
             let config = self.config.lock().clone();
             wanted.admin.token = wanted.admin.token.or(config.admin.token);
             wanted.database.url = wanted.database.url.or(config.database.url);
+            let (billing, known) = (&mut wanted.billing, config.billing);
+            billing.secret_key = billing.secret_key.take().or(known.secret_key);
+            billing.webhook_secret = billing.webhook_secret.take().or(known.webhook_secret);
             self.change(wanted)
         })
     }

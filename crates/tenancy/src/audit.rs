@@ -114,9 +114,15 @@ pub(crate) struct Change<'a> {
 
 impl Change<'_> {
     pub(crate) async fn commit(self, entry: Entry<'_>) -> Result<()> {
+        self.commit_told(entry, &[]).await
+    }
+
+    /// As `commit`, and tells these projects too.
+    pub(crate) async fn commit_told(self, entry: Entry<'_>, projects: &[ProjectId]) -> Result<()> {
         let id = self.tenancy.ids.uuid();
         let actor = self.actor.as_str();
-        outbox::enqueue(&self.transaction, self.tenancy, id, actor, &entry, self.at).await?;
+        outbox::enqueue(&self.transaction, self.tenancy, id, actor, &entry, self.at, projects)
+            .await?;
         let record = table::ActiveModel {
             id: Set(id),
             tenant_id: Set(entry.tenant.map(|id| id.0)),

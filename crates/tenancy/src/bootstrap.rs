@@ -2,7 +2,7 @@
 
 use crate::audit::{Change, Entry};
 use crate::entity::bootstrap as table;
-use crate::{Actor, NewProject, NewTenant, Project, Result, Tenancy, TenancyError, Tenant};
+use crate::{Actor, NewProject, NewTenant, Plan, Project, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 use serde_json::json;
@@ -56,7 +56,9 @@ impl Tenancy {
                 })?;
             return Ok(Bootstrapped { tenant, project, is_new: false });
         }
-        let new = NewTenant { name: name.to_owned(), ..NewTenant::default() };
+        // Whoever runs the platform for himself owes nobody.
+        let plan = Plan::Enterprise;
+        let new = NewTenant { name: name.to_owned(), plan, ..NewTenant::default() };
         let tenant = self.insert_tenant(&change, new).await?;
         let new = NewProject { name: name.to_owned(), ..NewProject::default() };
         let project = self.insert_project(&change, tenant.id, new).await?;

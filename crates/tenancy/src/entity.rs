@@ -206,6 +206,79 @@ table!(usage_window, "usage_windows", {
     pub quantity: i64,
 });
 
+table!(plan, "plans", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub title: String,
+    pub terms: Json,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub archived_at: Option<i64>,
+});
+
+table!(account, "accounts", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Uuid,
+    pub trial_ends_at: Option<i64>,
+    pub past_due_at: Option<i64>,
+    pub grace_ends_at: Option<i64>,
+    pub is_suspended_unpaid: bool,
+    pub stop_reason: Option<String>,
+    pub stop_until: Option<i64>,
+    pub stripe_subscription_id: Option<String>,
+    pub stripe_status: Option<String>,
+    pub stripe_event_at: Option<i64>,
+    pub billed_from: Option<i64>,
+});
+
+table!(budget, "budgets", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub name: String,
+    pub metric: Option<String>,
+    pub amount: i64,
+    pub action: String,
+    pub created_at: i64,
+});
+
+table!(usage_notice, "usage_notices", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub period_start: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub subject: String,
+    pub at: i64,
+});
+
+table!(meter_report, "meter_reports", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub identifier: String,
+    pub tenant_id: Uuid,
+    pub metric: String,
+    pub window_start: i64,
+    pub part: i64,
+    pub quantity: i64,
+    pub state: String,
+    pub attempts: i64,
+    pub certain_attempts: i64,
+    pub uncertain_at: Option<i64>,
+    pub next_at: i64,
+    pub sent_at: Option<i64>,
+    pub error: Option<String>,
+    pub created_at: i64,
+});
+
+table!(stripe_event, "stripe_events", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub tenant_id: Option<Uuid>,
+    pub kind: String,
+    pub created_s: i64,
+    pub taken_at: i64,
+});
+
 table!(usage_writer, "usage_writers", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub writer: Uuid,

@@ -7,9 +7,11 @@
 //! hashes and sealed bytes it cannot read) or the log.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod audit;
 mod bindings;
 mod bootstrap;
+mod budgets;
 mod connect;
 mod consumers;
 mod dump;
@@ -22,6 +24,7 @@ mod metering;
 mod migration;
 mod outbox;
 mod page;
+mod plans;
 mod projects;
 mod requests;
 mod revisions;
@@ -29,6 +32,7 @@ mod roles;
 mod second_factors;
 mod sessions;
 mod signing;
+mod stripe;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -37,9 +41,11 @@ mod usage;
 mod users;
 mod webhooks;
 
+pub use accounts::{Account, Due, Stop};
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
 pub use bindings::{BINDINGS_MAX, Binding, BindingId, NewBinding};
 pub use bootstrap::{Bootstrapped, SYSTEM};
+pub use budgets::{BUDGETS_MAX, Budget, BudgetAction, BudgetId, NewBudget};
 pub use connect::{Options, Tenancy};
 pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
@@ -49,6 +55,7 @@ pub use mail_tokens::{Invited, MailTokenId, MailTokenKind, NewInvitation, Redemp
 pub use metering::{Correction, UsageMark, UsageRange, UsageRangeKey, UsageWrite};
 pub use outbox::{EVENT_VERSION, EventId, OutboxBacklog, OutboxEntry, event_kind};
 pub use page::{PAGE_ITEMS_MAX, Page};
+pub use plans::{Allowance, PlanRecord};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
@@ -61,6 +68,9 @@ pub use sessions::{
 pub use signing::{
     NewSigningKey, RevokedSubject, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings,
     Verification,
+};
+pub use stripe::{
+    MeterReport, ReportBacklog, ReportOutcome, ReportState, SubscriptionNote, TakenEvent,
 };
 pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
 pub use topics::{SchemaVersion, Topic};

@@ -7,6 +7,8 @@ mod m0004_schema_kinds;
 mod m0005_people;
 mod m0006_proofs;
 mod m0010_metering;
+mod m0011_plans;
+mod m0012_stripe;
 
 use sea_orm_migration::prelude::*;
 
@@ -23,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_people::Migration),
             Box::new(m0006_proofs::Migration),
             Box::new(m0010_metering::Migration),
+            Box::new(m0011_plans::Migration),
+            Box::new(m0012_stripe::Migration),
         ]
     }
 }

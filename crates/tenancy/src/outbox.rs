@@ -82,7 +82,8 @@ fn details(of: &Value) -> Value {
     json!({"omitted": why})
 }
 
-/// Writes what `entry` says into the outbox, under the number of its audit record.
+/// Writes what `entry` says into the outbox, under the number of its audit record; for the projects
+/// in `also` under numbers of their own.
 pub(crate) async fn enqueue(
     transaction: &DatabaseTransaction,
     tenancy: &Tenancy,
@@ -90,6 +91,7 @@ pub(crate) async fn enqueue(
     actor: &str,
     entry: &Entry<'_>,
     at: TimestampMs,
+    also: &[ProjectId],
 ) -> Result<()> {
     let target = entry.target.to_string();
     if !is_worth_telling(entry.action, &target) {
@@ -118,6 +120,10 @@ pub(crate) async fn enqueue(
         let kind = "project.created".to_owned();
         rows.push(row(tenancy.ids.uuid(), Some(made), kind, &made.to_string()));
     }
+    let kind = event_kind(entry.action);
+    rows.extend(
+        also.iter().map(|told| row(tenancy.ids.uuid(), Some(*told), kind.clone(), &target)),
+    );
     table::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     Ok(())
 }

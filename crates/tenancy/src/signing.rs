@@ -139,6 +139,8 @@ pub struct Verification {
     pub project: Project,
     pub keys: Vec<SigningKey>,
     pub settings: TokenSettings,
+    /// What the tenant may use.
+    pub allowance: crate::Allowance,
 }
 
 fn read(row: table::Model) -> Result<SigningKey> {
@@ -334,6 +336,7 @@ impl Tenancy {
         let owner = tenant::Entity::find_by_id(row.tenant_id).one(self.reader()).await?;
         // Deleted between the queries: the project went before.
         let Some(owner) = owner else { return Ok(None) };
+        let owner = tenants::read(owner)?;
         let keys = of(TenantId(row.tenant_id), project)
             .order_by_asc(table::Column::Id)
             .limit(SIGNING_KEYS_MAX)
@@ -343,7 +346,8 @@ impl Tenancy {
             settings: parse(row.token_settings.clone())?,
             keys: keys.into_iter().map(read).collect::<Result<Vec<SigningKey>>>()?,
             project: projects::read(row)?,
-            tenant: tenants::read(owner)?,
+            allowance: self.allowance(&owner.plan, owner.id).await?,
+            tenant: owner,
         }))
     }
 }

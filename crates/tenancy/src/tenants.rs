@@ -1,5 +1,6 @@
 //! Tenants: the unit of isolation, plan and standing.
 
+use crate::accounts::begin_status;
 use crate::audit::{Change, Entry};
 use crate::bootstrap::check_not_system;
 use crate::entity::{project, tenant as table};
@@ -15,14 +16,66 @@ use types::{TenantId, TimestampMs};
 /// Characters of a reason given for a status, at most (in bytes of UTF-8).
 const REASON_BYTES_MAX: usize = 1_000;
 
-/// What the tenant pays for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
+/// What the tenant pays for: one of the plans that are always there, or one of the operator's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(into = "String")]
 pub enum Plan {
     #[default]
     Free,
     Pro,
     Enterprise,
+    Custom(Box<str>),
+}
+
+/// Bytes of a plan's name.
+const PLAN_NAME_BYTES_MAX: usize = 40;
+
+impl Plan {
+    pub fn name(&self) -> &str {
+        match self {
+            Plan::Free => "free",
+            Plan::Pro => "pro",
+            Plan::Enterprise => "enterprise",
+            Plan::Custom(name) => name,
+        }
+    }
+
+    /// 1 to 40 of `a-z`, `0-9` and `-`. Whether there is such a plan is not asked.
+    pub fn parse(name: &str) -> Result<Plan> {
+        let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        match name {
+            "free" => Ok(Plan::Free),
+            "pro" => Ok(Plan::Pro),
+            "enterprise" => Ok(Plan::Enterprise),
+            _ if (1..=PLAN_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_good) => {
+                Ok(Plan::Custom(name.into()))
+            }
+            _ => Err(TenancyError::invalid("plan", "1 to 40 of `a-z`, `0-9` and `-`")),
+        }
+    }
+
+    pub(crate) fn read(name: &str) -> Result<Plan> {
+        Plan::parse(name).map_err(|_| TenancyError::Corrupt(format!("unknown plan `{name}`")))
+    }
+}
+
+impl From<Plan> for String {
+    fn from(plan: Plan) -> String {
+        plan.name().to_owned()
+    }
+}
+
+impl std::str::FromStr for Plan {
+    type Err = TenancyError;
+    fn from_str(name: &str) -> Result<Plan> {
+        Plan::parse(name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        Plan::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -57,11 +110,6 @@ pub(crate) trait Word: Copy + 'static {
     }
 }
 
-impl Word for Plan {
-    const ALL: &'static [(Plan, &'static str)] =
-        &[(Plan::Free, "free"), (Plan::Pro, "pro"), (Plan::Enterprise, "enterprise")];
-}
-
 impl Word for TenantStatus {
     const ALL: &'static [(TenantStatus, &'static str)] = &[
         (TenantStatus::Active, "active"),
@@ -69,12 +117,6 @@ impl Word for TenantStatus {
         (TenantStatus::PastDue, "past_due"),
         (TenantStatus::Suspended, "suspended"),
     ];
-}
-
-impl Plan {
-    pub fn name(self) -> &'static str {
-        self.word()
-    }
 }
 
 impl TenantStatus {
@@ -131,7 +173,7 @@ pub(crate) fn read(row: table::Model) -> Result<Tenant> {
 }
 
 /// The row, locked until the transaction ends (on SQLite the whole database is).
-async fn locked(change: &Change<'_>, id: TenantId) -> Result<table::Model> {
+pub(crate) async fn locked(change: &Change<'_>, id: TenantId) -> Result<table::Model> {
     let found = table::Entity::find_by_id(id.0).lock_exclusive().one(&change.transaction).await?;
     found.ok_or_else(missing)
 }
@@ -163,10 +205,12 @@ impl Tenancy {
     ) -> Result<Tenant> {
         check_name(&new.name)?;
         check_status(new.status)?;
+        self.check_plan(&new.plan).await?;
+        let (plan, status) = (new.plan.clone(), new.status);
         let row = table::Model {
             id: self.ids.uuid(),
             name: new.name,
-            plan: new.plan.word().to_owned(),
+            plan: new.plan.name().to_owned(),
             status: new.status.word().to_owned(),
             status_reason: None,
             status_before: None,
@@ -176,6 +220,10 @@ impl Tenancy {
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
             .await?;
+        if status != TenantStatus::Active {
+            let tenant = TenantId(row.id);
+            begin_status(self, change, tenant, &plan, status).await?;
+        }
         read(row)
     }
 
@@ -209,8 +257,9 @@ impl Tenancy {
             row.name = Set(name);
         }
         if let Some(plan) = patch.plan {
-            details.insert("plan".into(), plan.word().into());
-            row.plan = Set(plan.word().to_owned());
+            self.check_plan(&plan).await?;
+            details.insert("plan".into(), plan.name().into());
+            row.plan = Set(plan.name().to_owned());
         }
         if let Some(status) = patch.status {
             check_status(status)?;
@@ -218,6 +267,8 @@ impl Tenancy {
                 return Err(TenancyError::state("the tenant is suspended: resume it first"));
             }
             details.insert("status".into(), status.word().into());
+            let plan = Plan::read(row.plan.as_ref())?;
+            begin_status(self, &change, tenant, &plan, status).await?;
             row.status = Set(status.word().to_owned());
             row.status_reason = Set(None);
         }
@@ -299,6 +350,7 @@ impl Tenancy {
             return Err(TenancyError::state("the tenant still has projects: delete them first"));
         }
         self.delete_bindings_of(&change, tenant, None).await?;
+        self.delete_account_of(&change, tenant).await?;
         table::Entity::delete_by_id(tenant.0).exec(&change.transaction).await?;
         change.commit(entry(&tenant, "tenant.delete", json!({"name": row.name}))).await
     }

@@ -10,6 +10,7 @@ mod keys;
 mod node;
 mod outbox;
 mod people;
+mod plans;
 mod projects;
 mod scoping;
 mod tenants;

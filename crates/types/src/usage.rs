@@ -1,6 +1,6 @@
 //! What is metered, as plain data. Who counts it, and what it costs, is not known here.
 
-use crate::{Offset, Partition, TopicId};
+use crate::{Offset, Partition, TimestampMs, TopicId};
 use serde::{Deserialize, Serialize};
 
 /// One thing that tenants use and may pay for.
@@ -108,4 +108,18 @@ pub struct LogRange {
     pub partition: Partition,
     pub from: Offset,
     pub to: Offset,
+}
+
+/// The first moment of the calendar month (UTC) that holds this time, by the civil-date algorithm
+/// of Howard Hinnant ("chrono-compatible low-level date algorithms").
+pub fn month_start(now: TimestampMs) -> TimestampMs {
+    const DAY_MS: i64 = 86_400_000;
+    let days = now.div_euclid(DAY_MS);
+    let shifted = days + 719_468;
+    let era_day = shifted.rem_euclid(146_097);
+    let era_year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;
+    let year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    let month = (5 * year_day + 2) / 153;
+    let month_day = year_day - (153 * month + 2) / 5;
+    (days - month_day) * DAY_MS
 }

@@ -39,6 +39,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hub", 7),
     ("webhooks", 8),
     ("link", 8),
+    ("billing", 8),
     ("edge", 8),
     ("cli", 8),
     ("control", 9),

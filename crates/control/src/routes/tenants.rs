@@ -32,7 +32,7 @@ pub(crate) fn routes() -> Routes {
 struct CreateTenant {
     /// 1 to 128 bytes.
     name: String,
-    /// `free` when absent, `pro` or `enterprise`.
+    /// `free` when absent, `pro`, `enterprise`, or one of the operator's own.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     plan: Plan,

@@ -4,6 +4,7 @@
 use super::runtime::{Runtime, Writing};
 use super::settle::refusal_of_token;
 use crate::node::Node;
+use crate::publish::Prepared;
 use crate::publish::placed;
 use crate::refusal::refusal_of;
 use consumers::Place;
@@ -29,7 +30,8 @@ impl Node {
                 .field("acknowledge.tokens")
                 .hint(format!("1 to {SETTLE_MAX}")));
         }
-        let (counts, records) = self.prepare_together(who, publishes).await?;
+        let Prepared { counts, records, held: _held } =
+            self.prepare_together(who, publishes).await?;
         // To the end even when the caller leaves: what is under way must be known here.
         let work = |node: Arc<Node>| async move {
             node.settle_and_publish_now(&runtime, &tokens, records).await

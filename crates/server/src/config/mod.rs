@@ -43,6 +43,8 @@ pub struct Config {
     /// How letters reach users: invitations, links to choose another password, warnings.
     pub mail: mail::MailSettings,
     pub webhooks: webhooks::Config,
+    /// Stripe: metered usage, subscriptions, webhooks.
+    pub billing: billing::Config,
     pub telemetry: Telemetry,
     /// Backups that the server makes of itself.
     pub backup: backup::Settings,
@@ -152,6 +154,7 @@ impl Default for Config {
             people: identity::PeopleSettings::default(),
             mail: mail::MailSettings::default(),
             webhooks: webhooks::Config::default(),
+            billing: billing::Config::default(),
             telemetry: Telemetry::default(),
             backup: backup::Settings::default(),
             protocols: crate::protocols::defaults(),
@@ -212,6 +215,9 @@ impl Config {
         self.people
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("people.{key}"), why))?;
+        self.billing
+            .check()
+            .map_err(|(key, why)| ConfigError::about(format!("billing.{key}"), why))?;
         self.presence
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("presence.{key}"), why))?;
