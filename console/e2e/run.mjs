@@ -245,6 +245,15 @@ await check('a lost connection heals without gap or repetition', async () => {
   await tab.close();
 });
 
+await check('usage shows the month, the plan and the invoice', async () => {
+  await page.goto(`${base}/usage`);
+  await page.getByRole('heading', { level: 1, name: 'Usage' }).waitFor();
+  await page.getByRole('rowheader', { name: 'Events published' }).waitFor();
+  await page.getByRole('heading', { level: 2, name: 'The invoice as it stands' }).waitFor();
+  await page.getByRole('img', { name: /^Now, events per second/ }).waitFor();
+  await audit('usage');
+});
+
 await check('consumers: dead letters are inspected, replayed and purged by keyboard', async () => {
   await makeDeadLetters();
   await page.goto(`${base}/topics/${consumed}/consumers`);

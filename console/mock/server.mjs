@@ -10,6 +10,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { startTraffic } from './traffic.mjs';
+import { account, windows } from './account.mjs';
 import { Consumers } from './consumers.mjs';
 import { Log, Refused } from './log.mjs';
 import { openapi } from './openapi.mjs';
@@ -119,6 +120,10 @@ async function answer({ log, connections, webhooks, consumers }, request, respon
       entry.close();
       return sendJson(response, 204, undefined);
     }
+    case 'GET account':
+      return sendJson(response, 200, account(log, Date.now()));
+    case 'GET usage/:':
+      return sendJson(response, 200, { windows: windows(Date.now()), next_cursor: null });
     case 'GET stats':
       return sendJson(response, 200, log.stats(connections.size));
     default:

@@ -1,6 +1,7 @@
 // The tenant's HTTP API as the console needs it: one function per call, one error type. The key
 // travels in the Authorization header only, never in an address.
 
+import type { Account, UsageWindow } from './account';
 import type { ConsumerView, DeadLetterPage, LetterPlace, ReplayTarget } from './consumers';
 import { MEMBERS_SHOWN_MAX, type Presence, readPresence } from './presence';
 import type {
@@ -94,6 +95,17 @@ export class Api {
       cursor = String(answer.next_cursor);
     }
     return { topics, more: true };
+  }
+
+  /** Plan, the month's use and cost, of the tenant that the project belongs to. */
+  async account(): Promise<Account> {
+    return (await this.call('GET', '/v1/account')) as unknown as Account;
+  }
+
+  /** The project's use hour by hour since then; as many hours as one page holds. */
+  async usageWindows(fromMs: number): Promise<UsageWindow[]> {
+    const answer = await this.call('GET', `/v1/usage/windows?from=${fromMs}&limit=${PAGE_ITEMS}`);
+    return answer.windows as UsageWindow[];
   }
 
   async topic(name: string): Promise<Topic> {

@@ -10,6 +10,7 @@ export type Page =
   | { name: 'connections' }
   | { name: 'webhooks' }
   | { name: 'webhook'; webhook: string }
+  | { name: 'usage' }
   | { name: 'demo' }
   | { name: 'api' }
   | { name: 'users' }
@@ -38,6 +39,7 @@ export function pageOf(path: string): Page {
   if (first === 'webhooks' && second !== undefined && parts.length === 2) {
     return { name: 'webhook', webhook: safeDecode(second) };
   }
+  if (first === 'usage' && parts.length === 1) return { name: 'usage' };
   if (first === 'demo' && parts.length === 1) return { name: 'demo' };
   if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
   const staff = STAFF_PAGES.find((name) => name === first && parts.length === 1);

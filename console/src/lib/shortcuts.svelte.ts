@@ -9,6 +9,7 @@ export const PAGES: Record<string, { path: string; label: string }> = {
   t: { path: '/topics', label: 'Topics' },
   c: { path: '/connections', label: 'Connections' },
   w: { path: '/webhooks', label: 'Webhooks' },
+  u: { path: '/usage', label: 'Usage' },
   d: { path: '/demo', label: 'Demo' },
   a: { path: '/docs/api', label: 'API reference' },
 };

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use types::plan::Terms;
 use types::{TenantId, TimestampMs, Usage};
 
-/// Half of the second within which an overdue tenant is suspended.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A part of the second within which an overdue tenant is suspended.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// After the database did not answer.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tenants whose terms are remembered; forgotten all at once when there are more.

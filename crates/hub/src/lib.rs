@@ -3,8 +3,8 @@
 //! socket, or how the log lies on disk.
 #![forbid(unsafe_code)]
 
-pub mod branch;
 mod allow;
+pub mod branch;
 mod catalogue;
 mod cleanup;
 mod conditions;

@@ -59,6 +59,7 @@ pub fn event_kind(action: &str) -> String {
     let done = match verb {
         "set" | "reset" | "put" => verb.to_owned(),
         "shred" => "shredded".to_owned(),
+        "stop" => "stopped".to_owned(),
         "take" => "taken".to_owned(),
         "bootstrap" => "created".to_owned(),
         "commit" => "committed".to_owned(),

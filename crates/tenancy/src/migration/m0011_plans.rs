@@ -27,7 +27,14 @@ impl MigrationTrait for Migration {
             .col("tenant_id")
             .col("id")
             .to_owned();
-        manager.create_index(of_tenant).await
+        manager.create_index(of_tenant).await?;
+        for (name, column) in
+            [("accounts_trial", "trial_ends_at"), ("accounts_grace", "grace_ends_at")]
+        {
+            let due = Index::create().name(name).table("accounts").col(column).to_owned();
+            manager.create_index(due).await?;
+        }
+        Ok(())
     }
 }
 

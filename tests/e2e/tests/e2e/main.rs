@@ -19,6 +19,7 @@ mod live;
 mod occupancy;
 mod once;
 mod pairs;
+mod plans;
 mod presence;
 mod processes;
 mod properties;
