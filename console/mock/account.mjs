@@ -2,11 +2,11 @@
 
 const HOUR = 3_600_000;
 
-export function account(log, now) {
+export function account(now) {
   const month = new Date(now);
   const start = Date.UTC(month.getUTCFullYear(), month.getUTCMonth(), 1);
   const end = Date.UTC(month.getUTCFullYear(), month.getUTCMonth() + 1, 1);
-  const published = log.published ?? Math.floor((now - start) / 1_000);
+  const published = Math.floor((now - start) / 1_000);
   const metric = (name, used, terms) => ({
     metric: name,
     used,

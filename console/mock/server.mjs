@@ -121,7 +121,7 @@ async function answer({ log, connections, webhooks, consumers }, request, respon
       return sendJson(response, 204, undefined);
     }
     case 'GET account':
-      return sendJson(response, 200, account(log, Date.now()));
+      return sendJson(response, 200, account(Date.now()));
     case 'GET usage/:':
       return sendJson(response, 200, { windows: windows(Date.now()), next_cursor: null });
     case 'GET stats':

@@ -31,7 +31,12 @@ impl Node {
         let Some(max) = snapshot.bounds.get(&metric) else { return Ok(()) };
         let period = self.period();
         let meter = self.meters.of_tenant(snapshot.tenant);
-        check_hard(metric, *max, meter.counts.used(metric, period.start), 1, period)
+        let used = meter.counts.used(metric, period.start);
+        if metric == UsageMetric::EventsDelivered && used < *max {
+            // Live deliveries ask nobody: who passes the limit wakes the node.
+            meter.set_alarm(max - used);
+        }
+        check_hard(metric, *max, used, 1, period)
     }
 
     fn check_stop(&self, snapshot: &ProjectSnapshot) -> Result<(), Refusal> {

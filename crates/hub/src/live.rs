@@ -10,6 +10,11 @@ use std::time::Duration;
 use types::{LogRange, ProjectId, TenantId};
 
 impl Node {
+    /// Comes back when deliveries have come to where a plan's limit lies.
+    pub async fn limit_is_met(&self) {
+        self.meters.wake.notified().await;
+    }
+
     /// Looks again at what open connections rest on, for changes made by other nodes, and ends
     /// what must end. Called several times a second by the server's rounds.
     pub async fn review(&self) {

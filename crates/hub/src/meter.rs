@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
 use types::{ProjectId, TenantId, TimestampMs, Usage, UsageMetric};
 
 /// Tenants with a metric label of their own; those beyond are counted together, so that a label
@@ -127,10 +128,20 @@ impl Drop for Held {
     }
 }
 
+impl TenantMeter {
+    /// Wakes the node when so many more events were delivered.
+    pub fn set_alarm(&self, left: u64) {
+        let at = self.counts.total(UsageMetric::EventsDelivered).saturating_add(left).max(1);
+        self.alarm.store(at, Ordering::Relaxed);
+    }
+}
+
 #[derive(Default)]
 pub struct TenantMeter {
     pub counts: Counts,
     in_flight: InFlight,
+    /// The total of delivered events at which somebody must look at once; 0: at none.
+    alarm: AtomicU64,
     /// What `changed_months` told last.
     told: Mutex<Usage>,
     /// Handed to the windows.
@@ -143,6 +154,7 @@ pub struct ProjectMeter {
     pub counts: Counts,
     pub of_tenant: Arc<TenantMeter>,
     in_flight: InFlight,
+    wake: Arc<Notify>,
     /// Handed to the windows.
     taken: Mutex<Usage>,
     published_total: Counter,
@@ -173,6 +185,11 @@ impl ProjectMeter {
 
     pub fn delivered(&self, records: u64, bytes: u64) {
         self.add(UsageMetric::EventsDelivered, records);
+        let alarm = self.of_tenant.alarm.load(Ordering::Relaxed);
+        if alarm != 0 && self.of_tenant.counts.total(UsageMetric::EventsDelivered) >= alarm {
+            self.of_tenant.alarm.store(0, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
         self.add(UsageMetric::BytesDelivered, bytes);
         self.delivered_total.increment(records);
         self.delivered_bytes_total.increment(bytes);
@@ -216,6 +233,8 @@ pub struct Meters {
     projects: RwLock<HashMap<ProjectId, Arc<ProjectMeter>>>,
     tenants: RwLock<HashMap<TenantId, Arc<TenantMeter>>>,
     labelled: RwLock<HashSet<TenantId>>,
+    /// Told when deliveries came to where a limit lies.
+    pub wake: Arc<Notify>,
     pub tallies: Tallies,
 }
 
@@ -235,6 +254,7 @@ impl Meters {
                 counts: Counts::default(),
                 of_tenant,
                 in_flight: InFlight::default(),
+                wake: Arc::clone(&self.wake),
                 taken: Mutex::default(),
                 published_total: counter(port::metric::PUBLISHED),
                 published_bytes_total: counter(port::metric::PUBLISHED_BYTES),

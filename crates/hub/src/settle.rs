@@ -16,6 +16,15 @@ const READ_BYTES: usize = 4 << 20;
 /// What lies in one partition and is in no window, by the window it belongs to.
 type Uncounted = BTreeMap<TimestampMs, Vec<UsageRange>>;
 
+/// Where counting begins in a partition that has no mark.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unmarked {
+    /// Nothing of it was counted.
+    FromStart,
+    /// An older version counted without marks: what is there now is in its windows.
+    FromEnd,
+}
+
 fn window_of(at: TimestampMs) -> TimestampMs {
     at.div_euclid(USAGE_WINDOW_MS) * USAGE_WINDOW_MS
 }
@@ -24,7 +33,10 @@ impl Node {
     /// Brings the windows up to the log's end, before traffic. What cannot be read is said in the
     /// log of the process and left out: a damaged partition must not keep the node from starting.
     pub(crate) async fn settle_usage(&self) -> Result<(), Refusal> {
-        let is_older = self.tenancy.has_usage_without_marks().await?;
+        let unmarked = match self.tenancy.has_usage_without_marks().await? {
+            true => Unmarked::FromEnd,
+            false => Unmarked::FromStart,
+        };
         let marks = self.tenancy.usage_marks().await?;
         let marks: HashMap<(TopicId, Partition), UsageMark> =
             marks.into_iter().map(|mark| ((mark.topic, mark.partition), mark)).collect();
@@ -36,7 +48,7 @@ impl Node {
             for partition in 0..topic.partitions() {
                 let mark = marks.get(&(topic.id, partition)).copied();
                 if let Err(error) =
-                    self.settle(&topic, partition, mark, is_older, &mut uncounted).await
+                    self.settle(&topic, partition, mark, unmarked, &mut uncounted).await
                 {
                     let (topic, name) = (topic.id.0, &topic.name);
                     tracing::error!(%name, topic, partition, %error, "usage cannot be counted");
@@ -51,15 +63,14 @@ impl Node {
         topic: &Topic,
         partition: Partition,
         mark: Option<UsageMark>,
-        is_older: bool,
+        unmarked: Unmarked,
         uncounted: &mut Uncounted,
     ) -> Result<(), Refusal> {
         let now = self.world.clock.now_ms();
         let bounds = self.engine.bounds(topic.id, partition).map_err(crate::refusal::refusal_of)?;
         let (mut from, since) = match mark {
             Some(mark) => (mark.next, mark.at),
-            // An older version counted without marks: what is there now is in its windows.
-            None if is_older => (bounds.end, now),
+            None if unmarked == Unmarked::FromEnd => (bounds.end, now),
             None => (0, topic.created_at),
         };
         if let Some(back) = self.engine.lost_behind(topic.id, partition, from) {
@@ -81,7 +92,7 @@ impl Node {
             bytes: 0,
         };
         let mut found: BTreeMap<TimestampMs, UsageRange> = BTreeMap::new();
-        if mark.is_none() && is_older {
+        if mark.is_none() && unmarked == Unmarked::FromEnd {
             found.insert(window_of(now), empty);
         }
         let visit = |batch: &Arc<Batch>| {

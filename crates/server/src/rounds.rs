@@ -90,7 +90,12 @@ async fn next(every: Duration, stopped: &mut watch::Receiver<()>) -> bool {
 }
 
 async fn review(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
-    while next(REVIEW_EVERY, &mut stopped).await {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(REVIEW_EVERY) => {}
+            () = node.limit_is_met() => {}
+            _ = stopped.changed() => return,
+        }
         node.review().await;
     }
 }

@@ -158,3 +158,22 @@ fn a_month_that_begins_sets_limits_back() {
         assert!(site.node.months().is_empty(), "nothing new");
     });
 }
+
+#[test]
+fn deliveries_that_meet_a_limit_wake_the_node() {
+    on_shard(async |site| {
+        let who = site.caller((site.tenant, site.project), Scopes::all()).await;
+        site.publish(&who, "t", records(3)).await;
+        bound(site, &[(UsageMetric::EventsDelivered, 3)]).await;
+        let read = port::ReadRequest {
+            topic: name("t"),
+            from: types::From::Earliest,
+            key: None,
+            last: None,
+            limit: 100,
+            wait: std::time::Duration::ZERO,
+        };
+        site.node.read(&who, read).await.expect("three fit");
+        site.node.limit_is_met().await;
+    });
+}
