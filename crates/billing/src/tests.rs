@@ -8,7 +8,7 @@ mod reports;
 mod signature;
 
 use crate::{Billing, Config, Keys, Parts};
-use port::live::Usage;
+use port::Usage;
 use port::{Change, ConnectionFilter, ConnectionId, ConnectionState, Live};
 use std::collections::BTreeMap;
 use std::sync::Arc;
