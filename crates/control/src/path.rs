@@ -6,9 +6,7 @@ use http::request::Parts;
 use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
-use tenancy::{
-    BindingId, BudgetId, Plan, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
-};
+use tenancy::{BindingId, BudgetId, Plan, RoleId, SessionId, SigningKeyId, UserId, WebhookId};
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
 

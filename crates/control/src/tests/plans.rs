@@ -91,8 +91,7 @@ async fn warnings_are_told_once_and_a_budget_stops_and_goes_on() {
     rig.call("PATCH", &scope.0, json!({"plan": "gold"})).await.ok(200);
     let (tenant, _) = ids(&scope);
     let budget = json!({"name": "ceiling", "amount": 1_010, "action": "stop"});
-    let budget =
-        rig.call("POST", &format!("{}/budgets", scope.0), budget).await.ok(201);
+    let budget = rig.call("POST", &format!("{}/budgets", scope.0), budget).await.ok(201);
     let mut worker = AccountsWorker::new(&rig.control);
     let mut used = async |published: u64| {
         let usage = Usage { events_published: published, ..Usage::default() };
