@@ -55,7 +55,9 @@ impl Counts {
     pub fn used(&self, metric: UsageMetric, began: TimestampMs) -> u64 {
         let mut month = self.month.lock();
         if month.began != began {
-            *month = Month { began, base: Usage::default(), at: self.totals() };
+            // What was counted before anybody asked belongs to the first month asked for.
+            let at = if month.began == 0 { Usage::default() } else { self.totals() };
+            *month = Month { began, base: Usage::default(), at };
         }
         month.base.get(metric) + self.total(metric).saturating_sub(month.at.get(metric))
     }

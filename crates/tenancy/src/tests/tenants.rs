@@ -11,7 +11,7 @@ async fn a_tenant_lives_and_is_deleted() {
     on_each(async |store| {
         let new = NewTenant { name: "Acme".into(), plan: Plan::Pro, status: TenantStatus::Trial };
         let made = store.create_tenant(new, &operator()).await.unwrap();
-        assert_eq!((made.plan, made.status), (Plan::Pro, TenantStatus::Trial));
+        assert_eq!((made.plan.clone(), made.status), (Plan::Pro, TenantStatus::Trial));
         assert_eq!(made.created_at, START_MS);
         assert_eq!(store.tenant(made.id).await.unwrap(), made);
 
@@ -23,7 +23,10 @@ async fn a_tenant_lives_and_is_deleted() {
         };
         let changed = store.update_tenant(made.id, patch, &operator()).await.unwrap();
         assert_eq!(changed.name, "Acme Ltd");
-        assert_eq!((changed.plan, changed.status), (Plan::Enterprise, TenantStatus::PastDue));
+        assert_eq!(
+            (changed.plan.clone(), changed.status),
+            (Plan::Enterprise, TenantStatus::PastDue)
+        );
         assert_eq!(changed.stripe_customer_id.as_deref(), Some("cus_1"));
         assert_eq!(store.tenant(made.id).await.unwrap(), changed);
 
