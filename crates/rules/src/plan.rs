@@ -207,14 +207,14 @@ pub fn check_hard(
     }
     let name = metric.name();
     let message = format!(
-        "the plan's limit of {hard_max} `{name}` a month is reached ({used} used, {more} more asked)"
+        "the plan's limit of {hard_max} `{name}` a month is reached ({used} used, \
+         {more} more asked)"
     );
     let wait_ms = u64::try_from(period.end - period.now).unwrap_or(0);
+    let end = period.end;
+    let hint = format!("it begins anew at {end} (ms since 1970, UTC); or take a larger plan");
     Err(Refusal::new(Code::PlanLimitExceeded, message)
         .field(format!("plan.{name}.hard_max"))
-        .hint(format!(
-            "it begins anew at {} (ms since 1970, UTC); or take a larger plan",
-            period.end
-        ))
+        .hint(hint)
         .retry_after(Duration::from_millis(wait_ms)))
 }
