@@ -7,7 +7,7 @@
 mod ledger;
 mod load;
 
-use crate::stand::admin::{EVENT_SCOPES, Room};
+use crate::stand::admin::{Admin, EVENT_SCOPES, Room};
 use crate::stand::binary::target_folder;
 use crate::stand::server::{Home, Server};
 use ledger::{Ledger, Promise};
@@ -68,6 +68,12 @@ async fn round(
     wait
 }
 
+async fn make_relaxed(admin: &Admin, room: &Room) {
+    let relaxed = json!({ "partitions": PARTITIONS, "durability": "relaxed" });
+    let path = room.path(&format!("topics/{RELAXED}"));
+    admin.done(Method::PUT, &path, &relaxed).await;
+}
+
 /// What is metered is what is in the log, range by range too.
 async fn check_metered(server: &Server, room: &Room, in_log: u64) {
     let path = format!("/v1/tenants/{}/usage/recompute", room.tenant);
@@ -93,9 +99,7 @@ async fn acknowledged_records_survive_kill_9() {
     let room = admin.room(&json!({})).await;
     let secret = admin.key(&room, EVENT_SCOPES).await.secret;
     admin.topic(&room, DURABLE, PARTITIONS).await;
-    let relaxed = json!({ "partitions": PARTITIONS, "durability": "relaxed" });
-    let path = room.path(&format!("topics/{RELAXED}"));
-    admin.done(Method::PUT, &path, &relaxed).await;
+    make_relaxed(&admin, &room).await;
     let mut publishers = publishers();
     let mut durable = Ledger::new(DURABLE, Promise::Stored);
     let mut relaxed = Ledger::new(RELAXED, Promise::Accepted);
