@@ -1,5 +1,5 @@
-//! Metered usage on its way to Stripe: rows of the outbox, one event each. Whether Stripe counted an
-//! event that went unanswered is not guessed: the same identifier is sent again while Stripe
+//! Metered usage on its way to Stripe: rows of the outbox, one event each. Whether Stripe counted
+//! an event that went unanswered is not guessed: the same identifier is sent again while Stripe
 //! remembers it, and after that a person decides.
 
 use crate::Billing;

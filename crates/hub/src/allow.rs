@@ -1,5 +1,5 @@
-//! What a tenant's plan allows: hard limits and stops, asked before anything is used. The platform's
-//! own work is never asked.
+//! What a tenant's plan allows: hard limits and stops, asked before anything is used. The
+//! platform's own work is never asked.
 
 use crate::meter::{Held, ProjectMeter};
 use crate::node::Node;

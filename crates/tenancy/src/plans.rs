@@ -166,8 +166,8 @@ impl Tenancy {
         Page::collect(rows, limit, |id| Ok(TenantId(id)))
     }
 
-    /// The terms of a plan; those of one that is gone are `enterprise`'s: who was promised something
-    /// that is no more is not cut off for it.
+    /// The terms of a plan; those of one that is gone are `enterprise`'s: who was promised
+    /// something that is no more is not cut off for it.
     pub(crate) async fn terms_of(&self, plan: &Plan) -> Result<Terms> {
         match self.plan(plan).await {
             Ok(found) => Ok(found.terms),

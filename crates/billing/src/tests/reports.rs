@@ -84,8 +84,8 @@ async fn what_may_have_been_counted_a_day_ago_waits_for_a_person() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
-    /// **Feature: realtime-saas-platform, Property 20: collected metered usage is reported to Stripe
-    /// correctly** - each window once, whatever Stripe answers, and late counts too.
+    /// **Feature: realtime-saas-platform, Property 20: collected metered usage is reported to
+    /// Stripe correctly** - each window once, whatever Stripe answers, and late counts too.
     #[test]
     fn each_window_is_counted_once(
         uses in prop::collection::vec((0i64..4, 1u64..1_000, any::<bool>()), 1..8),

@@ -49,8 +49,9 @@ proptest! {
         max in 1u64..60, batches in prop::collection::vec(1usize..8, 1..24),
     ) {
         on_shard(async |site| {
-            let project = super::make_project(&site.tenancy, types::Limits::default()).await;
-            let site = super::Site { base: site.base.clone(), tenant: project.0, project: project.1 };
+            let limits = types::Limits::default();
+            let (tenant, project) = super::make_project(&site.tenancy, limits).await;
+            let site = super::Site { base: site.base.clone(), tenant, project };
             bound(&site, &[(UsageMetric::EventsPublished, max)]).await;
             let who = site.owner().await;
             let appends = batches.iter().map(|count| {
