@@ -34,11 +34,12 @@ async fn mock() -> Option<(Mock, String)> {
         return None;
     };
     let mock = Mock(child);
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
     for _ in 0..600 {
+        looks.tick().await;
         if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             return Some((mock, format!("http://127.0.0.1:{port}")));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the mock does not listen");
 }
