@@ -158,7 +158,7 @@ async fn notices_are_given_once_and_budgets_are_the_tenants_own() {
             action: BudgetAction::Stop,
         };
         let made = store.create_budget(tenant, new.clone(), &by).await.unwrap();
-        assert_eq!(store.budgets(tenant).await.unwrap(), [made.clone()]);
+        assert_eq!(store.budgets(tenant).await.unwrap(), std::slice::from_ref(&made));
         let refused = store.delete_budget(other, made.id, &by).await.unwrap_err();
         assert_eq!(refused, TenancyError::NotFound { what: "budget" });
         let empty = NewBudget { amount: 0, ..new };
