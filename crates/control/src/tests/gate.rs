@@ -20,6 +20,8 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{user}", format!("usr_{id}")),
         ("{role}", format!("rol_{id}")),
         ("{binding}", format!("bnd_{id}")),
+        ("{plan}", "gold".to_owned()),
+        ("{budget}", format!("bud_{id}")),
     ];
     let mut found = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("an object of paths") {
