@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub struct MailSettings {
     /// Who letters come from: `Mainstem <mainstem@example.org>`.
     pub from: String,
+    /// The server that takes letters and brings them on.
     pub smtp: Option<Smtp>,
     /// A folder into which letters are written as `.eml` files instead, for development. At most
     /// a thousand stay there.
