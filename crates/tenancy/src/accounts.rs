@@ -239,9 +239,11 @@ impl Tenancy {
         let account = row(&change.transaction, tenant).await?;
         let is_overdue = TenantStatus::read(&found.status)? == TenantStatus::PastDue;
         let since = account.past_due_at;
+        // Asked again, it must not forget why the tenant is suspended.
+        let is_suspended_unpaid = is_overdue || account.is_suspended_unpaid;
         let mut open = account.into_active_model();
         open.grace_ends_at = Set(None);
-        open.is_suspended_unpaid = Set(is_overdue);
+        open.is_suspended_unpaid = Set(is_suspended_unpaid);
         open.update(&change.transaction).await?;
         if !is_overdue {
             change.transaction.commit().await?;

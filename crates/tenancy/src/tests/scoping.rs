@@ -37,6 +37,7 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("tenants_of_plan", "the node tells every tenant of a plan that it changed"),
     ("accounts_due", "the node ends everybody's trials and graces"),
     ("tenant_of_stripe_customer", "tells whose customer it is: nobody is known yet"),
+    ("stripe_event", "an event may be of nobody known here; it carries its tenant when it has one"),
     ("billed_tenants", "the worker reports everybody's usage, each as its tenant's"),
     ("reports_due", "the worker reports everybody's usage, each as its tenant's"),
     ("report_backlog", "a number for the node's metrics"),
