@@ -38,6 +38,7 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("accounts_due", "the node ends everybody's trials and graces"),
     ("tenant_of_stripe_customer", "tells whose customer it is: nobody is known yet"),
     ("stripe_event", "an event may be of nobody known here; it carries its tenant when it has one"),
+    ("end_stripe_event", "as `stripe_event`"),
     ("billed_tenants", "the worker reports everybody's usage, each as its tenant's"),
     ("reports_due", "the worker reports everybody's usage, each as its tenant's"),
     ("report_backlog", "a number for the node's metrics"),
