@@ -6,6 +6,8 @@ use crate::run::{Outcome, cargo, step};
 /// Seeds of a night.
 const NIGHTLY_SEEDS: u64 = 10_000;
 const NIGHTLY_ROUNDS: u64 = 200;
+/// After each of which what was metered is compared with the log.
+const NIGHTLY_METERED_ROUNDS: u64 = 50;
 
 #[derive(clap::Args)]
 pub struct Simulate {
@@ -52,7 +54,8 @@ impl Kill9 {
     pub fn run(&self) -> Outcome {
         step(cargo().args(["build", "--package", "server"]))?;
         let mut command = cargo();
-        command.args(["test", "--package", "e2e", "--test", "e2e", "kill9", "--", "--nocapture"]);
+        command.args(["test", "--package", "e2e", "--test", "e2e"]);
+        command.args(["kill9::acknowledged", "--", "--nocapture"]);
         command.env("MAINSTEM_KILL9_ROUNDS", self.rounds.to_string());
         if let Some(seed) = self.seed {
             command.env("MAINSTEM_KILL9_SEED", seed.to_string());
@@ -68,5 +71,10 @@ pub fn nightly() -> Outcome {
     let whole = ["run", "--release", "--quiet", "--package", "simulator", "--", "--every-bit"];
     step(cargo().args(whole))?;
     Kill9 { rounds: NIGHTLY_ROUNDS, seed: None }.run()?;
+    let mut metered = cargo();
+    metered.args(["test", "--package", "e2e", "--test", "e2e"]);
+    metered.args(["kill9::metered", "--", "--nocapture"]);
+    metered.env("MAINSTEM_METERED_ROUNDS", NIGHTLY_METERED_ROUNDS.to_string());
+    step(&mut metered)?;
     step(cargo().args(["test", "--package", "e2e", "--test", "e2e", "full_disk"]))
 }

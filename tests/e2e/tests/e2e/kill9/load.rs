@@ -1,7 +1,9 @@
 //! Publishers that go on until the server is gone, and remember what was acknowledged.
 
-use crate::stand::within;
-use crate::stand::ws::{Client as Socket, JSON, dial};
+use crate::stand::binary_frames::{self, Frame};
+use crate::stand::got::Sent;
+use crate::stand::ws::{BINARY, Client as Socket, JSON, dial};
+use crate::stand::{encoded, within, ws_binary};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -21,8 +23,13 @@ pub struct Target {
 
 #[derive(Debug, Clone, Copy)]
 pub enum Transport {
+    /// `POST /v1/events`, several records a call.
     Http,
+    /// `POST /v1/topics/{topic}/records`: the body is the value.
+    Raw,
     WebSocket { in_flight_max: usize },
+    /// One call at a time in the binary layout.
+    Binary,
 }
 
 /// A record that the server said it has.
@@ -41,34 +48,44 @@ pub struct Publisher {
     transport: Transport,
     next: u64,
     pub acked: Vec<Acked>,
+    /// Acknowledged without a place.
+    pub counted: u64,
 }
 
 impl Publisher {
     pub fn new(id: u64, topic: &'static str, transport: Transport) -> Publisher {
-        Publisher { id, topic, transport, next: 0, acked: Vec::new() }
+        Publisher { id, topic, transport, next: 0, acked: Vec::new(), counted: 0 }
     }
 
     /// Publishes until the connection breaks.
     pub async fn run(&mut self, target: &Target) {
         match self.transport {
             Transport::Http => self.run_http(target).await,
+            Transport::Raw => self.run_raw(target).await,
             Transport::WebSocket { in_flight_max } => self.run_socket(target, in_flight_max).await,
+            Transport::Binary => self.run_binary(target).await,
         }
+    }
+
+    /// How many records were sent, whatever became of them.
+    pub fn sent_count(&self) -> u64 {
+        self.next
+    }
+
+    fn record(&self, sequence: u64) -> Sent {
+        let key = match sequence % 3 {
+            0 => format!("shared/{}", sequence % KEYS),
+            _ => format!("own/{}/{}", self.id, sequence % KEYS),
+        };
+        let data = json!({ "publisher": self.id, "sequence": sequence });
+        Sent::json(self.topic, &key, data)
     }
 
     /// The next few records; a call is 1 to 12 of them.
     fn batch(&mut self) -> (u64, Vec<Value>) {
         let first = self.next;
         let count = 1 + (first * 7 + self.id) % RECORDS_PER_CALL_MAX;
-        let record = |sequence: u64| {
-            let key = match sequence % 3 {
-                0 => format!("shared/{}", sequence % KEYS),
-                _ => format!("own/{}/{}", self.id, sequence % KEYS),
-            };
-            let data = json!({ "publisher": self.id, "sequence": sequence });
-            json!({ "topic": self.topic, "key": key, "data": data })
-        };
-        let records = (first..first + count).map(record).collect();
+        let records = (first..first + count).map(|at| self.record(at).view()).collect();
         self.next += count;
         (first, records)
     }
@@ -120,6 +137,41 @@ impl Publisher {
             let (id, first) = in_flight.pop_front().expect("an answer has a request");
             assert_eq!(frame["id"], id);
             self.note(first, &frame["records"]);
+        }
+    }
+
+    async fn run_raw(&mut self, target: &Target) {
+        let client = Client::new();
+        loop {
+            let record = self.record(self.next);
+            self.next += 1;
+            let key = encoded(record.key.as_deref().unwrap_or_default());
+            let url = format!("{}/v1/topics/{}/records?key={key}", target.url, self.topic);
+            let request = client.post(url).bearer_auth(&target.secret);
+            let request = request.header("content-type", "application/json");
+            let request = request.body(record.body.bytes());
+            let Ok(answer) = within("an answer", request.send()).await else { return };
+            let status = answer.status();
+            let Ok(place) = answer.json::<Value>().await else { return };
+            assert_eq!(status, 200, "{place}");
+            self.note(self.next - 1, &json!([place]));
+        }
+    }
+
+    /// Its answers tell how many were stored, not where: what it is for is to be counted.
+    async fn run_binary(&mut self, target: &Target) {
+        let Ok(socket) = dial(&target.url, Some(&target.secret), BINARY).await else { return };
+        let mut client = ws_binary::Client { socket };
+        loop {
+            match client.next().await {
+                Ok(Frame::Connected) => {}
+                Ok(Frame::Published(count)) => self.counted += count,
+                Ok(other) => panic!("not an answer: {other:?}"),
+                Err(_) => return,
+            }
+            let records = [self.record(self.next), self.record(self.next + 1)];
+            self.next += 2;
+            client.say(binary_frames::publish(1, &records)).await;
         }
     }
 }

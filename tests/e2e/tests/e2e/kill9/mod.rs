@@ -6,6 +6,7 @@
 
 mod ledger;
 mod load;
+mod metered;
 
 use crate::stand::admin::{Admin, EVENT_SCOPES, Room};
 use crate::stand::binary::target_folder;
@@ -47,6 +48,17 @@ fn publishers() -> Vec<Publisher> {
     durable.chain(relaxed).collect()
 }
 
+/// Of the environment, else of the moment.
+fn seed() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    number(SEED).unwrap_or(since_1970.as_millis() as u64)
+}
+
+async fn wait_and_kill(server: &mut Server, wait: Duration) {
+    tokio::time::sleep(wait).await;
+    server.kill();
+}
+
 /// Loads, kills at a random moment, and answers how long the load went on.
 async fn round(
     server: &mut Server,
@@ -60,11 +72,7 @@ async fn round(
         let all = publishers.iter_mut().map(|publisher| publisher.run(target));
         futures_util::future::join_all(all).await
     };
-    let killing = async {
-        tokio::time::sleep(wait).await;
-        server.kill();
-    };
-    tokio::join!(loading, killing);
+    tokio::join!(loading, wait_and_kill(server, wait));
     wait
 }
 
@@ -83,8 +91,7 @@ async fn check_metered(server: &Server, room: &Room, in_log: u64) {
 
 #[tokio::test]
 async fn acknowledged_records_survive_kill_9() {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
-    let seed = number(SEED).unwrap_or(since_1970.as_millis() as u64);
+    let seed = seed();
     let rounds = number(ROUNDS).unwrap_or(ROUNDS_DEFAULT);
     let path = target_folder().join("kill9.log");
     let mut log = File::create(&path).expect("a log file");
