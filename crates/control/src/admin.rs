@@ -9,26 +9,11 @@ use http::request::Parts;
 use identity::Person;
 use port::{Change, Code, Identity, Peer, Refusal};
 use rules::{Permission, Place, Rights, Visible};
-use serde_json::Value;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use tenancy::Actor;
 use types::{ProjectId, TenantId};
 use wire_http::{Rejection, refusal_response};
-
-/// The node's own configuration, as the admin API reads and replaces it. Implemented by the server.
-pub trait Configuration: Send + Sync + 'static {
-    /// What is in effect, secrets left out.
-    fn current(&self) -> Value;
-    /// Checks a configuration whole and puts it into effect, or refuses and changes nothing. What
-    /// cannot change without a restart is refused by name.
-    fn apply<'a>(
-        &'a self,
-        wanted: &'a Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
-}
 
 pub(crate) struct Shared {
     pub(crate) control: Control,

@@ -1,23 +1,22 @@
-//! The one way in: a request id, who is asking, whether he may, and headers that keep secrets out
-//! of caches. Every route says what it needs (`access`); operators may do everything, users what
-//! their roles allow in the place that the path names. It must not look at bodies.
+//! The one way in: a request id, who is asking, how often, and whether he may. Every route says
+//! what it needs (`access`); operators may do everything, users what their roles allow in the place
+//! that the path names. It must not look at bodies.
 
 use crate::access::{Access, Checked, Elevated};
 use crate::admin::{Admitted, Shared, Who};
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use identity::People;
-use port::{Code, Credential, Peer, Refusal, RequestId, ShardId};
+use port::{Code, Credential, Peer, RateState, Refusal, RequestId, ShardId};
 use rules::{Permission, Place, Visible};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use types::{ProjectId, TenantId};
 use uuid::Builder;
-use wire_http::refusal::set_request_id;
+use wire_http::refusal::{RATE_LIMIT, set_rate, set_request_id};
 use wire_http::{TokenPlace, credential, refusal_response};
 
 pub(crate) async fn gate(
@@ -29,7 +28,8 @@ pub(crate) async fn gate(
     let peer = known.unwrap_or_else(|| unknown_peer(&shared));
     request.extensions_mut().insert(peer.clone());
     let (mut parts, body) = request.into_parts();
-    let mut response = match admit(&shared, &mut parts).await {
+    let mut rate = None;
+    let mut response = match admit(&shared, &mut parts, &peer, &mut rate).await {
         Ok(who) => {
             parts.extensions.insert(Admitted(Arc::new(who)));
             next.run(Request::from_parts(parts, body)).await
@@ -42,13 +42,27 @@ pub(crate) async fn gate(
     };
     let headers = response.headers_mut();
     set_request_id(headers, &peer.request_id);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A refusal for its rate told the state already.
+    if let Some(rate) = rate.filter(|_| !headers.contains_key(RATE_LIMIT)) {
+        set_rate(headers, rate);
+    }
     response
 }
 
-/// Who is asking, when he may ask this.
-async fn admit(shared: &Shared, parts: &mut Parts) -> Result<Who, Refusal> {
+/// Who is asking, when he may ask this; and what is left of his rate. The address pays before
+/// anything is looked up, so that guessing and flooding cost the sender.
+async fn admit(
+    shared: &Shared,
+    parts: &mut Parts,
+    peer: &Peer,
+    rate: &mut Option<RateState>,
+) -> Result<Who, Refusal> {
+    let rates = &shared.control.rates;
+    let address = peer.address.ip();
+    // Without the edge in front there is no address.
+    if !address.is_unspecified() {
+        *rate = rates.take_address(address)?;
+    }
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let access = match &route {
         Some(route) => shared.access.find(&parts.method, route.as_str()),
@@ -59,6 +73,9 @@ async fn admit(shared: &Shared, parts: &mut Parts) -> Result<Who, Refusal> {
         return Ok(Who::Nobody);
     }
     let who = who(shared, &parts.headers).await?;
+    if let Some(state) = rates.take_principal(who.actor().as_str())? {
+        *rate = Some(state);
+    }
     let Who::Person(person) = &who else { return Ok(who) };
     let (permission, checked, elevated) = match access {
         Access::Open | Access::SignedIn { elevated: Elevated::NotNeeded } => return Ok(who),

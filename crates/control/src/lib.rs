@@ -11,12 +11,19 @@
 mod access;
 mod accounts;
 mod admin;
+mod configuration;
+mod figures;
 mod gate;
+mod headers;
 mod hooks;
+pub mod logbook;
 mod outbox;
 mod own;
 mod page;
 mod path;
+mod process;
+mod rates;
+mod redact;
 mod repeat;
 mod routes;
 mod view;
@@ -25,8 +32,14 @@ mod view;
 mod tests;
 
 pub use accounts::AccountsWorker;
-pub use admin::Configuration;
+pub use configuration::{
+    Applying, Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem,
+    ConfigSource, ConfigState, ConfigWhen, Configuration, MASK, Proposal, differences,
+};
+pub use logbook::Logbook;
 pub use outbox::{OutboxWorker, Turn};
+pub use process::{About, Process, Telling};
+pub use rates::{RateSettings, Rates};
 
 use access::AccessTable;
 use admin::Shared;
@@ -61,6 +74,12 @@ pub struct Control {
     pub webhooks: Arc<Webhooks>,
     /// `None`: the node's configuration cannot be changed while it runs.
     pub configuration: Option<Arc<dyn Configuration>>,
+    /// `None`: the process tells nothing of itself.
+    pub process: Option<Arc<dyn Process>>,
+    /// The newest lines of the process's log.
+    pub logbook: Arc<Logbook>,
+    /// How often one may ask the admin API.
+    pub rates: Arc<Rates>,
     /// `None`: nothing is billed through Stripe.
     pub billing: Option<Arc<billing::Billing>>,
     /// `None`: the node makes no backups of itself.
@@ -99,6 +118,7 @@ impl Control {
             .layer(gate)
             .with_state(shared)
             .merge(Router::new().route(OPENAPI_PATH, described))
+            .layer(middleware::from_fn(headers::secure))
     }
 
     /// What a project's own principals may see and change of their project, for the public port.

@@ -10,6 +10,7 @@ pub(crate) mod connections;
 mod keys;
 mod keys_at_rest;
 mod letters;
+mod logs;
 pub(crate) mod people_view;
 mod plans;
 pub(crate) mod principals;
@@ -19,6 +20,7 @@ mod roles;
 mod second_factor;
 mod signing;
 mod stripe;
+mod telemetry;
 mod tenants;
 mod topics;
 mod transfers;
@@ -52,6 +54,8 @@ pub(crate) fn all() -> Routes {
         .merge(stripe::routes())
         .merge(audit::routes())
         .merge(configuration::routes())
+        .merge(logs::routes())
+        .merge(telemetry::routes())
         .merge(backups::routes())
         .merge(transfers::routes())
 }

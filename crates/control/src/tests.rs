@@ -7,6 +7,7 @@ mod keys;
 mod keys_at_rest;
 mod live;
 mod node;
+mod promise;
 mod outbox;
 mod own;
 mod people;
@@ -18,10 +19,14 @@ mod repeat;
 mod rig_consumers;
 mod rig_hub;
 mod signing;
+mod telemetry;
 mod topics;
 mod webhooks;
 
-use crate::{Configuration, Control};
+use crate::{
+    About, Applying, Checked, ConfigProblem, ConfigState, ConfigWhen, Configuration, Control,
+    Logbook, Process, Proposal, RateSettings, Rates, Telling, differences,
+};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -34,8 +39,6 @@ use port::{
 use rig_hub::RigHub;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use tenancy::{Options, Tenancy};
@@ -108,21 +111,68 @@ impl Live for RigLive {
 struct RigConfiguration(Mutex<Value>);
 
 impl Configuration for RigConfiguration {
-    fn current(&self) -> Value {
-        self.0.lock().clone()
+    fn state(&self) -> ConfigState {
+        let config = self.0.lock().clone();
+        ConfigState {
+            in_force: config.clone(),
+            text: config.to_string(),
+            configured: config,
+            origins: Vec::new(),
+            pending: Vec::new(),
+        }
     }
 
-    fn apply<'a>(
-        &'a self,
-        wanted: &'a Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>> {
-        Box::pin(async move {
-            if !wanted["level"].is_u64() {
-                return Err(Refusal::new(Code::InvalidRequest, "not a number").field("level"));
-            }
-            *self.0.lock() = wanted.clone();
-            Ok(())
-        })
+    fn check(&self, proposal: Proposal<'_>) -> Checked {
+        let config = match proposal {
+            Proposal::Value(config) => config.clone(),
+            Proposal::Text(text, _) => serde_json::from_str(text).unwrap_or_default(),
+        };
+        let problem = |key: &str| ConfigProblem {
+            key: key.to_owned(),
+            line: None,
+            message: "not a number".to_owned(),
+            suggestion: None,
+        };
+        let problems = match config["level"].is_u64() {
+            true => Vec::new(),
+            false => vec![problem("level")],
+        };
+        let differences = differences(&self.0.lock(), &config);
+        Checked { config, problems, differences, warnings: Vec::new() }
+    }
+
+    fn apply<'a>(&'a self, wanted: &'a Value, _: ConfigWhen) -> Applying<'a> {
+        let found = differences(&self.0.lock(), wanted);
+        *self.0.lock() = wanted.clone();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+/// A process with one figure and one secret in its state.
+struct RigProcess;
+
+impl Process for RigProcess {
+    fn about(&self) -> About {
+        About {
+            version: "1.2.3".to_owned(),
+            platform: "test".to_owned(),
+            process_id: 7,
+            started_at: START_MS,
+            processes: 1,
+        }
+    }
+
+    fn figures(&self) -> Telling<'_, String> {
+        let text = "# TYPE mainstem_connections gauge\n\
+            mainstem_connections{protocol=\"sse\",note=\"a \\\"b\\\"\"} 3\n\
+            # TYPE mainstem_seconds histogram\nmainstem_seconds_bucket{le=\"1\"} 2\n\
+            mainstem_seconds_sum 1.5\nmainstem_seconds_count 2\n";
+        Box::pin(std::future::ready(text.to_owned()))
+    }
+
+    fn state(&self) -> Telling<'_, Value> {
+        let state = json!({"database": {"reason": "postgres://user:hush-hush@host/db is gone"}});
+        Box::pin(std::future::ready(state))
     }
 }
 
@@ -228,6 +278,9 @@ impl Rig {
             webhooks: webhooks.expect("a client"),
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
+            process: Some(Arc::new(RigProcess)),
+            logbook: Arc::new(Logbook::new(100)),
+            rates: Arc::new(Rates::new(RateSettings::default(), Arc::clone(&time))),
             billing: None,
             backups: None,
             transfers: None,

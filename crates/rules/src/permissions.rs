@@ -119,6 +119,8 @@ permissions! {
     ConfigRead = "config:read";
     /// Change the configuration.
     ConfigWrite = "config:write";
+    /// See the state, the figures and the log of the installation's processes.
+    TelemetryRead = "telemetry:read";
     /// See backups.
     BackupsRead = "backups:read";
     /// Make and stop backups.

@@ -1,8 +1,8 @@
 //! From configuration to a running server and back: build, serve, drain. Whatever can be wrong is
 //! found before traffic: bad settings, a data directory in use, a taken port.
 
-use crate::config::{Config, ConfigError};
-use crate::health::{Health, MetricsRoute};
+use crate::config::{Config, ConfigError, Loaded};
+use crate::health::{Health, MetricsRoute, Told};
 use crate::key_files;
 use crate::processes::Processes;
 use crate::rounds::{Rounds, Workers};
@@ -87,11 +87,13 @@ pub struct App {
 impl App {
     /// Opens everything and binds the ports; nothing is served yet.
     pub async fn build(
-        given: Config,
+        loaded: impl Into<Loaded>,
         operators: &[SecretString],
         instruments: &Instruments,
     ) -> Result<App, StartError> {
         let started = Instant::now();
+        let loaded = loaded.into();
+        let given = loaded.config.clone();
         let config = own_part(&given);
         let mounts = protocols::mount_all(&config.protocols)?;
         let world = World::system();
@@ -112,12 +114,15 @@ impl App {
         .await?;
         let mut health = open_health(engine, &tenancy, &keyring, instruments);
         let is_draining = Arc::clone(&health.is_draining);
-        let running = Arc::new(Running::new(given.clone(), instruments.log.clone()));
+        let rates = control::Rates::new(config.admin.rate, Arc::clone(&world.clock));
+        let rates = Arc::new(rates);
+        let running = Running::new(loaded, instruments.log.clone(), Arc::clone(&rates));
+        let running = Arc::new(running);
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
         let (people, postman) = open_people(&config, &world, &tenancy, &secrets)?;
-        let control = control::Control {
+        let mut control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
             sealer,
@@ -127,6 +132,9 @@ impl App {
             live: Arc::clone(&node) as _,
             webhooks,
             configuration: Some(Arc::clone(&running) as _),
+            process: None,
+            logbook: Arc::clone(&instruments.book),
+            rates,
             billing: open_billing(&config, &world, &tenancy, &node)?,
             backups: Some(Arc::clone(&backups)),
             transfers: Some(backup::transfer::Transfers::new(Arc::clone(&log))),
@@ -136,6 +144,7 @@ impl App {
         };
         let owner = open_owner(&config, &world, &secrets, &node)?;
         introduce(owner.as_ref(), &mut health, &config, &control);
+        control.process = Some(about(&health, &config, &world));
         let faces = faces(&config, &health, &control, mounts);
         let live = Arc::clone(&node) as _;
         let edge = Edge::bind(config.edge.clone(), faces, live, world.for_edge())?;
@@ -326,6 +335,18 @@ fn introduce(
         health.workers = Some((workers.clone(), usize::from(config.workers())));
         workers.answer_with(public_routes(config, health.clone(), control));
     }
+}
+
+/// What the admin API tells of the process.
+fn about(health: &Health, config: &Config, world: &World) -> Arc<dyn control::Process> {
+    let about = control::About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        platform: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+        process_id: std::process::id(),
+        started_at: world.clock.now_ms(),
+        processes: config.workers().max(1),
+    };
+    Arc::new(Told { health: health.clone(), about })
 }
 
 /// With several processes: where the workers come in.

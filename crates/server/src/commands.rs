@@ -36,7 +36,7 @@ enum Command {
     /// Serves clients for the process that started it.
     #[command(hide = true)]
     Worker,
-    /// Checks, prints or explains the configuration.
+    /// The configuration: of a file, and of a running server.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Publishes records.
@@ -78,6 +78,10 @@ enum Command {
     /// Records that a durable consumer gave up.
     #[command(subcommand)]
     DeadLetters(cli::consumers::DeadLetters),
+    /// Lines of a running server's log; what it logs.
+    Logs(cli::logs::Logs),
+    /// Writes all that helps to find out what is wrong, without secrets, into one file.
+    Diagnostics(cli::logs::Diagnostics),
     /// Keys of encryption at rest: status, rotation, shredding, export and import.
     KeysAtRest(key_files::KeysAtRest),
     /// Prints reference pages.
@@ -101,6 +105,8 @@ enum ConfigCommand {
     },
     /// Lists every option with its default and meaning.
     Reference,
+    #[command(flatten)]
+    Running(cli::configuration::Configuration),
 }
 
 impl Arguments {
@@ -118,7 +124,10 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Dev(dev) => serve::dev(&dev),
         Command::Serve { config, processes } => serve::serve(config, processes),
         Command::Worker => worker::run(),
+        Command::Config(ConfigCommand::Running(command)) => client(command.run(&target)),
         Command::Config(command) => configure(command),
+        Command::Logs(logs) => client(logs.run(&target)),
+        Command::Diagnostics(diagnostics) => client(diagnostics.run(&target)),
         Command::Publish(publish) => client(publish.run(&target)),
         Command::Follow(follow) => client(follow.run(&target)),
         Command::Bench(bench) => client(bench.run(&target)),
@@ -168,5 +177,6 @@ fn configure(command: ConfigCommand) -> Result<(), String> {
             Ok(())
         }
         ConfigCommand::Reference => Reference::Config.print(),
+        ConfigCommand::Running(_) => Err("this asks a running server".to_owned()),
     }
 }

@@ -10,6 +10,7 @@ mod console;
 pub mod dev;
 mod health;
 mod key_files;
+mod log_layer;
 mod operator_file;
 mod processes;
 pub mod protocols;

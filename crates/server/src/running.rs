@@ -1,29 +1,59 @@
 //! The configuration of a running server: what may change while it runs does, the rest is refused
-//! by name and needs a restart. Changed by the admin API and by SIGHUP alike.
+//! by name or kept for the next start. Changed by the admin API, and by SIGHUP or a new file.
 
-use crate::config::{Config, parse_value};
+use crate::config::layers::{
+    FIXED, masked, overrides, value, with_applied, write_applied,
+};
+use crate::config::{Config, ConfigError, Layers, Loaded, advice, parse_text, parse_value};
 use crate::telemetry::LogControl;
+use control::{
+    Applying, Checked, ConfigDifference, ConfigEffect, ConfigProblem, ConfigState, ConfigWhen,
+    Proposal, Rates, differences,
+};
 use link::Workers;
 use parking_lot::Mutex;
 use port::{Code, Refusal};
 use serde_json::Value;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-/// Dotted keys that take effect at once.
-const CHANGEABLE: &[&str] = &["telemetry.log"];
+/// Dotted keys, or what they lie in, that take effect at once.
+const CHANGEABLE: &[&str] = &["telemetry.log", "admin.rate"];
+
+struct State {
+    in_force: Config,
+    /// What the next start takes.
+    configured: Config,
+    layers: Layers,
+}
 
 pub struct Running {
-    config: Mutex<Config>,
+    state: Mutex<State>,
     log: LogControl,
+    rates: Arc<Rates>,
+    /// Where what is applied is kept; `None`: the next start would not read it.
+    data_dir: Option<PathBuf>,
     /// Of several processes those that are told of changes.
     workers: OnceLock<Workers>,
 }
 
+/// One change to be carried out.
+struct Plan {
+    configured: Config,
+    applied: Value,
+    differences: Vec<ConfigDifference>,
+}
+
 impl Running {
-    pub fn new(config: Config, log: LogControl) -> Running {
-        Running { config: Mutex::new(config), log, workers: OnceLock::new() }
+    pub fn new(loaded: Loaded, log: LogControl, rates: Arc<Rates>) -> Running {
+        let Loaded { config, layers } = loaded;
+        // Without a file and an environment nothing of it is read again.
+        let is_read_again = layers.file.is_some() || !layers.variables.is_empty();
+        let is_served = is_read_again || layers.said.is_null();
+        let data_dir = is_served.then(|| config.data_dir.clone());
+        let state = State { in_force: config.clone(), configured: config, layers };
+        let workers = OnceLock::new();
+        Running { state: Mutex::new(state), log, rates, data_dir, workers }
     }
 
     /// These processes follow what changes, too.
@@ -32,78 +62,165 @@ impl Running {
         let _ = self.workers.set(workers);
     }
 
-    /// Puts a checked configuration into effect, or refuses and changes nothing.
-    pub fn change(&self, wanted: Config) -> Result<(), Refusal> {
-        let mut config = self.config.lock();
-        let (now, then) = (value(&config), value(&wanted));
-        let mut fixed = Vec::new();
-        differences("", &now, &then, &mut fixed);
-        fixed.retain(|key| !CHANGEABLE.contains(&key.as_str()));
-        if let Some(key) = fixed.first() {
-            return Err(Refusal::new(
-                Code::Conflict,
-                format!("`{key}` changes with a restart only"),
-            )
-            .field(key)
-            .hint(format!("without a restart: {}", CHANGEABLE.join(", "))));
+    /// After the file or the environment was read again: what can change does, what cannot waits
+    /// for a restart and is named.
+    pub fn reload(&self, loaded: Loaded) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let waiting = differences(&value(&state.in_force), &value(&loaded.config));
+        let waiting: Vec<String> =
+            waiting.into_iter().map(|it| it.key).filter(|key| !is_changeable(key)).collect();
+        self.put_into_force(&mut state, &loaded.config)?;
+        state.configured = loaded.config;
+        state.layers = loaded.layers;
+        if !waiting.is_empty() {
+            tracing::warn!(keys = waiting.join(", "), "these changes wait for a restart");
         }
+        Ok(())
+    }
+
+    /// What of the configuration can change at once.
+    fn put_into_force(&self, state: &mut State, wanted: &Config) -> Result<(), Refusal> {
         self.log
             .set(&wanted.telemetry.log)
             .map_err(|error| Refusal::new(Code::InvalidRequest, error).field("telemetry.log"))?;
         if let Some(workers) = self.workers.get() {
             workers.log(&wanted.telemetry.log);
         }
+        self.rates.set(wanted.admin.rate);
+        state.in_force.telemetry.log.clone_from(&wanted.telemetry.log);
+        state.in_force.admin.rate = wanted.admin.rate;
         tracing::info!(log = wanted.telemetry.log, "configuration changed");
-        *config = wanted;
         Ok(())
+    }
+
+    fn plan(&self, state: &State, wanted: &Value, text: &str) -> Result<Plan, ConfigError> {
+        let layers = &state.layers;
+        let whole = parse_value(&layers.unmask(wanted)?, text)?;
+        // What must be laid over what the file and the environment say.
+        let base = with_applied(layers, &Value::Null, "")?;
+        let applied = overrides(&value(&base), &value(&whole));
+        let mut found = differences(&value(&state.configured), &value(&whole));
+        for difference in &mut found {
+            let key = &difference.key;
+            if FIXED.contains(&key.as_str()) {
+                let text = "it is set by the file or the environment only";
+                return Err(ConfigError::about(key, text));
+            }
+            if let Some(name) = layers.variable_of(key) {
+                let text = format!("the environment sets it ({name}) and wins");
+                return Err(ConfigError::about(key, text));
+            }
+            let effect = match is_changeable(key) {
+                true => ConfigEffect::AtOnce,
+                false => ConfigEffect::AtRestart,
+            };
+            difference.effect = Some(effect);
+        }
+        let configured = with_applied(layers, &applied, "")?;
+        Ok(Plan { configured, applied, differences: found })
+    }
+
+    fn known(state: &State) -> Value {
+        state.layers.merged().unwrap_or_default()
+    }
+}
+
+fn is_changeable(key: &str) -> bool {
+    CHANGEABLE.iter().any(|known| {
+        key.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+fn problem(error: ConfigError) -> ConfigProblem {
+    let ConfigError { key, line, message, suggestion } = error;
+    ConfigProblem { key, line, message, suggestion }
+}
+
+fn refusal(error: ConfigError) -> Refusal {
+    let refusal = Refusal::new(Code::InvalidRequest, error.message).field(error.key);
+    match error.suggestion {
+        Some(meant) => refusal.hint(format!("did you mean `{meant}`?")),
+        None => refusal,
     }
 }
 
 impl control::Configuration for Running {
-    fn current(&self) -> Value {
-        value(&self.config.lock())
+    fn state(&self) -> ConfigState {
+        let state = self.state.lock();
+        let known = Running::known(&state);
+        let in_force = masked(&state.in_force, &known);
+        let configured = masked(&state.configured, &known);
+        let mut pending = differences(&in_force, &configured);
+        for difference in &mut pending {
+            difference.effect = Some(ConfigEffect::AtRestart);
+        }
+        // Settings are plain data, which YAML can write.
+        let text = serde_saphyr::to_string(&configured).unwrap_or_default();
+        let origins = state.layers.origins(&configured);
+        ConfigState { in_force, configured, text, origins, pending }
     }
 
-    fn apply<'a>(
-        &'a self,
-        wanted: &'a Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>> {
+    fn check(&self, proposal: Proposal<'_>) -> Checked {
+        let (wanted, text) = match proposal {
+            Proposal::Value(wanted) => (Ok(wanted.clone()), ""),
+            Proposal::Text(text, format) => (parse_text(text, format), text),
+        };
+        let state = self.state.lock();
+        // Nothing at all is every default.
+        let wanted = wanted.map(|wanted| match wanted {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            wanted => wanted,
+        });
+        let checked = wanted.and_then(|wanted| self.plan(&state, &wanted, text));
+        match checked {
+            Err(error) => Checked {
+                config: Value::Null,
+                problems: vec![problem(error)],
+                differences: Vec::new(),
+                warnings: Vec::new(),
+            },
+            Ok(plan) => Checked {
+                config: masked(&plan.configured, &Running::known(&state)),
+                problems: Vec::new(),
+                differences: plan.differences,
+                warnings: advice(&plan.configured).into_iter().map(problem).collect(),
+            },
+        }
+    }
+
+    fn apply<'a>(&'a self, wanted: &'a Value, when: ConfigWhen) -> Applying<'a> {
         Box::pin(async move {
-            let mut wanted = parse_value(wanted, "").map_err(|error| {
-                Refusal::new(Code::InvalidRequest, error.message.clone()).field(error.key.clone())
-            })?;
-            // Secrets are never shown, so what comes back without them means the ones in force.
-            let config = self.config.lock().clone();
-            wanted.admin.token = wanted.admin.token.or(config.admin.token);
-            wanted.database.url = wanted.database.url.or(config.database.url);
-            let (billing, known) = (&mut wanted.billing, config.billing);
-            billing.secret_key = billing.secret_key.take().or(known.secret_key);
-            billing.webhook_secret = billing.webhook_secret.take().or(known.webhook_secret);
-            self.change(wanted)
+            let plan = self.plan(&self.state.lock(), wanted, "").map_err(refusal)?;
+            let waits = |it: &&ConfigDifference| it.effect == Some(ConfigEffect::AtRestart);
+            if let Some(waiting) = plan.differences.iter().find(waits) {
+                let why = format!("`{}` changes with a restart only", waiting.key);
+                let refused = Refusal::new(Code::Conflict, why).field(waiting.key.clone());
+                if self.data_dir.is_none() {
+                    return Err(refused.hint("start it with other options"));
+                }
+                if when == ConfigWhen::Now {
+                    let now = CHANGEABLE.join(", ");
+                    let hint = format!("send \"when\": \"restart\"; without a restart: {now}");
+                    return Err(refused.hint(hint));
+                }
+            }
+            self.keep(&plan.applied).await?;
+            let mut state = self.state.lock();
+            self.put_into_force(&mut state, &plan.configured)?;
+            state.configured = plan.configured;
+            state.layers.applied = plan.applied;
+            Ok(plan.differences)
         })
     }
 }
 
-fn value(config: &Config) -> Value {
-    // Settings are plain data with named fields; they always serialise.
-    serde_json::to_value(config).unwrap_or_default()
-}
-
-/// Dotted keys whose values differ.
-fn differences(path: &str, left: &Value, right: &Value, found: &mut Vec<String>) {
-    match (left, right) {
-        (Value::Object(left), Value::Object(right)) => {
-            let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let of = |side: &serde_json::Map<String, Value>| side.get(key).cloned();
-                let (left, right) = (of(left).unwrap_or_default(), of(right).unwrap_or_default());
-                differences(&path, &left, &right, found);
-            }
-        }
-        (left, right) if left == right => {}
-        _ => found.push(path.to_owned()),
+impl Running {
+    /// On the disk before it is in force: a restart must not take it back.
+    async fn keep(&self, applied: &Value) -> Result<(), Refusal> {
+        let Some(data_dir) = self.data_dir.clone() else { return Ok(()) };
+        let applied = applied.clone();
+        let writing = tokio::task::spawn_blocking(move || write_applied(&data_dir, &applied));
+        let written = writing.await.map_err(|error| Refusal::internal(&error))?;
+        written.map_err(|error| Refusal::internal(&error))
     }
 }

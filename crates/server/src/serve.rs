@@ -40,15 +40,15 @@ pub fn serve(file: Option<PathBuf>, processes: Option<u16>) -> Result<(), String
         // Over the file and the environment, at each reload too.
         source.environment.push(("MAINSTEM__PROCESSES".to_owned(), processes.to_string()));
     }
-    let config = config::load(&source).map_err(|error| match &source.file {
+    let loaded = config::load_whole(&source).map_err(|error| match &source.file {
         Some(file) => format!("{}: {error}", file.display()),
         None => error.to_string(),
     })?;
-    let instruments = telemetry::install(&config.telemetry)?;
-    check_open_files(&config);
-    let operators = operators(&config)?;
+    let instruments = telemetry::install(&loaded.config.telemetry)?;
+    check_open_files(&loaded.config);
+    let operators = operators(&loaded.config)?;
     let outcome = runtime()?.block_on(async {
-        let app = App::build(config, &operators, &instruments).await?;
+        let app = App::build(loaded, &operators, &instruments).await?;
         let reloading = reload(&source, app.running());
         tokio::select! {
             outcome = app.serve(stopped()) => outcome,
@@ -125,7 +125,7 @@ async fn stopped() {
 }
 
 /// On SIGHUP, and when the file changes, the configuration is read again. What can change at run
-/// time does; what cannot is named; a bad file changes nothing. Never ends by itself.
+/// time does; what cannot is named and waits for a restart; a bad file changes nothing. Never ends by itself.
 async fn reload(source: &Source, running: Arc<Running>) {
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     // Held, because it stops watching when dropped.
@@ -142,9 +142,9 @@ async fn reload(source: &Source, running: Arc<Running>) {
                 while changes.try_recv().is_ok() {}
             }
         }
-        match config::load(source).map_err(|error| error.to_string()) {
-            Ok(config) => {
-                if let Err(refusal) = running.change(config) {
+        match config::load_whole(source).map_err(|error| error.to_string()) {
+            Ok(loaded) => {
+                if let Err(refusal) = running.reload(loaded) {
                     tracing::error!(%refusal, "configuration left as it was");
                 }
             }

@@ -2,6 +2,8 @@
 //! logs; secrets never come here, because the types that hold them do not print them.
 
 use crate::config::{LogFormat, Telemetry};
+use crate::log_layer::LogLayer;
+use control::Logbook;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
@@ -9,6 +11,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use port::metric::{self, MetricKind};
+use std::sync::Arc;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -23,6 +26,8 @@ const SECONDS: &[f64] = &[
 pub struct Instruments {
     pub metrics: PrometheusHandle,
     pub log: LogControl,
+    /// The newest lines of the log.
+    pub book: Arc<Logbook>,
     traces: Option<SdkTracerProvider>,
 }
 
@@ -60,11 +65,13 @@ pub fn install(settings: &Telemetry) -> Result<Instruments, String> {
     let layer = traces
         .as_ref()
         .map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("mainstem")));
+    let book = Arc::new(Logbook::new(settings.log_lines_max as usize));
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     tracing_subscriber::registry()
         .with(filter)
         .with(layer)
         .with(format)
+        .with(LogLayer::new(Arc::clone(&book)))
         .try_init()
         .map_err(|error| error.to_string())?;
     let metrics = PrometheusBuilder::new()
@@ -78,7 +85,7 @@ pub fn install(settings: &Telemetry) -> Result<Instruments, String> {
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.meaning),
         }
     }
-    Ok(Instruments { metrics, log: LogControl(handle), traces })
+    Ok(Instruments { metrics, log: LogControl(handle), book, traces })
 }
 
 fn exporter(url: &str, settings: &Telemetry) -> Result<SdkTracerProvider, String> {

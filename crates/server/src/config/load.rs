@@ -2,7 +2,9 @@
 //! the path of what is wrong, check.
 
 use super::Config;
+use super::layers::{Layers, Loaded, Variable, read_applied};
 use super::locate::{line_of, nearest};
+use control::ConfigFormat;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -62,20 +64,28 @@ impl Source {
 }
 
 pub fn load(source: &Source) -> Result<Config, ConfigError> {
+    load_whole(source).map(|loaded| loaded.config)
+}
+
+/// With what it was put together from.
+pub fn load_whole(source: &Source) -> Result<Loaded, ConfigError> {
     let text = source.file.as_deref().map(read).transpose()?.unwrap_or_default();
-    let mut value = match &source.file {
+    let said = match &source.file {
         Some(path) => parse(path, &text)?,
-        None => Value::Object(Map::new()),
+        None => Value::Null,
     };
-    if value.is_null() {
-        value = Value::Object(Map::new());
-    }
-    for (name, given) in &source.environment {
-        if let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) {
-            lay_over(&mut value, path, given)?;
-        }
-    }
-    parse_value(&value, &text)
+    let variables = source.environment.iter().filter_map(|(name, value)| {
+        let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_owned();
+        Some(Variable { name: name.clone(), path, value: value.clone() })
+    });
+    let variables = variables.collect();
+    let mut layers = Layers { file: source.file.clone(), said, applied: Value::Null, variables };
+    // Where the data lies is said by the others, and what was applied lies there.
+    let without = layers.merged()?;
+    let data_dir = without["data_dir"].as_str().map(PathBuf::from);
+    layers.applied = read_applied(&data_dir.unwrap_or_else(|| Config::default().data_dir))?;
+    let config = parse_value(&layers.merged()?, &text)?;
+    Ok(Loaded { config, layers })
 }
 
 /// A whole configuration from its value; `text`, if there is one, is what complaints point into.
@@ -106,18 +116,30 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Value, ConfigError> {
-    let wrong = |error: &dyn fmt::Display| ConfigError::about("", error.to_string());
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yaml" | "yml") if text.trim().is_empty() => Ok(Value::Null),
-        Some("yaml" | "yml") => serde_saphyr::from_str(text).map_err(|error| wrong(&error)),
-        Some("json") => serde_json::from_str(text).map_err(|error| wrong(&error)),
-        Some("toml") => toml::from_str(text).map_err(|error| wrong(&error)),
-        _ => Err(wrong(&"a configuration file ends in .yaml, .yml, .json or .toml")),
+        Some("yaml" | "yml") => parse_text(text, ConfigFormat::Yaml),
+        Some("json") => parse_text(text, ConfigFormat::Json),
+        Some("toml") => parse_text(text, ConfigFormat::Toml),
+        _ => {
+            let text = "a configuration file ends in .yaml, .yml, .json or .toml";
+            Err(ConfigError::about("", text))
+        }
+    }
+}
+
+/// What a text says; nothing at all is every default.
+pub fn parse_text(text: &str, format: ConfigFormat) -> Result<Value, ConfigError> {
+    let wrong = |error: &dyn fmt::Display| ConfigError::about("", error.to_string());
+    match format {
+        ConfigFormat::Yaml if text.trim().is_empty() => Ok(Value::Null),
+        ConfigFormat::Yaml => serde_saphyr::from_str(text).map_err(|error| wrong(&error)),
+        ConfigFormat::Json => serde_json::from_str(text).map_err(|error| wrong(&error)),
+        ConfigFormat::Toml => toml::from_str(text).map_err(|error| wrong(&error)),
     }
 }
 
 /// Values are read as JSON where they are JSON, else as text: `8`, `true` and `hello` all work.
-fn lay_over(config: &mut Value, path: &str, given: &str) -> Result<(), ConfigError> {
+pub(super) fn lay_over(config: &mut Value, path: &str, given: &str) -> Result<(), ConfigError> {
     let mut place = config;
     let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
     for key in &keys {

@@ -1,13 +1,17 @@
 //! Everything an operator may set. The comments on the fields are the manual: the reference in the
 //! docs and `mainstem config reference` are made from them. Unknown keys are refused.
 
+mod advice;
 mod collect;
+pub mod layers;
 mod load;
 mod locate;
 mod page;
 
+pub use advice::advice;
 pub use collect::Collect;
-pub use load::{ConfigError, Source, load, parse_value};
+pub use layers::{Layers, Loaded};
+pub use load::{ConfigError, Source, load, load_whole, parse_text, parse_value};
 pub use page::reference;
 
 use schemars::JsonSchema;
@@ -64,6 +68,7 @@ pub struct Admin {
     pub token: Option<SecretString>,
     /// File that holds the token.
     pub token_file: Option<PathBuf>,
+    pub rate: control::RateSettings,
 }
 
 /// Where tenants, projects, keys and topic definitions are kept.
@@ -110,6 +115,8 @@ pub struct Telemetry {
     pub log: String,
     /// How a line is written.
     pub log_format: LogFormat,
+    /// Lines of the log kept in memory, for the log viewer and diagnostics; 0 keeps none.
+    pub log_lines_max: u32,
     /// An OTLP collector (`http://host:4318`) that gets the traces; absent sends none.
     pub otlp_url: Option<String>,
     /// Of a hundred traces begun here, how many are sent.
@@ -129,6 +136,9 @@ pub enum LogFormat {
 
 /// Workers at most: each is one of the node's listeners, as each edge thread is.
 const PROCESSES_MAX: u16 = 32;
+
+/// Lines of the log that memory may be given for.
+const LOG_LINES_MAX: u32 = 100_000;
 
 impl Config {
     /// Processes that serve clients beside the one that has the log.
@@ -187,6 +197,7 @@ impl Default for Telemetry {
         Telemetry {
             log: "info".into(),
             log_format: LogFormat::Json,
+            log_lines_max: 2_000,
             otlp_url: None,
             trace_percent: 10,
             metrics_public: false,
@@ -230,6 +241,10 @@ impl Config {
             }
             error => ConfigError::about("encryption", error),
         })?;
+        if self.telemetry.log_lines_max > LOG_LINES_MAX {
+            let message = format!("at most {LOG_LINES_MAX} lines");
+            return Err(ConfigError::about("telemetry.log_lines_max", message));
+        }
         if self.telemetry.trace_percent > 100 {
             return Err(ConfigError::about("telemetry.trace_percent", "at most 100"));
         }
