@@ -50,6 +50,9 @@ const NAMES: Record<string, string> = {
   stored_byte_hours: 'Byte-hours stored',
 };
 
+/** All that is metered. */
+export const METRICS = Object.keys(NAMES);
+
 export const nameOf = (metric: string) => NAMES[metric] ?? metric;
 
 /** As people count it: connection seconds as begun minutes. */

@@ -16,12 +16,22 @@ export type Page =
   | { name: 'users' }
   | { name: 'roles' }
   | { name: 'account' }
+  | { name: 'tenants' }
+  | { name: 'tenant'; tenant: string }
+  | { name: 'project'; tenant: string; project: string }
+  | { name: 'plans' }
+  | { name: 'logs' }
+  | { name: 'configuration' }
   | { name: 'accept' }
   | { name: 'reset' }
   | { name: 'unknown' };
 
+/** How long a page's code may take until its heading is no longer waited for. */
+const HEADING_LOOKS_MAX = 40;
+const HEADING_LOOK_MS = 25;
+
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'account', 'accept', 'reset'] as const;
+const STAFF_PAGES = ['users', 'roles', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');
@@ -42,6 +52,12 @@ export function pageOf(path: string): Page {
   if (first === 'usage' && parts.length === 1) return { name: 'usage' };
   if (first === 'demo' && parts.length === 1) return { name: 'demo' };
   if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
+  if (first === 'tenants' && second !== undefined) {
+    const tenant = safeDecode(second);
+    if (parts.length === 2) return { name: 'tenant', tenant };
+    const project = parts[3];
+    if (third === 'projects' && project !== undefined && parts.length === 4) return { name: 'project', tenant, project: safeDecode(project) };
+  }
   const staff = STAFF_PAGES.find((name) => name === first && parts.length === 1);
   return staff === undefined ? { name: 'unknown' } : { name: staff };
 }
@@ -71,9 +87,15 @@ class Router {
     history.pushState(null, '', path);
     this.path = path;
     scrollTo(0, 0);
-    // A new page is announced by moving focus to its heading, as a full load would begin there.
+    // A new page is announced by moving focus to its heading, as a full load would begin there. Its
+    // code may have to come first.
+    const before = document.querySelector<HTMLElement>('main h1');
     await tick();
-    document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
+    for (let look = 0; look < HEADING_LOOKS_MAX; look += 1) {
+      const heading = document.querySelector<HTMLElement>('main h1');
+      if (heading !== null && heading !== before) return heading.focus({ preventScroll: true });
+      await new Promise((resolve) => setTimeout(resolve, HEADING_LOOK_MS));
+    }
   }
 
   private onClick(event: MouseEvent): void {

@@ -106,13 +106,20 @@ class Staff {
     return this.account?.rights.some((rights) => rights.permissions.includes(permission)) ?? false;
   }
 
+  /** Whether the roles allow it in this tenant. */
+  mayIn(permission: string, tenant: string): boolean {
+    const counting = this.account?.rights.filter((it) => it.tenant === null || (it.tenant === tenant && it.project === null)) ?? [];
+    return counting.some((rights) => rights.permissions.includes(permission));
+  }
+
   /** Whether the roles allow it in the whole installation. */
   mayEverywhere(permission: string): boolean {
     const whole = this.account?.rights.filter((rights) => rights.tenant === null) ?? [];
     return whole.some((rights) => rights.permissions.includes(permission));
   }
 
-  private async ask(method: string, path: string, body?: unknown): Promise<any> {
+  /** One request as who is signed in. */
+  async ask(method: string, path: string, body?: unknown): Promise<any> {
     try {
       return await request(await this.token(), method, path, body);
     } catch (error) {

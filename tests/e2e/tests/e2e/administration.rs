@@ -136,7 +136,7 @@ async fn the_log_is_seen_and_its_level_changed_while_it_runs() {
 async fn a_bundle_of_diagnostics_holds_no_secret() {
     let canaries = ["canary-webhook-secret-0123456789", "rk_test_canary0123456789abcdef"];
     let home = Home::new(&json!({ "billing": {
-        "secret_key": canaries[1], "webhook_secret": canaries[0], "url": "http://127.0.0.1:9",
+        "secret_key": canaries[1], "webhook_secret": canaries[0], "api_url": "http://127.0.0.1:9",
     }, "telemetry": { "log": "info,control=trace,identity=trace,hub=debug" } }));
     let server = home.start();
     let admin = server.admin();
