@@ -144,6 +144,8 @@ await check('a fresh installation asks for its owner, and is set up by keyboard'
   await type(operator, 'Ann', 'ann@example.org', PASSWORD);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
+  await heading('Overview').waitFor();
+  await page.getByRole('link', { name: 'Users' }).click();
   await heading('Users').waitFor();
   await page.getByRole('cell', { name: /ann@example.org/ }).waitFor();
   await audit('users');
@@ -185,6 +187,8 @@ await check('the colleague follows the link, chooses a password and sees what hi
   await audit('sign-in');
   await bob.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await bob.keyboard.press('Enter');
+  await heading('Overview').waitFor();
+  await bob.getByRole('link', { name: 'Users' }).click();
   await heading('Users').waitFor();
   must((await bob.getByRole('button', { name: 'Invite' }).count()) === 0, 'support is offered an invitation');
 });

@@ -27,7 +27,7 @@ export type Page =
   | { name: 'unknown' };
 
 /** How long a page's code may take until its heading is no longer waited for. */
-const HEADING_LOOKS_MAX = 40;
+const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
@@ -93,9 +93,10 @@ class Router {
     await tick();
     for (let look = 0; look < HEADING_LOOKS_MAX; look += 1) {
       const heading = document.querySelector<HTMLElement>('main h1');
-      if (heading !== null && heading !== before) return heading.focus({ preventScroll: true });
+      if (heading !== null && heading !== before) break;
       await new Promise((resolve) => setTimeout(resolve, HEADING_LOOK_MS));
     }
+    document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
   }
 
   private onClick(event: MouseEvent): void {
