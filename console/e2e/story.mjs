@@ -128,7 +128,7 @@ await check('makes a key, whose text is shown once', async () => {
   key = await ann.getByTestId('api-key').innerText();
   must(/^ms_live_/.test(key), 'not a key');
   await button(ann, 'Done').click();
-  await ann.getByRole('cell', { name: /counter/ }).waitFor();
+  await ann.getByRole('cell', { name: /^counter ms_live/ }).waitFor();
   must(!(await ann.content()).includes(key), 'the key is still in the page');
   await audit('project');
 });
@@ -254,7 +254,7 @@ await check('a plan of one’s own is made and given', async () => {
   await audit('new-budget');
   await button(ann, 'Set the budget').click();
   await proof(ann);
-  await ann.getByText('$50.00 a month').waitFor();
+  await ann.getByText('Budget enough: $50.00 a month').waitFor();
 });
 
 await check('the log is followed, filtered, and made to say more', async () => {

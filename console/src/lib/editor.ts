@@ -59,7 +59,7 @@ export function openEditor(host: HTMLElement, label: string, text: string, oncha
       EditorState.tabSize.of(2),
       // Tab moves on, so that nobody is held by the keyboard; Ctrl-] indents.
       keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, ...lintKeymap]),
-      EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false' }),
+      EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' }),
       EditorView.updateListener.of((update) => update.docChanged && onchange()),
     ],
   });

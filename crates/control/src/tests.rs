@@ -33,8 +33,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use identity::{Authenticator, OperatorTokens, People, PeopleParts, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
-    Change, Code, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, Refusal,
-    RequestId, ShardId, Usage,
+    Change, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, RequestId,
+    ShardId, Usage,
 };
 use rig_hub::RigHub;
 use secrecy::SecretString;
@@ -314,6 +314,11 @@ impl Rig {
     async fn send(router: &Router, request: Request<Body>) -> Answer {
         let response = router.clone().oneshot(request).await.expect("routers do not fail");
         let (parts, body) = response.into_parts();
+        // A stream goes on: who wants to read one does so itself.
+        let kind = parts.headers.get("content-type");
+        if kind.is_some_and(|kind| kind == "text/event-stream") {
+            return Answer { status: parts.status, headers: parts.headers, body: Value::Null };
+        }
         let body = wire_http::read_body(body, ANSWER_BYTES_MAX).await.expect("a short answer");
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Answer { status: parts.status, headers: parts.headers, body }

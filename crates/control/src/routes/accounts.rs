@@ -291,7 +291,7 @@ impl AccountView {
 
 /// Look at a tenant's account: plan, the month's use and cost, forecast, budgets
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/account", tag = "plans",
+    get, path = "/v1/tenants/{tenant}/account", tag = "plans", operation_id = "get_tenant_account",
     extensions(("x-permission" = json!("billing:read"))),
     params(("tenant" = String, Path, description = "The tenant's id")),
     responses(

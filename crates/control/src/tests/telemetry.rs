@@ -55,7 +55,7 @@ async fn the_newest_lines_are_shown_and_those_that_come() {
     let (answer, ()) = tokio::join!(coming, pushing);
     let answer = answer.ok(200);
     assert_eq!((messages(&answer), &answer["is_torn"]), (vec!["four"], &json!(false)));
-    rig.get("/v1/logs?cursor=x").await.refused(400, "INVALID_REQUEST", "cursor");
+    rig.get("/v1/logs?cursor=x").await.refused(400, "INVALID_CURSOR", "cursor");
 }
 
 #[test]
