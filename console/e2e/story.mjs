@@ -296,7 +296,7 @@ await check('the configuration is edited by keyboard, checked, applied and taken
   await audit('configuration-wrong');
   await replace('lgo: warn', 'log: warn');
   await heading(ann, 'What it changes').waitFor();
-  await ann.getByRole('region', { name: 'What it changes' }).getByText('at once').waitFor();
+  await ann.getByRole('region', { name: 'Changes', exact: true }).getByText('at once').waitFor();
   await ann.getByLabel('Why').fill('less to read');
   await audit('configuration-changes');
   await button(ann, 'Apply').click();

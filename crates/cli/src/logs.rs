@@ -85,7 +85,11 @@ impl Logs {
             if answer["is_torn"] == true {
                 eprintln!("lines were lost: more came than the server keeps");
             }
-            answer["lines"].as_array().into_iter().flatten().for_each(|it| println!("{}", line(it)));
+            answer["lines"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|it| println!("{}", line(it)));
             if !self.follow {
                 return Ok(());
             }

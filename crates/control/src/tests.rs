@@ -7,12 +7,12 @@ mod keys;
 mod keys_at_rest;
 mod live;
 mod node;
-mod promise;
 mod outbox;
 mod own;
 mod people;
 mod permissions;
 mod plans;
+mod promise;
 mod properties;
 mod records;
 mod repeat;
@@ -33,8 +33,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use identity::{Authenticator, OperatorTokens, People, PeopleParts, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
-    Change, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, RequestId,
-    ShardId, Usage,
+    Change, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, RequestId, ShardId,
+    Usage,
 };
 use rig_hub::RigHub;
 use secrecy::SecretString;

@@ -1,9 +1,7 @@
 //! The configuration of a running server: what may change while it runs does, the rest is refused
 //! by name or kept for the next start. Changed by the admin API, and by SIGHUP or a new file.
 
-use crate::config::layers::{
-    FIXED, masked, overrides, value, with_applied, write_applied,
-};
+use crate::config::layers::{FIXED, masked, overrides, value, with_applied, write_applied};
 use crate::config::{Config, ConfigError, Layers, Loaded, advice, parse_text, parse_value};
 use crate::telemetry::LogControl;
 use control::{

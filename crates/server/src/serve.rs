@@ -125,7 +125,8 @@ async fn stopped() {
 }
 
 /// On SIGHUP, and when the file changes, the configuration is read again. What can change at run
-/// time does; what cannot is named and waits for a restart; a bad file changes nothing. Never ends by itself.
+/// time does; what cannot is named and waits for a restart; a bad file changes nothing. Never ends
+/// by itself.
 async fn reload(source: &Source, running: Arc<Running>) {
     let (changed, mut changes) = tokio::sync::mpsc::channel(1);
     // Held, because it stops watching when dropped.

@@ -5,8 +5,8 @@
 use crate::Routes;
 use crate::admin::Admin;
 use crate::configuration::{
-    Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem,
-    ConfigWhen, Configuration, Proposal, differences,
+    Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem, ConfigWhen,
+    Configuration, Proposal, differences,
 };
 use crate::page::{PageQuery, next_cursor};
 use crate::view::RevisionView;
@@ -213,9 +213,7 @@ async fn revision_or_now(admin: &Admin, revision: Option<u64>) -> Result<Value, 
 
 async fn kept_revision(admin: &Admin, revision: Option<u64>) -> Result<ConfigRevision, Refusal> {
     let found = admin.tenancy.config_revision(revision).await?;
-    found.ok_or_else(|| {
-        Refusal::new(Code::NotFound, "there is no such revision").field("revision")
-    })
+    found.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such revision").field("revision"))
 }
 
 /// The node's configuration: in force, as configured, and where each part came from

@@ -94,9 +94,10 @@ struct RevisionBrief {
 }
 
 fn process(admin: &Admin) -> Result<Arc<dyn crate::Process>, Refusal> {
-    admin.process.clone().ok_or_else(|| {
-        Refusal::new(Code::Unsupported, "this node tells nothing of its process")
-    })
+    admin
+        .process
+        .clone()
+        .ok_or_else(|| Refusal::new(Code::Unsupported, "this node tells nothing of its process"))
 }
 
 fn backups(admin: &Admin) -> Option<StatusView> {

@@ -55,7 +55,10 @@ async fn what_a_configuration_would_change_is_told_without_changing_it() {
         rig.call("PUT", "/v1/config", body).await.ok(200);
     }
     let diff = rig.get("/v1/config/diff?from=1").await.ok(200);
-    assert_eq!((&diff["differences"][0]["from"], &diff["differences"][0]["to"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&diff["differences"][0]["from"], &diff["differences"][0]["to"]),
+        (&json!(1), &json!(2))
+    );
     rig.get("/v1/config/diff?from=7").await.refused(404, "NOT_FOUND", "revision");
 }
 

@@ -209,11 +209,7 @@ pub fn overrides(base: &Value, wanted: &Value) -> Value {
 }
 
 /// The configuration as if this were applied; `text` is what complaints point into.
-pub fn with_applied(
-    layers: &Layers,
-    applied: &Value,
-    text: &str,
-) -> Result<Config, ConfigError> {
+pub fn with_applied(layers: &Layers, applied: &Value, text: &str) -> Result<Config, ConfigError> {
     parse_value(&layers.with(applied)?, text)
 }
 

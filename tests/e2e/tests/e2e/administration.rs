@@ -78,11 +78,18 @@ async fn a_configuration_is_edited_applied_and_taken_back() {
     server = home.start();
     let now = server.admin().done(Method::GET, "/v1/config", &Value::Null).await;
     assert_eq!(now["config"]["log"]["tail_mib"], 48);
-    assert_eq!((&now["pending"], &now["config"]["telemetry"]["log"]), (&json!([]), &json!("debug")));
+    assert_eq!(
+        (&now["pending"], &now["config"]["telemetry"]["log"]),
+        (&json!([]), &json!("debug"))
+    );
 
     // Back to a revision, and what the revisions say.
-    let calm = file(&home, "calm.yaml", &done(&run(&server, &home, &["config", "show", "--text"]))
-        .replace("log: debug", "log: warn"));
+    let calm = file(
+        &home,
+        "calm.yaml",
+        &done(&run(&server, &home, &["config", "show", "--text"]))
+            .replace("log: debug", "log: warn"),
+    );
     done(&run(&server, &home, &["config", "apply", &calm, "--note", "calm"]));
     let told = done(&run(&server, &home, &["config", "diff", "--revision", "1"]));
     assert!(told.contains("telemetry.log: \"warn\" -> \"debug\""), "{told}");

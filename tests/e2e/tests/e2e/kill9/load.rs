@@ -27,7 +27,9 @@ pub enum Transport {
     Http,
     /// `POST /v1/topics/{topic}/records`: the body is the value.
     Raw,
-    WebSocket { in_flight_max: usize },
+    WebSocket {
+        in_flight_max: usize,
+    },
     /// One call at a time in the binary layout.
     Binary,
 }
