@@ -301,13 +301,13 @@ await check('the configuration is edited by keyboard, checked, applied and taken
   await audit('configuration-changes');
   await button(ann, 'Apply').click();
   await proof(ann);
-  await ann.getByText('Revision 2 is applied').waitFor();
+  await ann.getByText('Revision 2 is applied.').waitFor();
   await button(ann, 'Compare revision 1 with now').click();
   await ann.getByRole('region', { name: 'Revision 1 against now' }).getByText('info,control=debug').waitFor();
   await audit('configuration-history');
   await button(ann, 'Go back to revision 1').click();
   await proof(ann);
-  await ann.getByText('Revision 1 is back, as revision 3').waitFor();
+  await ann.getByText('Revision 1 is back, as revision 3.').waitFor();
 });
 
 await check('a narrow screen scrolls in one direction only', async () => {
