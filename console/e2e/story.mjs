@@ -208,7 +208,8 @@ await check('the owner reads the refusal in the trail of the project', async () 
   stand.page = ann;
   await ann.goto(projectUrl);
   await heading(ann, 'What was done, and refused').waitFor();
-  await ann.getByRole('region', { name: 'The newest records of the audit trail' }).getByText(/refus|limit|quota|warned/i).first().waitFor();
+  const trail = ann.getByRole('region', { name: 'The newest records of the audit trail' });
+  await trail.getByRole('row', { name: /refused.*PROJECT_LIMIT_EXCEEDED/s }).first().waitFor();
   await audit('trail');
 });
 

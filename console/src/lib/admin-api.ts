@@ -70,6 +70,10 @@ export interface TrailRecord {
   target: string;
   details: Record<string, unknown>;
   at: number;
+  /** `done`, `refused` or `failed`. */
+  outcome?: string;
+  /** More than 1 for what is told together. */
+  count?: number;
 }
 
 export interface Figure {
