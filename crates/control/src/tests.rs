@@ -268,6 +268,7 @@ impl Rig {
             rng: Arc::clone(&rng),
         }));
         let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
+        let unlimited = RateSettings { principal_per_second_max: 0, address_per_second_max: 0 };
         let control = Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
@@ -280,7 +281,8 @@ impl Rig {
             configuration: Some(Arc::new(configuration)),
             process: Some(Arc::new(RigProcess)),
             logbook: Arc::new(Logbook::new(100)),
-            rates: Arc::new(Rates::new(RateSettings::default(), Arc::clone(&time))),
+            // The clock stands still, and with it a rate.
+            rates: Arc::new(Rates::new(unlimited, Arc::clone(&time))),
             billing: None,
             backups: None,
             transfers: None,
