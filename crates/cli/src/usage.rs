@@ -35,11 +35,10 @@ pub enum Usage {
 }
 
 #[derive(clap::Args, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["verify", "repair"])]
 pub struct Recompute {
     tenant: String,
     /// Only compares.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "repair", required_unless_present = "repair")]
     verify: bool,
     /// Sets windows that differ to what the log says.
     #[arg(long)]

@@ -42,7 +42,7 @@ async fn a_configuration_is_edited_applied_and_taken_back() {
     let home = Home::new(&json!({ "telemetry": { "log": "info" } }));
     let mut server = home.start();
     let text = done(&run(&server, &home, &["config", "show", "--text"]));
-    assert!(text.contains("log: info") && text.contains("token: '***'"), "{text}");
+    assert!(text.contains("log: info") && text.contains("token: \"***\""), "{text}");
     let shown: Value =
         serde_json::from_str(&done(&run(&server, &home, &["config", "show"]))).expect("JSON");
     let origin = |key: &str| {
