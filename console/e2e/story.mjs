@@ -314,13 +314,14 @@ await check('the configuration is edited by keyboard, checked, applied and taken
 await check('a narrow screen scrolls in one direction only', async () => {
   await ann.setViewportSize({ width: 390, height: 844 });
   const tenant = new URL(projectUrl).pathname.split('/projects')[0];
-  for (const path of ['/', '/tenants', tenant, new URL(projectUrl).pathname, '/plans', '/logs', '/configuration']) {
+  const places = { overview: '/', tenants: '/tenants', tenant, project: new URL(projectUrl).pathname, plans: '/plans', logs: '/logs', configuration: '/configuration' };
+  for (const [name, path] of Object.entries(places)) {
     await ann.goto(base + path);
     await ann.locator('main h1').waitFor();
     await ann.waitForTimeout(400);
     const wide = await ann.evaluate(() => document.documentElement.scrollWidth > innerWidth || document.querySelector('main').scrollWidth > innerWidth);
     must(!wide, `${path} is wider than the screen`);
-    await audit(`narrow${path.replaceAll('/', '-').slice(0, 24)}`);
+    await audit(`narrow-${name}`);
   }
 });
 
