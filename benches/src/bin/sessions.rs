@@ -130,7 +130,7 @@ impl Stage {
         config.telemetry.log = "warn".to_owned();
         let mounts = mainstem::protocols::mount_all(&config.protocols)?;
         let instruments = mainstem::telemetry::install(&config.telemetry)?;
-        let app = App::build(config, &[], &instruments).await?;
+        let app = Box::pin(App::build(config, &[], &instruments)).await?;
         let secret = key(&app).await?;
         let mount = mounts.web_sockets.iter().find(|one| one.subprotocol == Some(SUBPROTOCOL));
         let factory = Arc::clone(&mount.ok_or("there is no WebSocket protocol")?.factory);

@@ -25,7 +25,8 @@ pub fn dev(dev: &Dev) -> Result<(), String> {
     check_open_files(&config);
     let token = dev.admin_token(&*World::system().rng);
     let outcome = runtime()?.block_on(async {
-        let app = App::build(config, std::slice::from_ref(&token), &instruments).await?;
+        let building = App::build(config, std::slice::from_ref(&token), &instruments);
+        let app = Box::pin(building).await?;
         dev.prepare(&app, &token).await.map_err(StartError::Other)?;
         app.serve(stopped()).await
     });
@@ -48,7 +49,7 @@ pub fn serve(file: Option<PathBuf>, processes: Option<u16>) -> Result<(), String
     check_open_files(&loaded.config);
     let operators = operators(&loaded.config)?;
     let outcome = runtime()?.block_on(async {
-        let app = App::build(loaded, &operators, &instruments).await?;
+        let app = Box::pin(App::build(loaded, &operators, &instruments)).await?;
         let reloading = reload(&source, app.running());
         tokio::select! {
             outcome = app.serve(stopped()) => outcome,
