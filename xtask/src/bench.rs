@@ -6,9 +6,9 @@ use std::process::Command;
 
 /// What runs by itself. The other programs of the package are parts: servers to be measured
 /// beside, and loads.
-const SCENARIOS: [&str; 12] = [
-    "eventlog", "fanout", "idle", "keys", "peers", "publish", "recovery", "replay", "sessions",
-    "start", "storage", "topics",
+const SCENARIOS: [&str; 13] = [
+    "acl", "eventlog", "fanout", "idle", "keys", "peers", "publish", "recovery", "replay",
+    "sessions", "start", "storage", "topics",
 ];
 
 #[derive(clap::Args)]

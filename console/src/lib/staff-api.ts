@@ -1,6 +1,7 @@
 // The admin API as the console's staff pages need it: one function per call. Tokens travel in the
 // Authorization header and in bodies only, never in an address.
 
+import { AclApi } from './acl-api';
 import { ApiError } from './api';
 import type { ErrorView } from './wire';
 
@@ -143,6 +144,11 @@ export class StaffApi {
   takeRole = (id: string): Promise<void> => this.ask('DELETE', `/v1/role-bindings/${encodeURIComponent(id)}`);
 
   tenants = (): Promise<Tenant[]> => this.all('/v1/tenants', 'tenants');
+  projects = (tenant: string): Promise<Tenant[]> => this.all(`/v1/tenants/${encodeURIComponent(tenant)}/projects`, 'projects');
+
+  get acl(): AclApi {
+    return new AclApi(this.ask);
+  }
 
   /** All pages of a list, up to a bound. */
   private async all(path: string, name: string): Promise<any[]> {

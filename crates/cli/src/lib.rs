@@ -2,6 +2,7 @@
 //! know anything of the engine: what they can do, anybody's program can.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod admin;
 pub mod at_rest;
 pub mod backup;

@@ -16,6 +16,7 @@ mod figures;
 mod gate;
 mod headers;
 mod hooks;
+mod lists;
 pub mod logbook;
 mod outbox;
 mod own;

@@ -2,6 +2,7 @@
 
 mod account;
 pub(crate) mod accounts;
+mod acl;
 mod audit;
 mod auth;
 mod backups;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Routes {
         .merge(keys::routes())
         .merge(keys_at_rest::routes())
         .merge(signing::routes())
+        .merge(acl::routes())
         .merge(topics::routes())
         .merge(webhooks::routes())
         .merge(connections::routes())

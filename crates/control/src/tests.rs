@@ -1,6 +1,7 @@
 //! The admin API through its real router, on SQLite: `Rig::call` sends a request as the operator
 //! and answers what came back.
 
+mod acl;
 mod gate;
 mod input;
 mod keys;

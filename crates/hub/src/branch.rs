@@ -63,6 +63,8 @@ pub struct Request {
     pub follow: Follow,
     pub shard: ShardId,
     pub sink: Arc<dyn Sink>,
+    /// The number it was asked under.
+    pub call: u64,
 }
 
 /// A subscription that its shard has been told of.
@@ -149,6 +151,10 @@ impl Branch {
                 self.topics.write().remove(&topic);
                 self.tell(u64::MAX, || Message::TopicEnded(topic, why.clone()));
             }
+            News::Forbidden(numbers, why) => {
+                let which = Arc::new(numbers.into_iter().collect());
+                self.tell(u64::MAX, || Message::Forbidden(Arc::clone(&which), why.clone()));
+            }
             News::Followed { .. } => {
                 debug_assert!(false, "an answered follow is for whoever asked");
             }
@@ -160,7 +166,7 @@ impl Branch {
     /// # Errors
     /// `TOPIC_NOT_FOUND` when the one topic it wants has just been deleted.
     pub fn attach(&self, prepared: Prepared, request: Request) -> Result<Attaching, Refusal> {
-        let Request { who, follow, shard, sink } = request;
+        let Request { who, follow, shard, sink, call } = request;
         let topics: Vec<Arc<Topic>> = {
             let known = self.topics.read();
             prepared.topics.iter().filter_map(|id| known.get(id).cloned()).collect()
@@ -183,7 +189,8 @@ impl Branch {
             wish,
             mint: Arc::clone(&self.signer) as _,
         };
-        mailbox.send(Message::Attach(Box::new(admitted.attach(sink, meter, mailbox, attached))));
+        let attach = admitted.attach(sink, meter, mailbox, call, attached);
+        mailbox.send(Message::Attach(Box::new(attach)));
         Ok(Attaching { tag, project, signer: Arc::clone(&self.signer), attached: answer })
     }
 

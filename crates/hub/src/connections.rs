@@ -236,6 +236,13 @@ impl Connections {
         ending.into_iter().for_each(|(closer, why)| closer.close(why));
     }
 
+    /// Who is connected to a project.
+    pub fn identities(&self, project: ProjectId) -> HashMap<ConnectionId, Identity> {
+        let open = self.open.lock();
+        let of_it = open.entries.iter().filter(|(_, entry)| entry.who.project() == project);
+        of_it.map(|(id, entry)| (*id, entry.who.clone())).collect()
+    }
+
     /// Ends every connection of a project.
     pub fn end_project(&self, project: ProjectId, why: &Refusal) {
         let open = self.open.lock();

@@ -8,14 +8,16 @@ use crate::occupancy::Occupant;
 use crate::shard::mailbox::{Attach, Guard, Lost, Mailbox, Message, StartDefault};
 use crate::shard::shape::Wish;
 use crate::topic::Topic;
+use crate::watch::{Watch, WatchNumber, Watched, why_ended};
+use identity::ProjectSnapshot;
 use port::shaping::{GATHER_MS_MAX, GATHER_MS_MIN};
 use port::{Code, CursorMint, Follow, Identity, Refusal, Shaping, ShardId, Sink, Subscription};
-use rules::{grants, scopes};
+use rules::scopes;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::filter::{KeyPart, Level, TopicPart};
 use types::limits::CURSOR_POSITIONS_MAX;
-use types::{Access, Filter, From, Positions, TopicId, TopicName};
+use types::{Access, Filter, From, Operation, Positions, TimestampMs, TopicId, TopicName};
 
 /// Topics a wildcard subscription covers at most.
 const WILD_TOPICS_MAX: usize = 1_000;
@@ -31,6 +33,7 @@ pub(crate) struct Wanted {
 
 /// As what a subscription counts, for as long as this is held.
 pub(crate) struct Held {
+    _watched: Watched,
     _counted: Option<Counted>,
     _occupant: Option<Occupant>,
 }
@@ -75,6 +78,7 @@ impl Admitted {
         sink: Arc<dyn Sink>,
         meter: Arc<ProjectMeter>,
         mailbox: &Arc<Mailbox>,
+        number: WatchNumber,
         attached: oneshot::Sender<(Guard, Positions)>,
     ) -> Attach {
         let start_default = match self.follow.from {
@@ -95,6 +99,7 @@ impl Admitted {
             exclude_own: self.follow.exclude_own,
             sink,
             meter,
+            number,
             mailbox: Arc::clone(mailbox),
             attached,
         }
@@ -109,7 +114,9 @@ impl Node {
         shard: ShardId,
         sink: Arc<dyn Sink>,
     ) -> Result<Subscription, Refusal> {
-        let Wanted { topics, positions, lost, wish, held } = self.wanted(who, &follow).await?;
+        let number = self.watch.number();
+        let wanted = self.wanted(who, &follow, &self.watch, number).await?;
+        let Wanted { topics, positions, lost, wish, held } = wanted;
         let mailbox = self.mailbox(shard)?;
         let (attached, answer) = oneshot::channel();
         let tag = follow.tag;
@@ -117,21 +124,33 @@ impl Node {
         let is_wild = follow.filter.topic == TopicPart::Any;
         let meter = self.meters.get(who.tenant(), who.project());
         let mint = Arc::clone(&self.signer) as _;
+        let filter = follow.filter.clone();
         let admitted = Admitted { who: who.clone(), follow, topics, positions, lost, wish, mint };
-        mailbox.send(Message::Attach(Box::new(admitted.attach(sink, meter, &mailbox, attached))));
+        let attach = admitted.attach(sink, meter, &mailbox, number, attached);
+        mailbox.send(Message::Attach(Box::new(attach)));
         let (guard, start) = answer.await.map_err(|_| {
             Refusal::new(Code::Draining, "the connection's thread is shutting down")
         })?;
         self.tell_what_changed(who, &known, is_wild, &mailbox);
+        // A list that changed before the shard had it may have been asked too early to end it.
+        self.check_again(who, &filter)?;
         let guard = Box::new((guard, held));
         let cursor = self.signer.mint(who.project(), &start);
         Ok(Subscription { tag, start, cursor, guard })
     }
 
     /// What a subscription covers and where it starts, if it is allowed at all.
-    pub(crate) async fn wanted(&self, who: &Identity, follow: &Follow) -> Result<Wanted, Refusal> {
+    /// It is known to `watch` under this number from before it is checked.
+    pub(crate) async fn wanted(
+        &self,
+        who: &Identity,
+        follow: &Follow,
+        watch: &Arc<Watch>,
+        number: WatchNumber,
+    ) -> Result<Wanted, Refusal> {
         let snapshot = self.admit(who)?;
-        check_follow(who, &follow.filter)?;
+        let watched = watch.enter(number, who, &follow.filter);
+        check_follow(&snapshot, who, &follow.filter, self.world.clock.now_ms())?;
         self.check_reading(who, &snapshot)?;
         // Counted before any work is done for it.
         let counted = match follow.connection {
@@ -145,8 +164,16 @@ impl Node {
             _ => (positions, Vec::new()),
         };
         let wish = wish_of(&self.conditions, who, follow.shaping.clone())?;
-        let held = Held { _counted: counted, _occupant: self.occupy(who, &follow.filter) };
+        let occupant = self.occupy(who, &follow.filter);
+        let held = Held { _watched: watched, _counted: counted, _occupant: occupant };
         Ok(Wanted { topics, positions, lost, wish, held })
+    }
+
+    /// Refuses a subscription that was admitted and may not go on now.
+    pub(crate) fn check_again(&self, who: &Identity, filter: &Filter) -> Result<(), Refusal> {
+        let snapshot = self.snapshot(who.project())?;
+        let now = self.world.clock.now_ms();
+        check_follow(&snapshot, who, filter, now).map_err(|_| why_ended())
     }
 
     /// Topics made or deleted while the subscription was on its way to the shard were told to it
@@ -241,13 +268,20 @@ impl Node {
 }
 
 /// Presence of an address may be watched by whoever may follow the address itself.
-fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
+pub(crate) fn check_follow(
+    snapshot: &ProjectSnapshot,
+    who: &Identity,
+    filter: &Filter,
+    now: TimestampMs,
+) -> Result<(), Refusal> {
+    let check =
+        |operation, filter: &Filter| snapshot.check_filter(who.claims(), operation, filter, now);
     let is_presence = |name: &TopicName| *name == TopicName::presence();
     let TopicPart::Exact(name) = &filter.topic else {
-        return grants::check_filter(who.claims(), Access::Subscribe, filter);
+        return check(Operation::Subscribe, filter);
     };
     if !is_presence(name) {
-        return grants::check_filter(who.claims(), Access::Subscribe, filter);
+        return check(Operation::Subscribe, filter);
     }
     scopes::require(who.claims().scopes, scopes::needed_for(Access::Subscribe))?;
     let parse = |topic: &str| {
@@ -261,7 +295,8 @@ fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
                 Some((topic, key)) => (topic, Some(key.as_bytes())),
                 None => (&**address, None),
             };
-            return grants::check_address(who.claims(), Access::Subscribe, &parse(topic)?, key);
+            let (claims, operation) = (who.claims(), Operation::Presence);
+            return snapshot.check_address(claims, operation, &parse(topic)?, key, now);
         }
         KeyPart::Levels { levels, rest } => {
             let (first, below) = levels.split_first().ok_or_else(|| {
@@ -279,5 +314,5 @@ fn check_follow(who: &Identity, filter: &Filter) -> Result<(), Refusal> {
             Filter { topic, key }
         }
     };
-    grants::check_filter(who.claims(), Access::Subscribe, &watched)
+    check(Operation::Presence, &watched)
 }

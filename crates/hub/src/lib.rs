@@ -13,6 +13,7 @@ mod consumers;
 mod cursor;
 mod follow;
 mod history;
+mod lists;
 mod live;
 mod meter;
 mod node;
@@ -30,6 +31,7 @@ mod tests;
 mod topic;
 mod topics;
 mod usage;
+mod watch;
 
 pub use connections::TenantLimits;
 pub use node::{Node, Options, Parts, World};

@@ -20,6 +20,7 @@ impl Node {
     pub async fn review(&self) {
         self.authenticator.refresh().await;
         self.sweep();
+        self.sweep_lists().await;
     }
 
     pub(crate) fn sweep(&self) {
@@ -73,6 +74,7 @@ impl Live for Node {
             node.authenticator.changed(&change).await;
             node.sweep();
             node.sweep_leases();
+            node.sweep_lists().await;
             match change {
                 Change::Project(project) => node.drop_what_is_gone(project).await,
                 Change::Tenant(tenant) => {

@@ -14,6 +14,7 @@ use crate::shard::history::{History, Log};
 use crate::shard::mailbox::{Mailbox, Message, Published};
 use crate::topic::{SHARDS_MAX, Topic};
 use crate::usage::UsageWriter;
+use crate::watch::Watch;
 use eventlog::Engine;
 use identity::{Authenticator, ProjectSnapshot};
 use metrics::Histogram;
@@ -31,7 +32,7 @@ use tenancy::Tenancy;
 use types::batch::Batch;
 use types::limits::READ_RECORDS_MAX;
 use types::{
-    Access, Filter, Key, KeyId, Limits, Partition, ProjectId, Record, TimestampMs, TopicConfig,
+    Filter, Key, KeyId, Limits, Operation, Partition, ProjectId, Record, TimestampMs, TopicConfig,
     TopicId, TopicName,
 };
 
@@ -76,6 +77,9 @@ pub struct Node {
     pub(crate) options: Options,
     pub(crate) catalogue: Catalogue,
     pub(crate) connections: Connections,
+    /// The subscriptions of the node's own shards.
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) rulings: crate::lists::Rulings,
     pub(crate) meters: Meters,
     pub(crate) presence: Presence,
     pub(crate) occupancy: Occupancy,
@@ -117,6 +121,8 @@ impl Node {
             signer: Arc::new(CursorSigner::new(parts.cursor_key)),
             catalogue: Catalogue::default(),
             connections: Connections::new(Arc::clone(&parts.world.clock), parts.options.tenants),
+            watch: Arc::default(),
+            rulings: crate::lists::Rulings::default(),
             meters: Meters::default(),
             occupancy: Occupancy::new(parts.options.presence.vacated_after()),
             presence: Presence::new(parts.options.presence.clone()),
@@ -396,9 +402,9 @@ impl Hub for Node {
         limit: usize,
     ) -> Answer<'a, Keys> {
         Box::pin(async move {
-            self.admit(who)?;
+            let (snapshot, now) = (self.admit(who)?, self.world.clock.now_ms());
             let filter = Filter::topic(topic.clone());
-            rules::grants::check_filter(who.claims(), Access::Subscribe, &filter)?;
+            snapshot.check_filter(who.claims(), Operation::Read, &filter, now)?;
             let topic = self.existing(who, topic)?;
             let limit = limit.clamp(1, READ_RECORDS_MAX);
             let found = self.engine.keys(topic.id, after, limit).await;
@@ -423,17 +429,12 @@ impl Hub for Node {
         after: Option<TopicName>,
         limit: usize,
     ) -> Answer<'a, Vec<TopicInfo>> {
-        Box::pin(async move {
-            self.may_see_topics(who)?;
-            let limit = limit.clamp(1, READ_RECORDS_MAX);
-            let topics = self.catalogue.list(who.project(), after.as_ref(), limit);
-            topics.iter().map(|topic| self.describe(topic)).collect()
-        })
+        Box::pin(async move { self.list_topics(who, after, limit) })
     }
 
     fn topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo> {
         Box::pin(async move {
-            self.may_see_topics(who)?;
+            self.may_see_topic(who, name)?;
             self.describe(&*self.existing(who, name)?)
         })
     }

@@ -8,11 +8,13 @@ use crate::refusal::refusal_of;
 use crate::topic::Topic;
 use eventlog::{Placement, Together};
 use port::{Code, Identity, Placed, Refusal};
-use rules::{grants, quota};
+use rules::quota;
 use std::sync::Arc;
 use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
-use types::{Access, Header, Limits, Partition, Record, TimestampMs, TopicId, TopicName, record};
+use types::{
+    Header, Limits, Operation, Partition, Record, TimestampMs, TopicId, TopicName, record,
+};
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
 /// everything after it from ever growing old.
@@ -92,10 +94,11 @@ impl Node {
         // What the platform has to say is not the project's to pay for.
         let unlimited = Limits::default();
         let limits = if who.is_platform() { &unlimited } else { &snapshot.limits };
-        check_shape(limits, records, self.world.clock.now_ms())?;
+        let now = self.world.clock.now_ms();
+        check_shape(limits, records, now)?;
         for record in &*records {
             let key = record.key.as_ref().map(|key| &key.bytes()[..]);
-            grants::check_address(who.claims(), Access::Publish, name, key)?;
+            snapshot.check_address(who.claims(), Operation::Publish, name, key, now)?;
         }
         if records.is_empty() {
             return Ok(None);

@@ -5,13 +5,13 @@ use crate::refusal::refusal_of;
 use crate::shard::mailbox::unpack;
 use crate::topic::Topic;
 use eventlog::LogError;
+use identity::ProjectSnapshot;
 use port::{Code, CursorMint, Delivery, Identity, ReadAnswer, ReadRequest, Refusal};
-use rules::grants;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use types::limits::READ_RECORDS_MAX;
-use types::{Access, Filter, From, Key, Offset, Partition, Position, Positions};
+use types::{Filter, From, Key, Offset, Operation, Partition, Position, Positions, TopicName};
 
 /// Bytes one answer holds at most, give or take a batch.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -38,11 +38,7 @@ impl Node {
     ) -> Result<ReadAnswer, Refusal> {
         let snapshot = self.admit(who)?;
         self.check_reading(who, &snapshot)?;
-        let filter = match &request.key {
-            None => Filter::topic(request.topic.clone()),
-            Some(key) => self.key_filter(who, &request.topic, key)?,
-        };
-        grants::check_filter(who.claims(), Access::Subscribe, &filter)?;
+        self.check_read(who, &snapshot, &request.topic, request.key.as_ref())?;
         let topic = self.existing(who, &request.topic)?;
         let limit = request.limit.clamp(1, READ_RECORDS_MAX);
         if let (Some(key), Some(count)) = (&request.key, request.last) {
@@ -53,12 +49,19 @@ impl Node {
             from => self.resolve(&topic, from).await?,
         };
         let deadline = tokio::time::Instant::now() + request.wait.min(WAIT_MAX);
+        let mut has_waited = false;
         loop {
             let answer = self.collect(&topic, request.key.as_ref(), &mut positions, limit).await?;
             let is_over = tokio::time::Instant::now() >= deadline;
             if !answer.records.is_empty() || is_over || request.wait.is_zero() {
+                if has_waited {
+                    // What was allowed when the wait began may not be any more.
+                    let snapshot = self.admit(who)?;
+                    self.check_read(who, &snapshot, &request.topic, request.key.as_ref())?;
+                }
                 return Ok(answer);
             }
+            has_waited = true;
             // Whoever looks through much for little lets others on this thread have their turn.
             tokio::task::yield_now().await;
             if answer.is_end {
@@ -247,7 +250,7 @@ impl Node {
     ) -> Result<Option<Arc<Delivery>>, Refusal> {
         let snapshot = self.admit(who)?;
         self.check_reading(who, &snapshot)?;
-        grants::check_address(who.claims(), Access::Subscribe, name, Some(&key.bytes()[..]))?;
+        self.check_read(who, &snapshot, name, Some(key))?;
         let topic = self.existing(who, name)?;
         let partition = partition_of(&topic, key);
         let found = self.engine.latest(topic.id, partition, key.clone()).await;
@@ -257,18 +260,25 @@ impl Node {
         }))
     }
 
-    /// Grants speak of keys as text; a key that is none is bounded by a grant on its whole topic.
-    fn key_filter(
+    /// Grants and lists speak of keys as text; a key that is none is bounded by what is said of its
+    /// whole topic.
+    fn check_read(
         &self,
         who: &Identity,
-        topic: &types::TopicName,
-        key: &Key,
-    ) -> Result<Filter, Refusal> {
-        grants::check_address(who.claims(), Access::Subscribe, topic, Some(&key.bytes()[..]))?;
-        Ok(match key.as_str() {
-            Some(text) => Filter::key(topic.clone(), text),
-            None => Filter::topic(topic.clone()),
-        })
+        snapshot: &ProjectSnapshot,
+        topic: &TopicName,
+        key: Option<&Key>,
+    ) -> Result<(), Refusal> {
+        let (claims, now) = (who.claims(), self.world.clock.now_ms());
+        if let Some(key) = key {
+            let bytes = Some(&key.bytes()[..]);
+            snapshot.check_address(claims, Operation::Read, topic, bytes, now)?;
+            if key.as_str().is_some() {
+                return Ok(());
+            }
+        }
+        let all = Filter::topic(topic.clone());
+        snapshot.check_filter(claims, Operation::Read, &all, now)
     }
 }
 

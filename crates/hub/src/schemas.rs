@@ -5,11 +5,11 @@ use crate::node::Node;
 use crate::topic::{Definition, Topic};
 use port::schemas::{SchemaDraft, SchemaInfo, Schemas};
 use port::{Code, Identity, Refusal};
-use rules::{Schema, scopes};
+use rules::Schema;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tenancy::SchemaVersion;
-use types::{Record, SchemaKind, Scope, TopicConfig, TopicName, record};
+use types::{Record, SchemaKind, TopicConfig, TopicName, record};
 
 /// Versions that a value may name, the newest ones.
 pub const VERSIONS_USABLE_MAX: usize = 32;
@@ -112,7 +112,7 @@ impl Node {
         after: u32,
         limit: usize,
     ) -> Result<Schemas, Refusal> {
-        self.may_see_topics(who)?;
+        self.may_see_topic(who, name)?;
         self.existing(who, name)?;
         let (tenant, project) = (who.tenant(), who.project());
         let page = self.tenancy.topic_schemas(tenant, project, name, after, limit).await?;
@@ -126,7 +126,7 @@ impl Node {
         name: &TopicName,
         version: u32,
     ) -> Result<SchemaInfo, Refusal> {
-        self.may_see_topics(who)?;
+        self.may_see_topic(who, name)?;
         self.existing(who, name)?;
         let found = self.tenancy.topic_schema(who.tenant(), who.project(), name, version).await;
         found.map(info).map_err(|error| match error {
@@ -145,8 +145,7 @@ impl Node {
         name: &TopicName,
         draft: SchemaDraft,
     ) -> Result<(SchemaInfo, bool), Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, name)?;
         let (who, name) = (who.clone(), name.clone());
         let work = |node: Arc<Node>| async move {
             let _one_at_a_time = node.definitions.lock().await;
@@ -167,7 +166,7 @@ impl Node {
         name: &TopicName,
         draft: SchemaDraft,
     ) -> Result<(), Refusal> {
-        self.may_see_topics(who)?;
+        self.may_see_topic(who, name)?;
         let topic = self.existing(who, name)?;
         let config = with_schema(&topic, draft);
         successor(&topic.definition.load(), &config).map(drop)

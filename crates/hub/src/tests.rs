@@ -9,6 +9,7 @@ mod following;
 mod index;
 mod isolation;
 mod limits;
+mod lists;
 mod metering;
 mod once;
 mod plans;

@@ -10,14 +10,15 @@ use crate::schemas::{self, VERSIONS_USABLE_MAX, Versions};
 use crate::shard::mailbox::Message;
 use crate::topic::{Definition, Topic, TopicSeed};
 use eventlog::TopicSpec;
+use identity::ProjectSnapshot;
 use port::hub::PartitionInfo;
 use port::{Code, Identity, Refusal, TopicInfo};
 use rules::{Schema, quota, scopes};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tenancy::{Actor, Topic as Record};
-use types::limits::PARTITIONS_MAX;
-use types::{Durability, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
+use types::limits::{PARTITIONS_MAX, READ_RECORDS_MAX};
+use types::{Durability, Operation, ProjectId, Scope, TenantId, TopicConfig, TopicId, TopicName};
 
 /// Ids take space for as long as they are remembered.
 const IDEMPOTENCY_WINDOW_MS_MAX: u64 = 30 * 24 * 3_600_000;
@@ -133,8 +134,7 @@ impl Node {
         name: &TopicName,
         config: TopicConfig,
     ) -> Result<(TopicInfo, bool), Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, name)?;
         check_owner(who, name)?;
         check_config(&config)?;
         cleanup::check(&config)?;
@@ -217,8 +217,7 @@ impl Node {
     }
 
     pub(crate) async fn delete(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, name)?;
         check_owner(who, name)?;
         let (who, name) = (who.clone(), name.clone());
         let work = |node: Arc<Node>| async move { node.delete_now(&who, &name).await };
@@ -296,14 +295,57 @@ impl Node {
     }
 
     /// Seeing that a topic exists takes any right to work with topics.
-    pub(crate) fn may_see_topics(&self, who: &Identity) -> Result<(), Refusal> {
-        self.admit(who)?;
+    pub(crate) fn may_see_topics(&self, who: &Identity) -> Result<Arc<ProjectSnapshot>, Refusal> {
+        let snapshot = self.admit(who)?;
         let scopes = who.claims().scopes;
         let any = [Scope::AdminRead, Scope::AdminWrite, Scope::EventsPublish];
         if any.into_iter().any(|scope| scopes.has(scope)) {
-            return Ok(());
+            return Ok(snapshot);
         }
-        scopes::require(scopes, Scope::EventsSubscribe)
+        scopes::require(scopes, Scope::EventsSubscribe)?;
+        Ok(snapshot)
+    }
+
+    /// Whether access lists let this topic be seen; the scopes are checked as for all topics.
+    pub(crate) fn may_see_topic(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
+        let now = self.world.clock.now_ms();
+        self.may_see_topics(who)?.check_topic(who.claims(), Operation::Describe, name, now)
+    }
+
+    /// Refuses who may not change what this topic is.
+    pub(crate) fn may_manage(&self, who: &Identity, name: &TopicName) -> Result<(), Refusal> {
+        let snapshot = self.admit(who)?;
+        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        let now = self.world.clock.now_ms();
+        snapshot.check_topic(who.claims(), Operation::Manage, name, now)
+    }
+
+    /// The project's topics that may be seen, in the order of their names.
+    pub(crate) fn list_topics(
+        &self,
+        who: &Identity,
+        mut after: Option<TopicName>,
+        limit: usize,
+    ) -> Result<Vec<TopicInfo>, Refusal> {
+        let snapshot = self.may_see_topics(who)?;
+        let now = self.world.clock.now_ms();
+        let limit = limit.clamp(1, READ_RECORDS_MAX);
+        let mut found = Vec::new();
+        // Each turn goes on behind the last topic looked at, so it ends with the topics.
+        loop {
+            let topics = self.catalogue.list(who.project(), after.as_ref(), limit);
+            after = topics.last().map(|topic| topic.name.clone());
+            for topic in &topics {
+                let seen =
+                    snapshot.check_topic(who.claims(), Operation::Describe, &topic.name, now);
+                if seen.is_ok() && found.len() < limit {
+                    found.push(self.describe(topic)?);
+                }
+            }
+            if topics.len() < limit || found.len() >= limit {
+                return Ok(found);
+            }
+        }
     }
 
     /// Bytes on the device of each project that has a topic.

@@ -22,6 +22,7 @@ use port::{Change, Claims, Credential, Identity, Liveness, Peer, Refusal, metric
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
+use types::acl::Origin;
 use types::{PrincipalId, ProjectId, Scopes};
 
 /// Records looked at again at the same time.
@@ -75,8 +76,8 @@ impl Authenticator {
         credential: &Credential,
     ) -> Result<Identity, Refusal> {
         let outcome = match credential {
-            Credential::ApiKey(text) => self.prove_key(text).await,
-            Credential::Token(text) => self.prove_token(text).await,
+            Credential::ApiKey(text) => self.prove_key(peer, text).await,
+            Credential::Token(text) => self.prove_token(peer, text).await,
         };
         outcome.inspect_err(|refusal| {
             let code = refusal.code().name();
@@ -85,14 +86,14 @@ impl Authenticator {
         })
     }
 
-    async fn prove_key(&self, text: &str) -> Result<Identity, Refusal> {
+    async fn prove_key(&self, peer: &Peer, text: &str) -> Result<Identity, Refusal> {
         let (claims, liveness) = self.keys.check(text).await?;
         let project = self.projects.get(claims.project).await?;
         let project = project.ok_or_else(refusal::invalid_key)?;
-        admit(&project, claims, liveness)
+        admit(peer, &project, claims, liveness)
     }
 
-    async fn prove_token(&self, text: &str) -> Result<Identity, Refusal> {
+    async fn prove_token(&self, peer: &Peer, text: &str) -> Result<Identity, Refusal> {
         let token = token::parse(text, self.settings.token_bytes_max);
         let token = token.map_err(refusal::invalid_token)?;
         let named = token.project().map_err(refusal::invalid_token)?;
@@ -106,7 +107,7 @@ impl Authenticator {
         if !self.projects.still_trusts(&holder, &project) {
             return Err(refusal::invalid_token("the token's key has just been changed"));
         }
-        admit(&project, claims, liveness)
+        admit(peer, &project, claims, liveness)
     }
 
     async fn check_token(
@@ -171,6 +172,8 @@ impl Authenticator {
             issued_at: None,
             expires_at: None,
             rate_per_second: None,
+            origin: None,
+            attributes: None,
         };
         let holder = Holder { project, kind };
         Ok(Identity::mint(claims, self.shared.livenesses.get(holder)))
@@ -286,13 +289,15 @@ impl Authenticator {
 }
 
 fn admit(
+    peer: &Peer,
     project: &ProjectSnapshot,
-    claims: Claims,
+    mut claims: Claims,
     liveness: Arc<Liveness>,
 ) -> Result<Identity, Refusal> {
     if project.is_suspended() {
         return Err(refusal::tenant_suspended());
     }
+    claims.origin = Some(Origin { address: peer.address.ip(), is_tls: peer.is_tls });
     Ok(Identity::mint(claims, liveness))
 }
 

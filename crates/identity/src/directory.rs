@@ -3,8 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use tenancy::{FoundKey, Tenancy, TenancyError, Verification};
-use types::ProjectId;
+use tenancy::{FoundKey, ListOwner, Tenancy, TenancyError, Verification};
+use types::{AccessList, ProjectId};
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TenancyError>> + Send + 'a>>;
 
@@ -14,6 +14,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// A project, its tenant, and what its tokens are checked with; `None` when there is none.
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>>;
+
+    /// A version of an access list; `None` when the list was removed with it.
+    fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>>;
 }
 
 impl Directory for Tenancy {
@@ -23,5 +26,12 @@ impl Directory for Tenancy {
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {
         Box::pin(self.find_verification(project))
+    }
+
+    fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>> {
+        Box::pin(async move {
+            let missing = TenancyError::NotFound { what: "access list" };
+            Ok(self.access_list(owner, Some(version)).await?.ok_or(missing)?.1)
+        })
     }
 }

@@ -238,6 +238,8 @@ impl KnownKey {
             issued_at: None,
             expires_at: self.record.ends_at(),
             rate_per_second: self.record.rate_per_second,
+            origin: None,
+            attributes: None,
         }
     }
 }

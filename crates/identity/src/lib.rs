@@ -3,6 +3,7 @@
 //! what a proven identity may do is decided by `rules`, who is known is kept by `tenancy`.
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod api_key;
 pub mod authenticator;
 mod cache;
@@ -12,6 +13,7 @@ pub mod grant_text;
 pub mod jwks;
 pub mod jwks_target;
 mod key_check;
+mod lists;
 mod liveness;
 pub mod operator;
 pub mod people;
@@ -24,6 +26,7 @@ mod snapshot;
 pub mod token;
 pub mod token_check;
 
+pub use access::own_rights;
 pub use api_key::{ApiKeyText, Environment, NewApiKey};
 pub use authenticator::Authenticator;
 pub use directory::Directory;

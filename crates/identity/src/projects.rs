@@ -1,8 +1,10 @@
 //! Projects as they were last read, and what to do when they changed. Tokens name a project before
 //! anything is proven, so made-up ones are remembered and their number per second is bounded.
 
+use crate::access::Meters;
 use crate::cache::Cache;
 use crate::key_check::Shared;
+use crate::lists::ListTable;
 use crate::liveness::{Holder, HolderKind};
 use crate::refusal;
 use crate::secrets::Sealer;
@@ -13,6 +15,7 @@ use port::{Change, Refusal};
 use rules::{Gcra, Rate};
 use std::sync::Arc;
 use std::time::Duration;
+use tenancy::TenancyError;
 use types::{ProjectId, TenantId};
 
 /// Differences kept for `take_differences`; further ones are lost when nobody takes them.
@@ -23,6 +26,8 @@ const READS_MAX: usize = 4;
 pub(crate) struct Projects {
     shared: Shared,
     sealer: Sealer,
+    lists: ListTable,
+    meters: Arc<Meters>,
     known: Mutex<Cache<ProjectId, Arc<ProjectSnapshot>>>,
     unknown: Mutex<Cache<ProjectId, ()>>,
     differences: Mutex<Vec<Change>>,
@@ -40,6 +45,8 @@ impl Projects {
         Projects {
             shared: shared.clone(),
             sealer,
+            lists: ListTable::new(Arc::clone(&shared.clock)),
+            meters: Arc::new(Meters::new()),
             known: Mutex::new(Cache::new(settings.projects_max)),
             unknown: Mutex::new(Cache::new(settings.projects_max)),
             differences: Mutex::default(),
@@ -79,7 +86,7 @@ impl Projects {
         for _ in 0..READS_MAX {
             let epoch = self.shared.epoch.get();
             let now = self.shared.clock.monotonic();
-            let found = match self.shared.directory.project(project).await {
+            let found = match self.read(project).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%project, %error, "a project cannot be looked up");
@@ -89,12 +96,22 @@ impl Projects {
                     return stale.map(Some).ok_or_else(refusal::database_silent);
                 }
             };
-            let found = found.map(|found| Arc::new(ProjectSnapshot::new(found, &self.sealer)));
             if self.keep(project, found.as_ref(), epoch, now) {
                 return Ok(found);
             }
         }
         Err(refusal::too_many_waiting())
+    }
+
+    /// The project as it is now, with its lists: those of before when they are the same.
+    async fn read(&self, project: ProjectId) -> Result<Found, TenancyError> {
+        let directory = &*self.shared.directory;
+        let Some(found) = directory.project(project).await? else { return Ok(None) };
+        let before = self.remembered(project);
+        let before = before.as_ref().and_then(|before| before.lists.as_ref());
+        let whose = (found.tenant.id, project);
+        let lists = self.lists.get(directory, whose, found.lists, before).await?;
+        Ok(Some(Arc::new(ProjectSnapshot::new(found, lists, &self.meters, &self.sealer))))
     }
 
     fn fresh(&self, project: ProjectId, age_max: Duration) -> Option<Found> {
@@ -173,7 +190,9 @@ impl Projects {
                 || before.bounds != after.bounds
                 || before.stop != after.stop
         });
-        let is_project_new = after.is_none_or(|after| before.limits != after.limits);
+        let is_project_new = after.is_none_or(|after| {
+            before.limits != after.limits || before.list_versions() != after.list_versions()
+        });
         let mut differences = self.differences.lock();
         for (is_new, change) in [
             (is_standing_new, Change::Tenant(before.tenant)),

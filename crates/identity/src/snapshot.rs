@@ -1,18 +1,19 @@
 //! A project as the hot path sees it: read from the control plane now and then, shared by all.
 
+use crate::access::Meters;
+use crate::lists::Lists;
 use crate::secrets::Sealer;
 use crate::signing::{Material, VerifyingKey};
 use port::Claims;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tenancy::{Plan, Stop, TenantStatus, TokenSettings, Verification};
+use tenancy::{ListVersions, Plan, Stop, TenantStatus, TokenSettings, Verification};
 use types::plan::HardBounds;
 use types::{Limits, ProjectId, TenantId, TimestampMs};
 
 /// How the principals of tokens begin; what follows is the token's subject.
 pub const TOKEN_PRINCIPAL: &str = "jwt:";
 
-#[derive(Debug)]
 pub struct ProjectSnapshot {
     pub project: ProjectId,
     pub tenant: TenantId,
@@ -25,6 +26,14 @@ pub struct ProjectSnapshot {
     /// Why further use is refused, and until when.
     pub stop: Option<Stop>,
     pub(crate) tokens: TokenTrust,
+    pub(crate) lists: Option<Arc<Lists>>,
+    pub(crate) meters: Arc<Meters>,
+}
+
+impl std::fmt::Debug for ProjectSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} as last read", self.project)
+    }
 }
 
 /// Whom the project trusts to sign tokens.
@@ -40,8 +49,13 @@ pub(crate) struct TokenTrust {
 impl ProjectSnapshot {
     /// A signing key that cannot be read is left out with a line in the log: it must not take the
     /// project's other credentials down with it.
-    pub(crate) fn new(found: Verification, sealer: &Sealer) -> ProjectSnapshot {
-        let Verification { tenant, project, keys: stored, settings, allowance } = found;
+    pub(crate) fn new(
+        found: Verification,
+        lists: Option<Arc<Lists>>,
+        meters: &Arc<Meters>,
+        sealer: &Sealer,
+    ) -> ProjectSnapshot {
+        let Verification { tenant, project, keys: stored, settings, allowance, lists: _ } = found;
         let mut keys = Vec::new();
         for key in &stored {
             let opened = Material::decode(&key.material).and_then(|material| {
@@ -66,6 +80,8 @@ impl ProjectSnapshot {
             bounds: allowance.terms.hard_bounds(),
             stop: allowance.stop,
             tokens: TokenTrust { keys, settings, revoked },
+            lists,
+            meters: Arc::clone(meters),
         }
     }
 
@@ -74,6 +90,12 @@ impl ProjectSnapshot {
         let Some(subject) = claims.principal.0.strip_prefix(TOKEN_PRINCIPAL) else { return false };
         let before = self.tokens.revoked.get(subject);
         before.is_some_and(|&before| claims.issued_at.is_none_or(|issued| issued < before))
+    }
+
+    /// Which versions of access lists count; what was decided under others is to be decided
+    /// again.
+    pub fn list_versions(&self) -> ListVersions {
+        self.lists.as_ref().map(|lists| lists.versions).unwrap_or_default()
     }
 
     /// No credential of a suspended tenant counts.

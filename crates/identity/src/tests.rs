@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stdx::SystemRng;
 use tenancy::{
-    Actor, ApiKey, FoundKey, KeyMode, NewKey, NewProject, NewTenant, Options, Tenancy,
+    Actor, ApiKey, FoundKey, KeyMode, ListOwner, NewKey, NewProject, NewTenant, Options, Tenancy,
     TenancyError, Verification,
 };
 use testkit::clock::ManualClock;
 use tokio::runtime::Runtime;
-use types::{Limits, ProjectId, Scopes, TenantId, TimestampMs};
+use types::{AccessList, Limits, ProjectId, Scopes, TenantId, TimestampMs};
 
 /// 2026-11-21T00:00:00Z.
 const START_MS: i64 = 1_795_219_200_000;
@@ -63,6 +63,10 @@ impl Directory for Door {
             self.pass(&self.project_reads)?;
             self.tenancy.find_verification(project).await
         })
+    }
+
+    fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>> {
+        Directory::list(&*self.tenancy, owner, version)
     }
 }
 

@@ -11,10 +11,14 @@ use crate::signing::{self, Algorithm};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde_json::Value;
+use types::acl::Attributes;
 use types::{Grant, ProjectId, Scope, Scopes};
 
 /// Bytes of `sub`.
 pub const SUBJECT_BYTES_MAX: usize = 256;
+/// Levels of objects inside claims that are read as attributes.
+const ATTRIBUTE_LEVELS_MAX: usize = 4;
 /// Bytes of `kid`.
 pub const KID_BYTES_MAX: usize = 256;
 
@@ -50,6 +54,9 @@ pub struct TokenClaims {
     pub prj: Option<String>,
     pub scopes: Option<ScopeNames>,
     pub grants: Option<Vec<GrantText>>,
+    /// All others: what access lists may ask for.
+    #[serde(flatten)]
+    pub others: serde_json::Map<String, Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
@@ -177,9 +184,40 @@ impl TokenClaims {
         }
     }
 
+    /// The claims that mean nothing here, as texts by name; inner ones are named with dots, as
+    /// `realm_access.roles`. `None` when there are none.
+    pub fn attributes(&self) -> Option<Attributes> {
+        let mut found = Attributes::new();
+        for (name, value) in &self.others {
+            gather(name, value, ATTRIBUTE_LEVELS_MAX, &mut found);
+        }
+        Some(found).filter(|found| !found.is_empty())
+    }
+
     /// `None` when the token has no such claim; an empty list reaches nothing.
     pub fn grants(&self) -> Result<Option<Vec<Grant>>, String> {
         let Some(claimed) = &self.grants else { return Ok(None) };
         grant_text::read(claimed).map(Some).map_err(|why| format!("the token is not valid: {why}"))
+    }
+}
+
+/// Adds what a claim says, as far as it is text, numbers, truths, or lists of them. Bounded by the
+/// token's size.
+fn gather(name: &str, value: &Value, levels_left: usize, into: &mut Attributes) {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.as_str().into()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
+        _ => None,
+    };
+    match value {
+        Value::Array(values) => {
+            into.entry(name.into()).or_default().extend(values.iter().filter_map(text));
+        }
+        Value::Object(fields) if levels_left > 0 => {
+            for (inner, value) in fields {
+                gather(&format!("{name}.{inner}"), value, levels_left - 1, into);
+            }
+        }
+        value => into.entry(name.into()).or_default().extend(text(value)),
     }
 }

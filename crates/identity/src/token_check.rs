@@ -47,6 +47,8 @@ pub fn check(
         issued_at: claims.iat.map(milliseconds),
         expires_at: Some(expires_at),
         rate_per_second: None,
+        origin: None,
+        attributes: claims.attributes().map(Into::into),
     };
     if project.has_revoked(&claims) {
         let why = "tokens of this subject issued so early (`iat`) were revoked";

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use types::acl::{Attributes, Origin};
 use types::{Grant, KeyId, PrincipalId, ProjectId, Scopes, TenantId, TimestampMs};
 
 /// What a verified credential says.
@@ -24,6 +25,10 @@ pub struct Claims {
     pub expires_at: Option<TimestampMs>,
     /// Sustained requests per second of this credential, if bounded.
     pub rate_per_second: Option<u32>,
+    /// Where it was presented; `None`: by nobody from outside.
+    pub origin: Option<Origin>,
+    /// What a token says beyond the claims that mean something here, for access lists to ask.
+    pub attributes: Option<Arc<Attributes>>,
 }
 
 /// Shared by all sessions of one credential: switched off once when it is revoked.

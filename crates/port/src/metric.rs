@@ -148,6 +148,14 @@ metrics! {
         "Stored records that wait for a transaction to be decided.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
+    ACL_DECISIONS = "mainstem_acl_decisions_total", Counter,
+        "Questions to access lists, by result: `allowed`, `denied`, `unspoken` (no entry allows).";
+    ACL_CACHED = "mainstem_acl_cached_total", Counter,
+        "Questions to access lists that were answered from memory.";
+    ACL_COMPILE_SECONDS = "mainstem_acl_compile_seconds", Histogram,
+        "Time to compile an access list after a change.";
+    ACL_ENDED = "mainstem_acl_subscriptions_ended_total", Counter,
+        "Open subscriptions that a change of an access list ended.";
     SIGN_INS = "mainstem_sign_ins_total", Counter,
         "Attempts of users to sign in, by outcome.";
     LETTERS = "mainstem_letters_total", Counter,

@@ -119,7 +119,8 @@ pub fn covers(outer: &Filter, inner: &Filter) -> bool {
     topic && covers_keys(&outer.key, &inner.key)
 }
 
-fn covers_keys(outer: &KeyPart, inner: &KeyPart) -> bool {
+/// As `covers`, of keys alone.
+pub(crate) fn covers_keys(outer: &KeyPart, inner: &KeyPart) -> bool {
     match (outer, inner) {
         (KeyPart::All, _) => true,
         (_, KeyPart::All) => false,
@@ -154,7 +155,8 @@ pub fn overlaps(left: &Filter, right: &Filter) -> bool {
     topic && overlaps_keys(&left.key, &right.key)
 }
 
-fn overlaps_keys(left: &KeyPart, right: &KeyPart) -> bool {
+/// As `overlaps`, of keys alone.
+pub(crate) fn overlaps_keys(left: &KeyPart, right: &KeyPart) -> bool {
     match (left, right) {
         (KeyPart::All, _) | (_, KeyPart::All) => true,
         (other, KeyPart::Exact(key)) | (KeyPart::Exact(key), other) => {

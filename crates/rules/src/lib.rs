@@ -3,6 +3,7 @@
 //! reads a clock, or knows a protocol or a database.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod condition;
 pub mod grants;
 pub mod permissions;

@@ -83,6 +83,10 @@ permissions! {
     TokensRead = "tokens:read";
     /// Change signing keys and token settings.
     TokensWrite = "tokens:write";
+    /// See access lists and their versions, and have them explained.
+    AccessRead = "acl:read";
+    /// Change access lists.
+    AccessWrite = "acl:write";
     /// See topics and schemas.
     TopicsRead = "topics:read";
     /// Create, change and delete topics.
@@ -235,6 +239,7 @@ impl BuiltIn {
                 P::KeysWrite,
                 P::TokensRead,
                 P::TokensWrite,
+                P::AccessRead,
                 P::TopicsRead,
                 P::TopicsWrite,
                 P::RecordsExport,

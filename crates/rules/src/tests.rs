@@ -1,5 +1,6 @@
 //! Tests of the decisions, by module.
 
+mod acl;
 mod condition;
 mod grants;
 mod permissions;

@@ -54,6 +54,8 @@ enum Command {
     Webhooks(cli::webhooks::Webhooks),
     #[command(flatten)]
     Admin(cli::admin::Admin),
+    /// Access lists: who may do what where; versions, and why something is refused.
+    Acl(cli::acl::Acl),
     /// Plans: those that are always there, and one's own.
     #[command(subcommand)]
     Plans(cli::plans::Plans),
@@ -135,6 +137,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Webhooks(webhooks) => client(webhooks.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Usage(usage) => client(usage.run(&target)),
+        Command::Acl(acl) => client(acl.run(&target)),
         Command::Plans(plans) => client(plans.run(&target)),
         Command::Accounts(accounts) => client(accounts.run(&target)),
         Command::Billing(billing) => client(billing.run(&target)),

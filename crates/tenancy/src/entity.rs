@@ -371,6 +371,21 @@ table!(config_revision, "config_revisions", {
     pub at: i64,
 });
 
+table!(access_list, "access_lists", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub owner: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub version: i64,
+    pub tenant_id: Option<Uuid>,
+    pub project_id: Option<Uuid>,
+    /// Null: the list was removed.
+    pub list: Option<Json>,
+    pub entries: i64,
+    pub actor: String,
+    pub note: String,
+    pub at: i64,
+});
+
 table!(bootstrap, "bootstraps", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,

@@ -7,6 +7,7 @@
 //! hashes and sealed bytes it cannot read) or the log.
 #![forbid(unsafe_code)]
 
+mod access_lists;
 mod accounts;
 mod audit;
 mod bindings;
@@ -41,6 +42,7 @@ mod usage;
 mod users;
 mod webhooks;
 
+pub use access_lists::{LIST_VERSIONS_MAX, ListOwner, ListVersion, ListVersions, NewListVersion};
 pub use accounts::{Account, Due, Stop};
 pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
 pub use bindings::{BINDINGS_MAX, Binding, BindingId, NewBinding};

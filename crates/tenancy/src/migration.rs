@@ -9,6 +9,7 @@ mod m0006_proofs;
 mod m0010_metering;
 mod m0011_plans;
 mod m0012_stripe;
+mod m0020_access_lists;
 
 use sea_orm_migration::prelude::*;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_metering::Migration),
             Box::new(m0011_plans::Migration),
             Box::new(m0012_stripe::Migration),
+            Box::new(m0020_access_lists::Migration),
         ]
     }
 }

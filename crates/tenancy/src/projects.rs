@@ -8,7 +8,7 @@ use crate::entity::{
 use crate::page::{PAGE_ITEMS_MAX, fetch_count};
 use crate::signing::TokenSettings;
 use crate::topics::INTERNAL_TOPICS;
-use crate::{Actor, Page, Result, Tenancy, TenancyError, Tenant};
+use crate::{Actor, ListOwner, Page, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel, QueryOrder, QuerySelect};
 use serde_json::json;
@@ -257,6 +257,7 @@ impl Tenancy {
             .await?;
         self.delete_webhooks_of(&change, project).await?;
         self.delete_bindings_of(&change, tenant, Some(project)).await?;
+        self.delete_access_lists_of(&change, ListOwner::Project(tenant, project)).await?;
         // Of the project's own topics they went with the topics; these are of the platform's.
         consumer::Entity::delete_many()
             .filter(consumer::Column::ProjectId.eq(id))

@@ -141,6 +141,8 @@ pub struct Verification {
     pub settings: TokenSettings,
     /// What the tenant may use.
     pub allowance: crate::Allowance,
+    /// Which access lists count.
+    pub lists: crate::ListVersions,
 }
 
 fn read(row: table::Model) -> Result<SigningKey> {
@@ -347,6 +349,7 @@ impl Tenancy {
             keys: keys.into_iter().map(read).collect::<Result<Vec<SigningKey>>>()?,
             project: projects::read(row)?,
             allowance: self.allowance(&owner.plan, owner.id).await?,
+            lists: self.access_list_heads(owner.id, project).await?,
             tenant: owner,
         }))
     }

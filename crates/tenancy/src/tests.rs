@@ -1,6 +1,7 @@
 //! The store's suite. Each test runs on SQLite and on PostgreSQL: `on_each` hands it a fresh, empty
 //! store of both kinds, one after the other.
 
+mod access_lists;
 mod audit;
 mod connect;
 mod consumers;

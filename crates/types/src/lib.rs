@@ -3,6 +3,7 @@
 //! here knows a protocol, a database or the log's layout on disk.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod address;
 pub mod batch;
 pub mod consumer;
@@ -16,6 +17,7 @@ pub mod scope;
 pub mod topic;
 pub mod usage;
 
+pub use acl::{AccessEntry, AccessList, Operation, Operations};
 pub use address::{Key, TopicName};
 pub use batch::{BadBatch, Batch, BatchBuilder, BatchJoiner, Producer, Stamp};
 pub use consumer::{ConsumerConfig, ConsumerName};

@@ -17,7 +17,7 @@ use port::consumers::{
     ConsumerAddress, ConsumerInfo, DEAD_LETTERS_MAX, DeadLetters, ReplayTo, Which,
 };
 use port::{Hub, Identity, Refusal, metric};
-use rules::{grants, scopes};
+use rules::scopes;
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use tenancy::{
 };
 use tokio::sync::watch;
 use types::consumer::Start;
-use types::{Access, Filter, Scope};
+use types::{Filter, Operation, Scope};
 
 /// Definitions changed by other nodes are seen by looking again.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -176,6 +176,13 @@ impl Webhooks {
         metrics::gauge!(metric::WEBHOOK_BACKLOG).set(lag as f64);
     }
 
+    /// Where the records go is as good as reading them.
+    async fn may_follow(&self, who: &Identity, filter: &Filter) -> Result<(), Refusal> {
+        let snapshot = self.authenticator.fresh_snapshot(who.project()).await?;
+        let now = self.tools.clock.now_ms();
+        snapshot.check_filter(who.claims(), Operation::Subscribe, filter, now)
+    }
+
     async fn consumer(&self, webhook: &Webhook) -> Result<ConsumerInfo, Refusal> {
         let at = source::address(webhook.id, &webhook.filter)?;
         let platform = self.authenticator.platform(webhook.project).await?;
@@ -189,7 +196,7 @@ impl Webhooks {
         new: NewEndpoint,
     ) -> Result<(Webhook, SecretString), Refusal> {
         may(who, Scope::AdminWrite)?;
-        grants::check_filter(who.claims(), Access::Subscribe, &new.filter)?;
+        self.may_follow(who, &new.filter).await?;
         target::check(&new.url, &self.tools.config)?;
         let id = self.tenancy.new_webhook_id();
         let at = source::address(id, &new.filter)?;
@@ -282,8 +289,7 @@ impl Webhooks {
     ) -> Result<Webhook, Refusal> {
         may(who, Scope::AdminWrite)?;
         let found = self.find(who, id).await?;
-        // Where the records go is as good as reading them.
-        grants::check_filter(who.claims(), Access::Subscribe, &found.filter)?;
+        self.may_follow(who, &found.filter).await?;
         if let Some(url) = &patch.url {
             target::check(url, &self.tools.config)?;
         }
@@ -390,7 +396,7 @@ impl Webhooks {
         id: WebhookId,
     ) -> Result<(Identity, ConsumerAddress), Refusal> {
         let found = self.find(who, id).await?;
-        grants::check_filter(who.claims(), Access::Subscribe, &found.filter)?;
+        self.may_follow(who, &found.filter).await?;
         let platform = self.authenticator.platform(who.project()).await?;
         Ok((platform, source::address(id, &found.filter)?))
     }

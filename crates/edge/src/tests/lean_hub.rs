@@ -214,6 +214,8 @@ impl Hub for LeanHub {
                 issued_at: None,
                 expires_at: None,
                 rate_per_second: None,
+                origin: None,
+                attributes: None,
             };
             Ok(Identity::mint(claims, Arc::default()))
         })

@@ -37,6 +37,8 @@ pub enum News {
     /// A joined topic is new: followers of its whole project take it in.
     Created(TopicId),
     Ended(TopicId, Refusal),
+    /// These subscriptions, by the numbers they were asked under, may not go on.
+    Forbidden(Vec<u64>, Refusal),
     /// The answer to a `follow`, by the number it was asked under.
     Followed {
         call: u64,

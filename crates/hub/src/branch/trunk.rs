@@ -6,6 +6,7 @@ use crate::follow::Held;
 use crate::node::Node;
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::topic::Topic;
+use crate::watch::Watch;
 use parking_lot::Mutex;
 use port::{Code, Follow, Identity, Refusal, ShardId, Usage};
 use std::collections::{HashMap, HashSet};
@@ -19,13 +20,15 @@ use types::{ProjectId, TenantId, TopicId};
 pub(crate) struct Slot {
     pub mailbox: Arc<Mailbox>,
     wild: Mutex<HashSet<ProjectId>>,
+    /// Its subscriptions.
+    pub watch: Arc<Watch>,
 }
 
 impl Slot {
     pub fn new() -> Slot {
         let mailbox = Arc::<Mailbox>::default();
         mailbox.close();
-        Slot { mailbox, wild: Mutex::default() }
+        Slot { mailbox, wild: Mutex::default(), watch: Arc::default() }
     }
 }
 
@@ -113,6 +116,9 @@ impl Trunk {
             }
             Message::TopicCreated(topic) => Some(News::Created(topic.id)),
             Message::TopicEnded(topic, why) => Some(News::Ended(topic, why)),
+            Message::Forbidden(which, why) => {
+                Some(News::Forbidden(which.iter().copied().collect(), why))
+            }
             Message::News(news) => Some(*news),
             // For shards, which a branch has of its own.
             Message::Attach(_) | Message::Detach(_) => None,
@@ -123,7 +129,7 @@ impl Trunk {
 
     /// Admits a subscription as `Hub::follow` would; the answer comes among the news.
     pub async fn follow(&self, call: u64, who: &Identity, follow: &Follow) {
-        let outcome = self.prepare(who, follow).await.map(|(prepared, held)| {
+        let outcome = self.prepare(call, who, follow).await.map(|(prepared, held)| {
             self.held.lock().insert(call, held);
             prepared
         });
@@ -131,6 +137,10 @@ impl Trunk {
         self.mailbox().send(Message::News(Box::new(News::Followed { call, outcome })));
         if let Some(known) = known {
             self.tell_what_changed(who, &known, follow.filter.topic == TopicPart::Any);
+            // A list that changed meanwhile may have ended it before its answer was told.
+            if let Err(why) = self.node.check_again(who, &follow.filter) {
+                self.mailbox().send(Message::Forbidden(Arc::new(HashSet::from([call])), why));
+            }
         }
     }
 
@@ -140,11 +150,16 @@ impl Trunk {
         self.mailbox().send(Message::News(Box::new(news)));
     }
 
-    async fn prepare(&self, who: &Identity, follow: &Follow) -> Result<(Prepared, Held), Refusal> {
+    async fn prepare(
+        &self,
+        call: u64,
+        who: &Identity,
+        follow: &Follow,
+    ) -> Result<(Prepared, Held), Refusal> {
         if follow.filter.topic == TopicPart::Any {
             self.slot().wild.lock().insert(who.project());
         }
-        let wanted = self.node.wanted(who, follow).await?;
+        let wanted = self.node.wanted(who, follow, &self.slot().watch, call).await?;
         wanted.topics.iter().for_each(|topic| self.node.join(self.index, topic));
         let topics = wanted.topics.iter().map(|topic| topic.id).collect();
         let prepared = Prepared { topics, positions: wanted.positions, lost: wanted.lost };

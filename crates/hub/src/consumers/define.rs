@@ -8,11 +8,10 @@ use crate::topic::Topic;
 use consumers::{Ranges, Terms};
 use port::consumers::{CONSUMERS_PER_TOPIC_MAX, ConsumerAddress, ConsumerInfo, ConsumerPosition};
 use port::{Code, Identity, Refusal};
-use rules::scopes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tenancy::{Actor, Consumer, ConsumerTerms, TenancyError};
-use types::{ConsumerConfig, ConsumerName, Record, Scope, TopicConfig, TopicName};
+use types::{ConsumerConfig, ConsumerName, Record, TopicConfig, TopicName};
 
 impl Node {
     pub(crate) async fn put_consumer(
@@ -21,8 +20,7 @@ impl Node {
         at: &ConsumerAddress,
         config: ConsumerConfig,
     ) -> Result<(ConsumerInfo, bool), Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, &at.topic)?;
         config.check(&at.topic, &at.name).map_err(bad_consumer)?;
         let topic = self.existing(who, &at.topic)?;
         if topic.is_ephemeral() {
@@ -113,7 +111,7 @@ impl Node {
         who: &Identity,
         at: &ConsumerAddress,
     ) -> Result<ConsumerInfo, Refusal> {
-        self.may_see_topics(who)?;
+        self.may_see_topic(who, &at.topic)?;
         let topic = self.existing(who, &at.topic)?;
         let runtime = self.runtime(&topic, &at.name).await?;
         self.describe_consumer(&runtime).await
@@ -126,7 +124,7 @@ impl Node {
         after: Option<ConsumerName>,
         limit: usize,
     ) -> Result<Vec<ConsumerInfo>, Refusal> {
-        self.may_see_topics(who)?;
+        self.may_see_topic(who, topic)?;
         let topic = self.existing(who, topic)?;
         let limit = limit.clamp(1, CONSUMERS_PER_TOPIC_MAX);
         let (tenant, project) = (topic.tenant, topic.project);
@@ -148,8 +146,7 @@ impl Node {
         who: &Identity,
         at: &ConsumerAddress,
     ) -> Result<(), Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, &at.topic)?;
         let topic = self.existing(who, &at.topic)?;
         let (by, name) = (Actor::from(who), at.name.clone());
         let work = move |node: Arc<Node>| async move {

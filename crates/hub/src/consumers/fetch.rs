@@ -84,6 +84,8 @@ impl Node {
                 continue;
             }
             self.wait_for_work(&runtime, changed, deadline).await?;
+            // What was allowed when the wait began may not be any more.
+            self.consumer_for(who, at).await?;
         }
     }
 

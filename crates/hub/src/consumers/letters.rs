@@ -12,11 +12,11 @@ use port::consumers::{
     ConsumerAddress, DEAD_LETTERS_MAX, DeadLetter, DeadLetters, ReplayTo, Which,
 };
 use port::{Code, CursorMint, Delivery, Identity, Refusal};
-use rules::{grants, scopes};
+use rules::scopes;
 use serde_json::json;
 use std::sync::Arc;
 use tenancy::Actor;
-use types::{Access, Partition, Position, Positions, Record, Scope};
+use types::{Operation, Partition, Position, Positions, Record, Scope};
 
 /// Records of the dead-letter topic that one listing looks through at most; its cursor goes on.
 const SEARCH_RECORDS_MAX: usize = 20_000;
@@ -191,14 +191,11 @@ impl Node {
             ReplayTo::Consumer => "consumer",
         };
         if to == ReplayTo::Topic {
+            let (snapshot, now) = (self.admit(who)?, self.world.clock.now_ms());
             for opened in &work.letters {
                 let key = opened.delivery.record.key.as_ref().map(|key| &key.bytes()[..]);
-                grants::check_address(
-                    who.claims(),
-                    Access::Publish,
-                    &work.runtime.topic.name,
-                    key,
-                )?;
+                let topic = &work.runtime.topic.name;
+                snapshot.check_address(who.claims(), Operation::Publish, topic, key, now)?;
             }
         }
         let details = json!({"letters": count, "to": target});

@@ -23,7 +23,6 @@ use port::consumers::{
     Settlement, Which,
 };
 use port::{Answer, Code, Consumers, Identity, Placed, Refusal};
-use rules::grants;
 use runtime::Runtime;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -34,8 +33,8 @@ use tenancy::{Actor, ConsumerPlace, TenancyError};
 use types::consumer::BadConsumer;
 use types::topic::Cleanup;
 use types::{
-    Access, ConsumerConfig, ConsumerName, Key, ProjectId, Record, TenantId, TopicConfig, TopicId,
-    TopicName,
+    ConsumerConfig, ConsumerName, Key, Operation, ProjectId, Record, TenantId, TopicConfig,
+    TopicId, TopicName,
 };
 
 /// The consumers in memory: all that were used since the node started.
@@ -114,11 +113,13 @@ impl Node {
         who: &Identity,
         at: &ConsumerAddress,
     ) -> Result<Arc<Runtime>, Refusal> {
-        self.admit(who)?;
+        let snapshot = self.admit(who)?;
         rules::scopes::require(who.claims().scopes, types::Scope::EventsSubscribe)?;
         let topic = self.existing(who, &at.topic)?;
         let runtime = self.runtime(&topic, &at.name).await?;
-        grants::check_filter(who.claims(), Access::Subscribe, &runtime.defined.load().filter)?;
+        let now = self.world.clock.now_ms();
+        let defined = runtime.defined.load();
+        snapshot.check_filter(who.claims(), Operation::Read, &defined.filter, now)?;
         Ok(runtime)
     }
 

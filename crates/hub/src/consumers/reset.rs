@@ -6,11 +6,10 @@ use crate::refusal::refusal_of;
 use consumers::{Book, Ledger};
 use port::consumers::{ConsumerAddress, ConsumerInfo, ResetTo};
 use port::{Code, Identity, Refusal};
-use rules::scopes;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Offset, Partition, Scope};
+use types::{Offset, Partition};
 
 impl Node {
     pub(crate) async fn reset_consumer(
@@ -19,8 +18,7 @@ impl Node {
         at: &ConsumerAddress,
         to: ResetTo,
     ) -> Result<ConsumerInfo, Refusal> {
-        self.admit(who)?;
-        scopes::require(who.claims().scopes, Scope::AdminWrite)?;
+        self.may_manage(who, &at.topic)?;
         let topic = self.existing(who, &at.topic)?;
         let runtime = self.runtime(&topic, &at.name).await?;
         let targets = self.targets(&runtime, &to).await?;

@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::occupancy::Step;
 use port::presence::{PRESENCE_PAGE_MAX, PresenceAction, PresenceChanges};
 use port::{Code, ConnectionId, Identity, Lease, PresenceAnswer, PresenceCall, Refusal, metric};
-use types::{Access, Record, TopicName};
+use types::{Operation, Record, TopicName};
 
 /// Bytes of changes in one record, give or take one change; what is more goes into a further one.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -21,9 +21,10 @@ impl Node {
         at: Address,
         call: PresenceCall,
     ) -> Result<PresenceAnswer, Refusal> {
-        self.admit(who)?;
+        let snapshot = self.admit(who)?;
         let key = at.key.as_ref().map(|key| &key.bytes()[..]);
-        rules::grants::check_address(who.claims(), Access::Subscribe, &at.topic, key)?;
+        let now_ms = self.world.clock.now_ms();
+        snapshot.check_address(who.claims(), Operation::Presence, &at.topic, key, now_ms)?;
         // A key too long to be told of is refused before anything changes.
         at.record_key()?;
         if call.limit > PRESENCE_PAGE_MAX {
@@ -38,7 +39,7 @@ impl Node {
             at: &at,
             connection: connection.map(|lease| lease.id),
             now: self.world.clock.monotonic(),
-            now_ms: self.world.clock.now_ms(),
+            now_ms,
         };
         let mut after = None;
         let mut lease = None;
@@ -74,7 +75,7 @@ impl Node {
     }
 
     /// Tells what is due, and hands on which addresses were filled or emptied.
-    pub(super) fn tell_due(&self, rooms: &mut Rooms) {
+    pub(crate) fn tell_due(&self, rooms: &mut Rooms) {
         let (now, now_ms) = (self.world.clock.monotonic(), self.world.clock.now_ms());
         while let Some(telling) = rooms.next_telling(now, now_ms) {
             if let Err(refusal) = self.tell(telling) {

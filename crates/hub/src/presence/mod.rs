@@ -12,6 +12,7 @@ mod settings;
 mod tests;
 
 pub use address::Address;
+pub use rooms::Holder;
 pub use settings::Settings;
 
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 
 /// The rooms of a node, and how whoever tells changes later is woken.
 pub struct Presence {
-    rooms: Mutex<Rooms>,
+    pub(crate) rooms: Mutex<Rooms>,
     /// What the keeper waits for; taken only while the rooms are held, or alone.
     awaited: Mutex<Option<Duration>>,
     /// Something is due sooner than that.

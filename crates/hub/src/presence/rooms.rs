@@ -17,7 +17,7 @@ use port::presence::{
 use port::{ConnectionId, Identity, PresenceCounts, PresenceMember, Refusal};
 use serde_json::Value;
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::time::Duration;
 use types::{PrincipalId, ProjectId, TenantId, TimestampMs};
@@ -38,6 +38,14 @@ enum Device {
 enum Hold {
     Connection(ConnectionId),
     Lease { order: LeaseOrder, who: Identity },
+}
+
+/// Who holds a device.
+#[derive(Debug, Clone, Copy)]
+pub enum Holder<'a> {
+    Lease(&'a Identity),
+    /// Whoever the connection is.
+    Connection(ConnectionId),
 }
 
 /// When a lease ends, and a number that tells leases of one moment apart.
@@ -308,6 +316,36 @@ impl Rooms {
         for place in ending {
             self.remove(&place, now);
         }
+    }
+
+    /// Adds the projects that somebody is present in.
+    pub fn projects(&self, into: &mut HashSet<ProjectId>) {
+        into.extend(self.members_of.iter().filter(|(_, members)| **members > 0).map(|(it, _)| *it));
+    }
+
+    /// Devices leave of a project's addresses whose holder `may_stay` does not let stay there.
+    pub fn end_forbidden(
+        &mut self,
+        now: Duration,
+        project: ProjectId,
+        mut may_stay: impl FnMut(&Address, Holder<'_>) -> bool,
+    ) {
+        let mut ending = Vec::new();
+        for (at, room) in self.rooms.iter().filter(|(at, _)| at.project == project) {
+            for (member, found) in &room.members {
+                for held in &found.devices {
+                    let holder = match &held.hold {
+                        Hold::Lease { who, .. } => Holder::Lease(who),
+                        Hold::Connection(id) => Holder::Connection(*id),
+                    };
+                    if !may_stay(at, holder) {
+                        let (member, device) = (member.clone(), held.device.clone());
+                        ending.push(Place { at: at.clone(), member, device });
+                    }
+                }
+            }
+        }
+        ending.iter().for_each(|place| self.remove(place, now));
     }
 
     fn holder(&self, place: &Place) -> Option<&Identity> {

@@ -3,9 +3,10 @@
 use super::index::SubscriptionKey;
 use super::shape::Wish;
 use crate::topic::Topic;
+use crate::watch::WatchNumber;
 use parking_lot::Mutex;
 use port::{CursorMint, Delivery, Identity, Loss, Refusal, Sink};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub struct Attach {
     pub mint: Arc<dyn CursorMint>,
     pub sink: Arc<dyn Sink>,
     pub meter: Arc<crate::meter::ProjectMeter>,
+    /// Under which it may be ended from outside.
+    pub number: WatchNumber,
     /// Where the guard will tell of its end.
     pub mailbox: Arc<Mailbox>,
     /// Told once the shard feeds the subscription: what ends it, and where it starts.
@@ -126,6 +129,8 @@ pub enum Message {
     Detach(SubscriptionKey),
     TopicCreated(Arc<Topic>),
     TopicEnded(TopicId, Refusal),
+    /// These subscriptions may not go on.
+    Forbidden(Arc<HashSet<WatchNumber>>, Refusal),
     /// What only branches are told.
     News(Box<crate::branch::News>),
 }

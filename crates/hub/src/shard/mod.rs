@@ -126,6 +126,7 @@ impl HubShard {
                 let woken = self.state.borrow_mut().topic_created(&topic);
                 woken.into_iter().for_each(|key| self.start_pump(key));
             }
+            Message::Forbidden(which, why) => self.state.borrow_mut().forbid(&which, &why),
             Message::TopicEnded(id, why) => self.state.borrow_mut().topic_ended(id, &why),
             // For branches, which are not shards.
             Message::News(_) => {}

@@ -6,8 +6,9 @@ use super::mailbox::{Attach, Guard, Lost, StartDefault};
 use super::shape::Shape;
 use crate::meter::ProjectMeter;
 use crate::topic::Topic;
+use crate::watch::WatchNumber;
 use port::{CursorMint, Delivery, Event, Identity, Refusal, Room, Run, ShardId, Sink, Taken};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use types::filter::TopicPart;
 use types::{Filter, Offset, Partition, Position, Positions, SubscriptionTag, TopicId, record};
@@ -21,6 +22,7 @@ pub struct Subscription {
     pub exclude_own: bool,
     pub sink: Arc<dyn Sink>,
     pub meter: Arc<ProjectMeter>,
+    number: WatchNumber,
     pub topics: Vec<TopicId>,
     pub mode: Mode,
     pub is_caught_up_told: bool,
@@ -188,6 +190,7 @@ impl State {
             exclude_own: attach.exclude_own,
             sink: attach.sink,
             meter: attach.meter,
+            number: attach.number,
             topics,
             mode: Mode::Lagging(lag),
             is_caught_up_told: false,
@@ -357,6 +360,13 @@ impl State {
         }
         if let Some(followed) = self.topics.remove(&id) {
             followed.topic.leave(self.id);
+        }
+    }
+
+    /// Ends those of these subscriptions that are here.
+    pub fn forbid(&mut self, which: &HashSet<WatchNumber>, why: &Refusal) {
+        for key in self.keys_of(|subscription| which.contains(&subscription.number)) {
+            self.end(key, why);
         }
     }
 

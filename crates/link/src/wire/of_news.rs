@@ -18,5 +18,6 @@ coded_enum!(News {
     4 => Created(topic),
     5 => Ended(topic, why),
     6 => Followed { call, outcome },
+    7 => Forbidden(numbers, why),
 });
 coded_enum!(Unread { 0 => Gone { start }, 1 => Refused(why) });

@@ -115,12 +115,39 @@ impl Coded for Refusal {
     }
 }
 
+/// Where it was presented and what its token says are the owner's to ask: a worker never decides.
+impl Coded for Claims {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.tenant.put(out);
+        self.project.put(out);
+        self.principal.put(out);
+        self.scopes.put(out);
+        self.grants.put(out);
+        self.key.put(out);
+        self.issued_at.put(out);
+        self.expires_at.put(out);
+        self.rate_per_second.put(out);
+    }
+    fn take(input: &mut Input) -> Result<Claims, Malformed> {
+        Ok(Claims {
+            tenant: Coded::take(input)?,
+            project: Coded::take(input)?,
+            principal: Coded::take(input)?,
+            scopes: Coded::take(input)?,
+            grants: Coded::take(input)?,
+            key: Coded::take(input)?,
+            issued_at: Coded::take(input)?,
+            expires_at: Coded::take(input)?,
+            rate_per_second: Coded::take(input)?,
+            origin: None,
+            attributes: None,
+        })
+    }
+}
+
 coded_struct! {
     Peer { address, shard, is_tls, request_id }
     RateState { limit, remaining, reset }
-    Claims {
-        tenant, project, principal, scopes, grants, key, issued_at, expires_at, rate_per_second,
-    }
     Placed { partition, offset, timestamp, is_duplicate }
     ReadRequest { topic, from, key, last, limit, wait }
     Keys { keys, has_more }

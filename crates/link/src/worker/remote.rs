@@ -145,7 +145,7 @@ impl RemoteHub {
         let (number, asker) = (self.line.number(), self.who(who)?);
         let call = Call::Follow { who: asker, follow: Box::new(follow.clone()) };
         let (answer, followed) = oneshot::channel();
-        let request = Request { who: who.clone(), follow, shard, sink };
+        let request = Request { who: who.clone(), follow, shard, sink, call: number.0 };
         self.follows.lock().insert(number, Following { request, answer });
         if let Err(refusal) = self.line.send_call(number, call).await {
             self.follows.lock().remove(&number);

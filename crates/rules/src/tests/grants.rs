@@ -78,6 +78,8 @@ fn access_and_scope_are_told_apart() {
         issued_at: None,
         expires_at: None,
         rate_per_second: None,
+        origin: None,
+        attributes: None,
     };
     let both: Scopes = [Scope::EventsPublish, Scope::EventsSubscribe].into_iter().collect();
     let reader = claims(both, Some(Access::Subscribe));

@@ -113,6 +113,8 @@ impl MemoryHub {
             issued_at: None,
             expires_at: spec.expires_at,
             rate_per_second: spec.rate_per_second,
+            origin: None,
+            attributes: None,
         };
         let liveness = Arc::new(Liveness::default());
         let identity = Identity::mint(claims, Arc::clone(&liveness));

@@ -3,6 +3,7 @@
 //! outside is tested where it lies.
 
 mod abuse;
+mod acl;
 mod administration;
 mod backups;
 mod bench;
