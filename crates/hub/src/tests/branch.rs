@@ -60,7 +60,7 @@ impl Far {
         let follow = follow(filter, from);
         self.trunk.follow(1, who, &follow).await;
         let mut request =
-            Some(Request { who: who.clone(), follow, shard: SHARD, sink: sink.clone() });
+            Some(Request { who: who.clone(), follow, shard: SHARD, sink: sink.clone(), call: 1 });
         let mut attaching = None;
         for news in self.news().await {
             match (news, request.take()) {

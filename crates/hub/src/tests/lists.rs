@@ -5,6 +5,7 @@ use port::presence::{PresenceAction, PresenceCall};
 use port::{Change, Code, Follow, Hub, Identity, Live, ReadRequest, Refusal};
 use serde_json::{Value, json};
 use std::time::Duration;
+use stdx::Clock;
 use tenancy::{Actor, ListOwner, NewListVersion};
 use types::{Filter, From, Key, Scope, Scopes, TopicConfig, TopicName};
 
