@@ -197,7 +197,7 @@ async fn a_decision_is_explained() {
     assert_eq!(found["considered"][1]["lacks"], "attributes");
     // Of a key its own scopes are known; a draft is asked in place of the list.
     let mut of_key = asked;
-    of_key["principal"] = json!(format!("key:{}", text(&key["id"])));
+    of_key["principal"] = json!(format!("key:{}", text(&key["key"]["id"])));
     of_key["key"] = Value::Null;
     of_key["list"] = json!({"entries": [entry("draft", "allow", "orders")]});
     let found = rig.call("POST", &explain, of_key.clone()).await.ok(200);

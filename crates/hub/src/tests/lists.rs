@@ -175,6 +175,11 @@ fn what_is_open_ends_with_a_reason_and_the_rest_goes_on() {
                 tokio::task::yield_now().await;
             }
         }
+        // What came before their end was theirs; nothing comes after it.
+        ended.empty();
+        waiting.empty();
+        let platform = site.authenticator.platform(site.project).await.expect("platform");
+        site.publish(&platform, "b", vec![record("k", "after")]).await;
         site.publish(&owner, "a", vec![record("k", "on")]).await;
         assert_eq!(values(&collect(&kept, 1).await), ["on"]);
         assert!(ended.empty().is_empty() && waiting.empty().is_empty());
