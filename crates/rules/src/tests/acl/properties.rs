@@ -181,7 +181,7 @@ proptest! {
         }
     }
 
-    /// **Feature: realtime-saas-platform, access lists: a list above takes away with its denials and
+    /// **Feature: realtime-saas-platform, access lists: a list above takes with its denials and
     /// gives with its other entries, and changes nothing else**
     #[test]
     fn a_list_above_takes_by_denials_only(above in any_list(), own in any_list()) {
