@@ -41,7 +41,9 @@ impl Node {
         let marks: HashMap<(TopicId, Partition), UsageMark> =
             marks.into_iter().map(|mark| ((mark.topic, mark.partition), mark)).collect();
         let mut uncounted = Uncounted::new();
-        for topic in self.catalogue.all() {
+        let mut topics = self.catalogue.all();
+        topics.sort_by_key(|topic| topic.id);
+        for topic in topics {
             if topic.name.is_internal() || topic.is_ephemeral() {
                 continue;
             }

@@ -15,12 +15,6 @@ fn a_seed_is_one_run() {
         for (one, two) in one.lines.iter().zip(&two.lines) {
             assert_eq!(one, two, "seed {seed}");
         }
-        assert_eq!(one.acknowledged, two.acknowledged, "seed {seed}");
-        // The hub's database has threads of its own: what is read again while they are waited for
-        // is in the digest, and not the same each time.
-        if plan.site.themes.has_hub {
-            continue;
-        }
         assert_eq!(one.digest, two.digest, "seed {seed}");
         assert_eq!(one, two);
     }

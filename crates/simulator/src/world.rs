@@ -3,7 +3,7 @@
 
 use crate::draw::Draw;
 use crate::plan::{SLOTS, Site, Themes};
-use crate::platform::Control;
+use crate::platform::Template;
 use crate::ring::Ring;
 use crate::trace::Trace;
 use eventlog::{Options, TopicSpec};
@@ -76,7 +76,7 @@ impl Machine {
             tenant_bytes_max: BTreeMap::new(),
         };
         if site.themes.has_hub {
-            machine.put_platform(&Control::get());
+            machine.put_platform(&Template::get());
         }
         for slot in 0..SLOTS - 1 {
             machine.put(slot, draw.seed());
@@ -162,10 +162,10 @@ impl Machine {
     }
 
     /// What the control plane has made.
-    fn put_platform(&mut self, control: &Control) {
-        self.platform.clone_from(&control.platform);
+    fn put_platform(&mut self, made: &Template) {
+        self.platform.clone_from(&made.platform);
         let slots = HUB_SLOT..;
-        self.topics.extend(slots.zip(control.topics.iter().map(|(_, spec)| spec.clone())));
+        self.topics.extend(slots.zip(made.topics.iter().map(|(_, spec)| spec.clone())));
         // Apart from the numbers that the control plane gives.
         self.topic_next = HUB_SLOT;
     }

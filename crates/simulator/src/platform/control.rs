@@ -1,6 +1,6 @@
-//! The control plane of all runs: one tenant with a project, topics and consumers, in a database
-//! that no run changes. It is the same in every thread and every process, so a run does not depend
-//! on who made it.
+//! The control plane of a run: one tenant with a project, topics and consumers. The database is
+//! filled once in each thread, always the same, and each run has a copy, so a run does not depend
+//! on those before it.
 
 use eventlog::TopicSpec;
 use identity::{Authenticator, Environment, Secrets, Settings};
@@ -8,6 +8,7 @@ use port::{Credential, Hub, Identity, Peer, RequestId, ShardId};
 use secrecy::ExposeSecret;
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use tenancy::{
@@ -26,20 +27,29 @@ const NOW_MS: i64 = 1_795_219_200_000;
 const ACK_WAIT_MS: u64 = 5_000;
 const CONSUMERS_MAX: usize = 10;
 
+const DATABASE: &str = "metadata.sqlite";
+
 thread_local! {
-    static MADE: RefCell<Option<Rc<Control>>> = const { RefCell::new(None) };
+    static MADE: RefCell<Option<Rc<Template>>> = const { RefCell::new(None) };
 }
 
-pub struct Control {
-    pub runtime: Runtime,
-    pub tenancy: Arc<Tenancy>,
-    pub authenticator: Arc<Authenticator>,
-    pub secrets: Secrets,
+/// What every run begins with; made once in each thread.
+pub struct Template {
     pub key: String,
     /// The topics that are published to and followed.
     pub topics: Vec<(TopicName, TopicSpec)>,
     /// What the platform made for itself: states of consumers, dead letters.
     pub platform: Vec<TopicSpec>,
+    dir: tempfile::TempDir,
+}
+
+/// The control plane of one run: the hub counts usage in it.
+pub struct Control {
+    pub runtime: Runtime,
+    pub tenancy: Arc<Tenancy>,
+    pub authenticator: Arc<Authenticator>,
+    pub secrets: Secrets,
+    pub template: Rc<Template>,
     _dir: tempfile::TempDir,
 }
 
@@ -53,35 +63,46 @@ fn consumer(text: &str) -> ConsumerName {
     ConsumerName::parse(text).expect("a consumer's name")
 }
 
-impl Control {
+/// A simulation that cannot make its control plane cannot run: there is nobody to answer to.
+fn runtime() -> Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime of one thread")
+}
+
+async fn open(dir: &Path, secrets: &Secrets) -> (Arc<Tenancy>, Arc<Authenticator>) {
+    let (clock, rng) = (ManualClock::shared(NOW_MS), SeededRng::shared(7));
+    let options = tenancy::Options::sqlite(&dir.join(DATABASE));
+    let tenancy = Tenancy::connect(&options, clock.clone(), rng.clone()).await;
+    let tenancy = Arc::new(tenancy.expect("a database"));
+    let directory: Arc<dyn identity::Directory> = tenancy.clone();
+    let authenticator = Authenticator::new(directory, secrets, Settings::default(), clock, rng);
+    (tenancy, Arc::new(authenticator.expect("an authenticator")))
+}
+
+fn secrets() -> Secrets {
+    Secrets::from_bytes([7; 32])
+}
+
+impl Template {
     /// This thread's.
-    pub fn get() -> Rc<Control> {
+    pub fn get() -> Rc<Template> {
         MADE.with(|made| {
-            Rc::clone(made.borrow_mut().get_or_insert_with(|| Rc::new(Control::make())))
+            Rc::clone(made.borrow_mut().get_or_insert_with(|| Rc::new(Template::make())))
         })
     }
 
-    /// A simulation that cannot make its control plane cannot run: there is nobody to answer to.
-    fn make() -> Control {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime of one thread");
+    fn make() -> Template {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
-        let (clock, rng) = (ManualClock::shared(NOW_MS), SeededRng::shared(7));
-        let secrets = Secrets::from_bytes([7; 32]);
-        let options = tenancy::Options::sqlite(&dir.path().join("metadata.sqlite"));
-        let made = runtime.block_on(async {
-            let tenancy = Tenancy::connect(&options, clock.clone(), rng.clone()).await;
-            let tenancy = Arc::new(tenancy.expect("a fresh database"));
-            let directory: Arc<dyn identity::Directory> = tenancy.clone();
-            let settings = Settings::default();
-            let authenticator =
-                Authenticator::new(directory, &secrets, settings, clock.clone(), rng.clone());
-            let authenticator = Arc::new(authenticator.expect("an authenticator"));
+        let (key, all) = runtime().block_on(async {
+            let (tenancy, authenticator) = open(dir.path(), &secrets()).await;
             let key = fill(&tenancy, &authenticator).await.expect("a filled database");
             let all = tenancy.all_topics().await.expect("the topics");
-            (tenancy, authenticator, key, all)
+            drop(authenticator);
+            // Nobody else has it, so the file is whole when it is closed.
+            let tenancy = Arc::try_unwrap(tenancy).expect("nobody else has it");
+            tenancy.close().await.expect("a database that closes");
+            (key, all)
         });
-        let (tenancy, authenticator, key, all) = made;
         let (mut topics, mut platform) = (Vec::new(), Vec::new());
         for topic in all {
             let spec = TopicSpec {
@@ -96,7 +117,19 @@ impl Control {
             }
         }
         topics.sort_by_key(|(name, _)| TOPICS.iter().position(|it| *it == name.as_str()));
-        Control { runtime, tenancy, authenticator, secrets, key, topics, platform, _dir: dir }
+        Template { key, topics, platform, dir }
+    }
+}
+
+impl Control {
+    /// A copy of its own for a run.
+    pub fn open() -> Control {
+        let (template, secrets, runtime) = (Template::get(), secrets(), runtime());
+        let dir = tempfile::tempdir().expect("a writable temporary directory");
+        let from = template.dir.path().join(DATABASE);
+        std::fs::copy(from, dir.path().join(DATABASE)).expect("a copy of the database");
+        let (tenancy, authenticator) = runtime.block_on(open(dir.path(), &secrets));
+        Control { runtime, tenancy, authenticator, secrets, template, _dir: dir }
     }
 
     /// The caller of everything, as a node knows him.
@@ -107,7 +140,7 @@ impl Control {
             is_tls: false,
             request_id: RequestId("simulated".into()),
         };
-        let credential = Credential::ApiKey(self.key.clone());
+        let credential = Credential::ApiKey(self.template.key.clone());
         self.runtime.block_on(node.authenticate(&peer, &credential))
     }
 }

@@ -65,7 +65,7 @@ impl Wake for Bell {
 impl Desk {
     pub fn set_up() -> Desk {
         Desk {
-            control: Control::get(),
+            control: Rc::new(Control::open()),
             running: None,
             followers: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -73,8 +73,8 @@ impl Desk {
     }
 
     pub fn topic(&self, number: u64) -> Option<(types::TopicName, TopicId)> {
-        let index = (number % self.control.topics.len().max(1) as u64) as usize;
-        self.control.topics.get(index).map(|(name, spec)| (name.clone(), spec.id))
+        let index = (number % self.control.template.topics.len().max(1) as u64) as usize;
+        self.control.template.topics.get(index).map(|(name, spec)| (name.clone(), spec.id))
     }
 }
 
