@@ -66,7 +66,7 @@ impl Mainstem {
             let text = made[name].as_str().map(str::to_owned);
             text.ok_or_else(|| format!("POST {path}: {status}: {answer}").into())
         };
-        let tenant = make("/v1/tenants", json!({ "name": "bench" }), "id")?;
+        let tenant = make("/v1/tenants", json!({ "name": "bench", "plan": "enterprise" }), "id")?;
         let projects = format!("/v1/tenants/{tenant}/projects");
         let project = make(&projects, json!({ "name": "bench" }), "id")?;
         let keys = format!("{projects}/{project}/keys");

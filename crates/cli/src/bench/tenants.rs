@@ -183,7 +183,9 @@ async fn one_tenant(api: &Api, admin: &Api, name: &str, quota: u32) -> Result<Ma
         admin.call(admin.request(Method::POST, &path).json(&body)).await
     };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let tenant = text(&post("/v1/tenants".to_owned(), json!({ "name": name })).await?["id"]);
+    let tenant = text(
+        &post("/v1/tenants".to_owned(), json!({ "name": name, "plan": "enterprise" })).await?["id"],
+    );
     let body = json!({ "name": "main", "limits": { "publish_per_second_max": quota } });
     let projects = format!("/v1/tenants/{tenant}/projects");
     let project = text(&post(projects.clone(), body).await?["id"]);

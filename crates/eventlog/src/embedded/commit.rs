@@ -165,7 +165,7 @@ impl Core {
         self.intake.discharge(flight.charged_bytes);
         for waiter in flight.waiters {
             if let Some(claims) = &waiter.claims {
-                self.ids.settle(claims, Ok(()));
+                self.ids.stored(claims);
             }
             // A publisher that went away needs no answer.
             let _ = waiter.reply.send(Ok(waiter.appended));
@@ -251,7 +251,7 @@ impl Core {
         self.intake.discharge(charged_bytes);
         for waiter in waiters {
             if let Some(claims) = &waiter.claims {
-                self.ids.settle(claims, Err(why));
+                self.ids.refused(claims, why);
             }
             let _ = waiter.reply.send(Err(why.clone()));
         }

@@ -12,7 +12,7 @@ pub mod table;
 use self::entry::{Entry, IdHash, Place};
 use self::heap::ID_BYTES;
 use self::run::{RUN_IDS_MAX, Run};
-use self::table::{Claims, Settled, Table};
+use self::table::{Claims, Table};
 use super::snapshot::HASH_KEY_BYTES;
 use crate::LogError;
 use metrics::{Counter, Gauge};
@@ -32,7 +32,7 @@ use types::{TimestampMs, TopicId};
 const TABLES: usize = 16;
 
 pub struct Ids {
-    tables: [Mutex<Table>; TABLES],
+    tables: [Shelf; TABLES],
     runs: RwLock<Arc<[Arc<Run>]>>,
     hash_key: [u8; HASH_KEY_BYTES],
     /// About how many the tables hold; counted anew with each run.
@@ -43,6 +43,22 @@ pub struct Ids {
     /// A file could not be read: what it held must be found again at the next start.
     is_damaged: AtomicBool,
     gauges: Gauges,
+}
+
+#[derive(Default)]
+struct Shelf {
+    table: Mutex<Table>,
+    /// Numbers of appends that are stored, of which the table still has to be told.
+    stored: Mutex<Vec<u64>>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table.lock();
+        let stored = std::mem::take(&mut *self.stored.lock());
+        stored.into_iter().for_each(|number| table.forget(number));
+        table
+    }
 }
 
 struct Gauges {
@@ -89,9 +105,13 @@ impl Ids {
         (topic.0 % TABLES as u64) as usize
     }
 
-    fn table(&self, topic: TopicId) -> MutexGuard<'_, Table> {
+    fn shelf(&self, topic: TopicId) -> &Shelf {
         // The number is a remainder of their count.
-        self.tables[Ids::table_of(topic)].lock()
+        &self.tables[Ids::table_of(topic)]
+    }
+
+    fn table(&self, topic: TopicId) -> MutexGuard<'_, Table> {
+        self.shelf(topic).lock()
     }
 
     /// The tables of these topics, each with its number, all locked.
@@ -118,15 +138,23 @@ impl Ids {
         table.claim(claims);
     }
 
-    /// What became of an append that claimed ids.
-    pub fn settle(&self, claims: &Claims, outcome: Result<(), &LogError>) {
-        let settled = if outcome.is_ok() { Settled::Stored } else { Settled::Refused };
-        let waiting = self.table(claims.topic).settle(claims, settled);
-        if settled == Settled::Refused {
-            self.in_memory.fetch_sub(claims.count() as isize, Ordering::Relaxed);
+    /// An append that claimed ids is stored. Called by the writer, which waits for no publisher.
+    pub fn stored(&self, claims: &Claims) {
+        let (number, waiting) = claims.store();
+        if let Some(number) = number {
+            self.shelf(claims.topic).stored.lock().push(number);
         }
         for tell in waiting {
-            let _ = tell.send(outcome.map_err(Clone::clone));
+            let _ = tell.send(Ok(()));
+        }
+    }
+
+    /// An append that claimed ids is not stored, and never will be.
+    pub fn refused(&self, claims: &Claims, why: &LogError) {
+        let waiting = self.table(claims.topic).refuse(claims);
+        self.in_memory.fetch_sub(claims.count() as isize, Ordering::Relaxed);
+        for tell in waiting {
+            let _ = tell.send(Err(why.clone()));
         }
     }
 

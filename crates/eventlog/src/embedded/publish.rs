@@ -11,7 +11,7 @@ use super::disk::{Reading, Trouble};
 use super::ids::Ids;
 use super::ids::entry::{Entry, IdHash, IdMap, Place};
 use super::ids::run::Run;
-use super::ids::table::{Claims, Entries, Recent, Settled, Table, Told};
+use super::ids::table::{Claims, Entries, Recent, Table, Told};
 use super::topic::Shared;
 use super::transaction::Ended;
 use crate::{Appended, LogError, Pending, Placement, Together};
@@ -143,25 +143,37 @@ impl Core {
                 Err(error) => Box::pin(ready(Err(error))),
             };
         }
-        let gates = call.topics.iter().map(|topic| Arc::clone(&topic.shared.gate).try_lock_owned());
-        let Ok(gates) = gates.collect::<Result<Gates, _>>() else {
-            let core = Arc::clone(self);
-            return Box::pin(async move {
-                let mut gates = Gates::new();
-                // In the order of topics' numbers, so that no two calls wait for each other.
-                for topic in &call.topics {
-                    gates.push(Arc::clone(&topic.shared.gate).lock_owned().await);
-                }
-                core.publish_slowly(call, Vec::new(), gates).await
-            });
-        };
+        // Two calls that only look at memory do not wait for each other here.
+        if call.topics.iter().any(|topic| topic.shared.gate.try_lock().is_err()) {
+            return Box::pin(Arc::clone(self).publish_in_line(call, Vec::new()));
+        }
         match self.try_publish(&mut call) {
             Ok(Step::Entered(entering)) => Box::pin(entering.answer()),
             Ok(Step::LookUp(hashes)) => {
-                Box::pin(Arc::clone(self).publish_slowly(call, hashes, gates))
+                // Before this returns, so that whoever publishes next finds them closed.
+                let gates = call.topics.iter();
+                let gates = gates.map(|topic| Arc::clone(&topic.shared.gate).try_lock_owned());
+                match gates.collect::<Result<Gates, _>>() {
+                    Ok(gates) => Box::pin(Arc::clone(self).publish_slowly(call, hashes, gates)),
+                    Err(_) => Box::pin(Arc::clone(self).publish_in_line(call, hashes)),
+                }
             }
             Err(error) => Box::pin(ready(Err(error))),
         }
+    }
+
+    /// After those that look at the device already.
+    async fn publish_in_line(
+        self: Arc<Self>,
+        call: Call,
+        hashes: Vec<IdHash>,
+    ) -> Result<Vec<Placement>, LogError> {
+        let mut gates = Gates::new();
+        // In the order of topics' numbers, so that no two calls wait for each other.
+        for topic in &call.topics {
+            gates.push(Arc::clone(&topic.shared.gate).lock_owned().await);
+        }
+        self.publish_slowly(call, hashes, gates).await
     }
 
     fn call(
@@ -375,11 +387,11 @@ impl Core {
             let table = tables.get(part.claims.topic).filter(|_| !entries.is_empty());
             let Some(table) = table else { continue };
             part.claims.fill(entries);
-            self.ids.claim(table, &part.claims);
             if part.is_acknowledged {
                 // Nobody could wait for it yet.
-                drop(table.settle(&part.claims, Settled::Stored));
+                drop(part.claims.store());
             }
+            self.ids.claim(table, &part.claims);
         }
     }
 

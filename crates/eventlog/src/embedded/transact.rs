@@ -181,7 +181,10 @@ impl Core {
 
     fn tell(&self, transaction: &Transaction, outcome: Result<(), &LogError>) {
         for claims in transaction.take_claims() {
-            self.ids.settle(&claims, outcome);
+            match outcome {
+                Ok(()) => self.ids.stored(&claims),
+                Err(why) => self.ids.refused(&claims, why),
+            }
         }
         if transaction.decision == Decision::Commit {
             self.transactions.count(if outcome.is_ok() { "committed" } else { "aborted" });

@@ -4,7 +4,7 @@ use crate::LogError;
 use crate::embedded::ids::entry::{Entry, IdHash, Place};
 use crate::embedded::ids::filter::Filter;
 use crate::embedded::ids::slots::Slots;
-use crate::embedded::ids::table::{Claims, Recent, Settled, Table};
+use crate::embedded::ids::table::{Claims, Recent, Table, Waiting};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,13 @@ fn claim(table: &mut Table, entries: &[Entry]) -> Arc<Claims> {
     claims.fill(entries.iter().copied().collect());
     table.claim(&claims);
     claims
+}
+
+/// The append is stored, and the table told of it at once.
+fn store(table: &mut Table, claims: &Claims) -> Waiting {
+    let (number, waiting) = claims.store();
+    table.forget(number.expect("the table knows the append"));
+    waiting
 }
 
 fn check(table: &Table, hash: IdHash, expect: &str) {
@@ -43,8 +50,8 @@ fn ids_of_one_append_share_what_becomes_of_it() {
         check(&table, hash, "waits");
     }
     assert_eq!(table.claimed_offsets().len(), 3);
-    assert_eq!(table.settle(&stored, Settled::Stored).len(), 2, "who asked is told");
-    drop(table.settle(&failed, Settled::Refused));
+    assert_eq!(store(&mut table, &stored).len(), 2, "who asked is told");
+    drop(table.refuse(&failed));
     check(&table, one, "stored");
     check(&table, other, "stored");
     check(&table, refused, "unknown");
@@ -54,18 +61,35 @@ fn ids_of_one_append_share_what_becomes_of_it() {
 }
 
 #[test]
+fn what_is_stored_counts_before_the_table_is_told() {
+    let mut table = Table::default();
+    let claims = claim(&mut table, &[entry(1, 0)]);
+    check(&table, 1, "waits");
+    assert_eq!(claims.store().1.len(), 1);
+    check(&table, 1, "stored");
+    // The device was faster than the publisher: there is no number to forget.
+    let claims = Claims::new(TOPIC);
+    claims.fill([entry(2, 1)].into_iter().collect());
+    assert_eq!(claims.store().0, None);
+    table.claim(&claims);
+    check(&table, 2, "stored");
+    table.forget(1);
+    assert_eq!(table.begin_leaving().len(), 1, "what is not told of yet stays");
+}
+
+#[test]
 fn what_waits_stays_while_the_rest_leaves() {
     let mut table = Table::default();
     table.add(&entry(1, 0));
     let stored = claim(&mut table, &[entry(2, 1)]);
-    drop(table.settle(&stored, Settled::Stored));
+    drop(store(&mut table, &stored));
     let waits = claim(&mut table, &[entry(3, 2)]);
     let mut leaving: Vec<IdHash> = table.begin_leaving().iter().map(|it| it.hash).collect();
     leaving.sort_unstable();
     assert_eq!(leaving, [1, 2]);
     check(&table, 1, "stored");
     check(&table, 3, "waits");
-    drop(table.settle(&waits, Settled::Stored));
+    drop(store(&mut table, &waits));
     // They did not arrive, so they leave again, with what came since.
     assert_eq!(table.begin_leaving().len(), 3);
     table.end_leaving();
@@ -80,7 +104,7 @@ fn whoever_waits_for_a_refused_append_is_told_why() {
     let mut table = Table::default();
     let claims = claim(&mut table, &[entry(1, 0)]);
     let Some(Recent::Waits(_, mut told)) = table.find(1) else { panic!("it waits") };
-    for tell in table.settle(&claims, Settled::Refused) {
+    for tell in table.refuse(&claims) {
         let _ = tell.send(Err(LogError::Full));
     }
     assert!(matches!(told.try_recv(), Ok(Err(LogError::Full))));
@@ -144,9 +168,9 @@ fn ids_beyond_the_newest_are_found_refused_and_leave_in_order() {
     assert_eq!(table.len(), all.len());
     for (number, append) in appends.iter().enumerate() {
         match number {
-            0 => drop(table.settle(append, Settled::Refused)),
+            0 => drop(table.refuse(append)),
             1 => {}
-            _ => drop(table.settle(append, Settled::Stored)),
+            _ => drop(store(&mut table, append)),
         }
     }
     check(&table, all[0].hash, "unknown");
@@ -159,7 +183,7 @@ fn ids_beyond_the_newest_are_found_refused_and_leave_in_order() {
     check(&table, all[200].hash, "stored");
     // Beside the newest, which take the same room however few there are.
     assert!(table.memory_bytes() < 64 * all.len() + (1 << 20), "{}", table.memory_bytes());
-    drop(table.settle(&appends[1], Settled::Stored));
+    drop(store(&mut table, &appends[1]));
     table.end_leaving();
     check(&table, all[100].hash, "stored");
     check(&table, all[200].hash, "unknown");

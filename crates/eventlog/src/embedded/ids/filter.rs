@@ -1,10 +1,11 @@
 //! A Bloom filter over hashes that are random already, all bits of one id within one cache line:
-//! it says surely when a run does not hold an id, and is wrong the other way for about one id in a
-//! thousand (Putze, Sanders and Singler, "Cache-, Hash- and Space-Efficient Bloom Filters").
+//! it says surely when a run does not hold an id, and is wrong the other way for fewer than one id
+//! in ten thousand (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters").
 
 use super::entry::IdHash;
 
-const BITS_PER_ID: usize = 16;
+/// A wrong answer costs a look at the device, and makes those wait that publish meanwhile.
+const BITS_PER_ID: usize = 32;
 /// Each of its words has one bit of an id.
 const WORDS: usize = 8;
 

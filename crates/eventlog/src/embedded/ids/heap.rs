@@ -12,7 +12,7 @@ const ROOM_MIN: usize = 16 * 1024;
 type Part = Vec<(IdHash, Value)>;
 
 /// Bytes of memory one id takes, the filter's part of it at most.
-pub const ID_BYTES: usize = size_of::<(IdHash, Value)>() + 8;
+pub const ID_BYTES: usize = size_of::<(IdHash, Value)>() + 16;
 
 #[derive(Default)]
 pub struct Heap {

@@ -2,7 +2,7 @@
 //! since the last run was written. It must not know files.
 //!
 //! Whether an id's record is stored yet is known of its append, not of the id: so what is stored
-//! costs the writer one step for all ids of an append, while publishers wait for it.
+//! costs the writer one step for all ids of an append, and it waits for no publisher.
 
 use super::entry::{Entry, Half, IdHash, Place};
 use super::heap::Heap;
@@ -20,26 +20,28 @@ use types::{Offset, Partition, TopicId};
 pub type Entries = SmallVec<[Entry; 1]>;
 
 pub type Told = oneshot::Receiver<Result<(), LogError>>;
+/// Those who sent an id again while its first record was on its way.
+pub type Waiting = Vec<oneshot::Sender<Result<(), LogError>>>;
 
 /// The ids that one append claims, until it is known what became of it.
 pub struct Claims {
     pub topic: TopicId,
-    /// Filled under the table's lock, before anybody else can see these claims.
     claimed: Mutex<Claimed>,
-    /// Those who sent one of these ids again meanwhile.
-    waiting: Mutex<Vec<oneshot::Sender<Result<(), LogError>>>>,
 }
 
 #[derive(Default)]
 struct Claimed {
+    /// Filled under the table's lock, before anybody else can see these claims.
     entries: Entries,
-    /// The table's number for the append; none without entries.
+    /// The table's number for the append; 0 before it has one.
     number: u64,
+    is_stored: bool,
+    waiting: Waiting,
 }
 
 impl Claims {
     pub fn new(topic: TopicId) -> Arc<Claims> {
-        Arc::new(Claims { topic, claimed: Mutex::default(), waiting: Mutex::default() })
+        Arc::new(Claims { topic, claimed: Mutex::default() })
     }
 
     pub fn fill(&self, entries: Entries) {
@@ -48,6 +50,26 @@ impl Claims {
 
     pub fn count(&self) -> usize {
         self.claimed.lock().entries.len()
+    }
+
+    /// The append is stored: its ids count from now on, without a word to the table, whose lock
+    /// the writer would have to wait for. Answers the number that the table may forget, if it
+    /// knows the append yet, and who waits.
+    pub fn store(&self) -> (Option<u64>, Waiting) {
+        let mut claimed = self.claimed.lock();
+        claimed.is_stored = true;
+        let number = (claimed.number != 0).then_some(claimed.number);
+        (number, std::mem::take(&mut claimed.waiting))
+    }
+
+    /// Answers what becomes of the append, unless it is stored.
+    fn wait(&self) -> Option<Told> {
+        let mut claimed = self.claimed.lock();
+        (!claimed.is_stored).then(|| {
+            let (tell, told) = oneshot::channel();
+            claimed.waiting.push(tell);
+            told
+        })
     }
 }
 
@@ -116,12 +138,11 @@ impl Table {
 
     pub fn find(&self, hash: IdHash) -> Option<Recent> {
         let slot = Slot::of(self.get(hash)?);
-        let Some(claims) = self.pending.get(&slot.number) else {
-            return Some(Recent::Stored(slot.place));
-        };
-        let (tell, told) = oneshot::channel();
-        claims.waiting.lock().push(tell);
-        Some(Recent::Waits(slot.place, told))
+        let told = self.pending.get(&slot.number).and_then(|claims| claims.wait());
+        Some(match told {
+            Some(told) => Recent::Waits(slot.place, told),
+            None => Recent::Stored(slot.place),
+        })
     }
 
     /// Asked for many ids before they are looked for, it spares `find` most of its waiting.
@@ -138,25 +159,25 @@ impl Table {
         for entry in &claimed.entries {
             self.insert(entry.hash, Slot { place: entry.place, number });
         }
-        drop(claimed);
-        self.pending.insert(number, Arc::clone(claims));
+        // The device may have been faster.
+        if !claimed.is_stored {
+            self.pending.insert(number, Arc::clone(claims));
+        }
     }
 
-    /// What became of an append: its ids count from now on, or never did. Answers who waits.
-    pub fn settle(
-        &mut self,
-        claims: &Claims,
-        is_stored: Settled,
-    ) -> Vec<oneshot::Sender<Result<(), LogError>>> {
-        let claimed = claims.claimed.lock();
+    /// The append of this number is stored: see `Claims::store`.
+    pub fn forget(&mut self, number: u64) {
+        self.pending.remove(&number);
+    }
+
+    /// The append was refused: its ids never counted. Answers who waits.
+    pub fn refuse(&mut self, claims: &Claims) -> Waiting {
+        let mut claimed = claims.claimed.lock();
         self.pending.remove(&claimed.number);
-        if is_stored == Settled::Refused {
-            for entry in &claimed.entries {
-                self.remove(entry.hash);
-            }
+        for entry in &claimed.entries {
+            self.remove(entry.hash);
         }
-        drop(claimed);
-        std::mem::take(&mut *claims.waiting.lock())
+        std::mem::take(&mut claimed.waiting)
     }
 
     /// Found while the log is opened; the first one found stays.
@@ -216,11 +237,4 @@ impl Table {
         }
         offsets
     }
-}
-
-/// What became of an append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    Stored,
-    Refused,
 }
