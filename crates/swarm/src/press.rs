@@ -102,6 +102,13 @@ impl Press {
         Ok(press)
     }
 
+    /// Opens all connections anew, as after a start of the server; numbers go on.
+    pub fn reconnect(&mut self) -> Result<(), Fault> {
+        (0..self.links.links.len()).for_each(|index| self.links.cut(index));
+        self.waiting.iter_mut().for_each(VecDeque::clear);
+        self.connect()
+    }
+
     /// Calls without an answer on each connection at full rate.
     pub fn limit_calls(&mut self, calls_max: usize) {
         self.calls_max = calls_max.clamp(1, CALLS_MAX);

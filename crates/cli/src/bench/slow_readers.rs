@@ -14,6 +14,8 @@ use swarm::{Rate, Work, watch};
 
 /// Small, so that what a client does not read soon waits at the server and not in the kernel.
 const RECEIVE_BYTES: u32 = 8 * 1024;
+/// As real clients do that were closed.
+const RETRIES_MAX: u32 = 60;
 /// How long the slow ones may take to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -71,6 +73,8 @@ impl SlowReadersBench {
         let mut plan = scene.plan(&followers)?;
         plan.receive_bytes = RECEIVE_BYTES;
         plan.keeps_cursors = true;
+        // Who reads nothing for long answers no ping either and is closed: it comes back.
+        plan.retries_max = RETRIES_MAX;
         let mut lead = scene.open(&plan)?;
         let dialect = Publish::WsJson.name();
         let mut press =
@@ -122,6 +126,7 @@ impl SlowReadersBench {
             "lost": report.all.lost,
             "doubled": report.all.doubled,
             "connections_ended": report.ended,
+            "retried": report.retried,
             "server_rss_before_bytes": first.rss_bytes,
             "server_rss_peak_bytes": peak,
         }))

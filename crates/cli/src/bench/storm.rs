@@ -45,6 +45,10 @@ pub struct StormBench {
     size: usize,
     #[arg(long, value_enum, default_value = "ws-json")]
     follow: Follow,
+    /// Kills the server (SIGKILL to `--server-pid`) while all are away, and waits until it answers
+    /// again: a service manager, or a loop of the shell, has to start it.
+    #[arg(long, requires = "server_pid")]
+    kill: bool,
     #[command(flatten)]
     setting: Setting,
 }
@@ -97,7 +101,8 @@ impl StormBench {
         await_deliveries(&mut lead, self.expected(calm.calls))?;
         lead.cut()?;
         let away = press.run(&self.missing(), &signals(&go))?;
-        let watch = scene.watch()?;
+        let down_seconds = if self.kill { Some(self.fell(scene, &mut press)?) } else { None };
+        let watch = if self.kill { None } else { scene.watch()? };
         let storm = self.storm(&mut lead, &mut press, calm.records + away.records)?;
         let published = calm.records + away.records + storm.pressed.records;
         let delivered = await_deliveries(&mut lead, self.expected(published))?;
@@ -105,6 +110,7 @@ impl StormBench {
         Ok(json!({
             "subscribers": self.subscribers,
             "missed_records": away.records,
+            "down_seconds": down_seconds,
             "back_seconds": storm.back_seconds,
             "back": storm.back,
             "caught_up_seconds": storm.caught_up_seconds,
@@ -123,6 +129,21 @@ impl StormBench {
                 storm.pressed.latencies.at_ms(0.99) / calm.latencies.at_ms(0.99).max(1e-3),
             "server": watch.map(|watch| watch.told(u64::from(self.subscribers))),
         }))
+    }
+
+    /// Kills the server; answers the seconds until it lets a publisher in again.
+    fn fell(&self, scene: &Scene, press: &mut Press) -> Result<f64, String> {
+        let begin = Instant::now();
+        scene.kill_server()?;
+        loop {
+            match press.reconnect() {
+                Ok(()) => return Ok(begin.elapsed().as_secs_f64()),
+                Err(why) if begin.elapsed().as_secs_f64() > self.back_max => {
+                    return Err(format!("the server was killed and did not come back: {why}"));
+                }
+                Err(_) => std::thread::sleep(LOOK_EVERY),
+            }
+        }
     }
 
     fn expected(&self, records: u64) -> u64 {
