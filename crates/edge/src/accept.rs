@@ -217,6 +217,7 @@ pub struct Acceptor {
     pub name: &'static str,
     pub face: usize,
     pub limits: Accept,
+    pub per_second_max: u32,
     pub clock: Arc<dyn Clock>,
     pub shards: Arc<[Arc<Mailbox>]>,
     pub is_tls: bool,
@@ -232,7 +233,7 @@ impl Acceptor {
         mut stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut bucket = Bucket::new(self.limits.per_second_max, self.limits.burst_max);
+        let mut bucket = Bucket::new(self.per_second_max, self.limits.burst_max);
         let places = Places::new(&self.limits, self.addresses.clone());
         let acceptor = Arc::new(self);
         let mut turn = 0;

@@ -56,7 +56,8 @@ pub enum Tls {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Accept {
-    /// New connections per second and listener; more of them wait in the kernel's backlog.
+    /// New connections per second and listener; more of them wait in the kernel's backlog, so
+    /// that a storm of them leaves time for those who are there. 0 is 1,250 for each edge thread.
     pub per_second_max: u32,
     /// New connections at once and listener, after a quiet time.
     pub burst_max: u32,
@@ -183,8 +184,8 @@ impl Default for Config {
 impl Default for Accept {
     fn default() -> Accept {
         Accept {
-            per_second_max: 5_000,
-            burst_max: 5_000,
+            per_second_max: 0,
+            burst_max: 100,
             connections_max: 100_000,
             connections_per_address_max: 0,
             backlog_max: 4_096,
@@ -248,6 +249,8 @@ impl Default for Drain {
 const HEAD_BYTES_MIN: usize = 8 * 1024;
 /// The hub has a part for each edge thread, and so many at most.
 const SHARDS_MAX: u16 = 64;
+/// A connection costs a thread up to half a millisecond, with its credential and a subscription.
+const ACCEPTED_PER_SECOND_AND_SHARD: u32 = 1_250;
 /// A keepalive shorter than this only burns both sides' batteries.
 const KEEPALIVE_MS_MIN: u64 = 100;
 
@@ -260,6 +263,15 @@ impl Config {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         match self.shards {
             0 => u16::try_from(cores()).map_or(SHARDS_MAX, |cores| cores.min(SHARDS_MAX)),
+            given => given,
+        }
+    }
+
+    /// New connections per second and listener: as configured, or what the threads can let in
+    /// while they serve others.
+    pub fn accepted_per_second(&self) -> u32 {
+        match self.accept.per_second_max {
+            0 => ACCEPTED_PER_SECOND_AND_SHARD * u32::from(self.shard_count()),
             given => given,
         }
     }
@@ -279,8 +291,8 @@ impl Config {
         if self.http.headers_max == 0 || self.http.streams_max == 0 {
             return wrong("http.headers_max", "limits must not be zero");
         }
-        if self.accept.per_second_max == 0 || self.accept.burst_max == 0 {
-            return wrong("accept.per_second_max", "nobody could connect");
+        if self.accept.burst_max == 0 {
+            return wrong("accept.burst_max", "nobody could connect");
         }
         if self.accept.connections_max == 0 || self.accept.stall_ms_max == 0 {
             return wrong("accept.connections_max", "nobody could connect");

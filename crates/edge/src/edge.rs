@@ -159,6 +159,7 @@ impl Edge {
                 name: self.faces.get(face).map_or("", |face| face.name),
                 face,
                 limits: self.config.accept.clone(),
+                per_second_max: self.config.accepted_per_second(),
                 clock: Arc::clone(&self.world.clock),
                 shards: Arc::clone(&mailboxes),
                 is_tls: self.certificate.is_some(),

@@ -47,7 +47,7 @@ fn config(start: &Start) -> Result<Config, serde_json::Error> {
     let of_all = config.workers().max(1);
     let share = |whole: u32| whole.div_ceil(u32::from(of_all));
     let edge = &mut config.edge;
-    edge.accept.per_second_max = share(edge.accept.per_second_max);
+    edge.accept.per_second_max = share(edge.accepted_per_second());
     edge.accept.burst_max = share(edge.accept.burst_max);
     if edge.shards == 0 {
         edge.shards = (edge.shard_count() / of_all).max(1);

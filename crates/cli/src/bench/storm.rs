@@ -22,6 +22,9 @@ pub struct StormBench {
     topic: String,
     #[arg(long, default_value_t = 1000)]
     subscribers: u32,
+    /// Topics that the subscribers share evenly; `--missed` and `--rate` are of all together.
+    #[arg(long, default_value_t = 1)]
+    topics: u32,
     /// Records published while all are away, which they get when they are back.
     #[arg(long, default_value_t = 100)]
     missed: u64,
@@ -55,17 +58,26 @@ pub struct StormBench {
 
 impl StormBench {
     pub async fn run(&self, api: &Api) -> Outcome {
-        let topics = Topics { address: &self.topic, streams: 1, durability: "durable" };
+        let address = self.address();
+        let topics = Topics { address: &address, streams: self.streams(), durability: "durable" };
         make_topics(api, topics).await?;
         let (bench, scene) = (self.clone(), Scene::new(api, &self.setting)?);
         let report = super::blocking(move || bench.measure(&scene)).await?;
         emit("storm", report, self.setting.json.as_deref())
     }
 
+    fn streams(&self) -> u32 {
+        self.topics.clamp(1, self.subscribers.max(1))
+    }
+
+    fn address(&self) -> String {
+        if self.streams() > 1 { format!("{}-{{n}}", self.topic) } else { self.topic.clone() }
+    }
+
     fn work(&self, seconds: f64) -> Work {
         Work {
             rate: Rate::Even { per_second: self.rate.max(1e-3) },
-            streams: 1,
+            streams: self.streams(),
             bytes: self.size,
             batch: 1,
             seconds: if self.rate > 0.0 { seconds } else { 0.0 },
@@ -77,8 +89,8 @@ impl StormBench {
         let followers = Group {
             dialect: self.follow.name(),
             role: Role::Follow,
-            address: self.topic.clone(),
-            streams: 1,
+            address: self.address(),
+            streams: self.streams(),
             count: self.subscribers.max(1),
             per_second: self.connect_rate,
             secrets: Vec::new(),
@@ -109,6 +121,7 @@ impl StormBench {
         let report = lead.report()?;
         Ok(json!({
             "subscribers": self.subscribers,
+            "topics": self.streams(),
             "missed_records": away.records,
             "down_seconds": down_seconds,
             "back_seconds": storm.back_seconds,
@@ -147,7 +160,7 @@ impl StormBench {
     }
 
     fn expected(&self, records: u64) -> u64 {
-        expected(records, 1, 1, self.subscribers.max(1))
+        expected(records, 1, self.streams(), self.subscribers.max(1))
     }
 
     /// What is published while nobody is there, as fast as it is acknowledged.
