@@ -100,14 +100,20 @@ impl Node {
         let visit = |batch: &Arc<Batch>| {
             // Publishers date their records as they like; the hour of the count is ours to bound.
             latest = batch.max_timestamp().clamp(latest, now);
-            let first = UsageRange {
-                range: LogRange { from: batch.base_offset(), ..empty.range },
-                ..empty
-            };
+            // Several publishes may have become one batch, and a mark may lie between them.
+            let base = batch.base_offset().max(from);
+            let first = UsageRange { range: LogRange { from: base, ..empty.range }, ..empty };
             let of_hour = found.entry(window_of(latest)).or_insert(first);
             of_hour.range.to = batch.next_offset();
-            of_hour.records += u64::from(batch.count());
-            of_hour.bytes += batch.records_bytes();
+            if base == batch.base_offset() {
+                of_hour.records += u64::from(batch.count());
+                of_hour.bytes += batch.records_bytes();
+                return;
+            }
+            for view in batch.views().filter(|view| view.offset >= base) {
+                of_hour.records += 1;
+                of_hour.bytes += view.size() as u64;
+            }
         };
         self.visit(topic.id, partition, from..bounds.end, visit).await?;
         for (window, range) in found {
