@@ -103,19 +103,10 @@ impl App {
         let log = open_log(&config, &world, &tenancy, keyring.clone()).await?;
         let engine: Arc<dyn Engine> = Arc::clone(&log) as _;
         let authenticator = open_authenticator(&config, &world, &tenancy, &secrets)?;
-        let node = Node::start(hub::Parts {
-            engine: Arc::clone(&engine),
-            tenancy: Arc::clone(&tenancy),
-            authenticator: Arc::clone(&authenticator),
-            cursor_key: secrets.cursor_key(),
-            world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
-            options: node_options(&config),
-        })
-        .await?;
+        let node = start_node(&config, &world, &engine, &tenancy, &authenticator, &secrets).await?;
         let mut health = open_health(engine, &tenancy, &keyring, instruments);
         let is_draining = Arc::clone(&health.is_draining);
-        let rates = control::Rates::new(config.admin.rate, Arc::clone(&world.clock));
-        let rates = Arc::new(rates);
+        let rates = Arc::new(control::Rates::new(config.admin.rate, Arc::clone(&world.clock)));
         let running = Running::new(loaded, instruments.log.clone(), Arc::clone(&rates));
         let running = Arc::new(running);
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
@@ -335,6 +326,25 @@ fn introduce(
         health.workers = Some((workers.clone(), usize::from(config.workers())));
         workers.answer_with(public_routes(config, health.clone(), control));
     }
+}
+
+async fn start_node(
+    config: &Config,
+    world: &World,
+    engine: &Arc<dyn Engine>,
+    tenancy: &Arc<Tenancy>,
+    authenticator: &Arc<Authenticator>,
+    secrets: &Secrets,
+) -> Result<Arc<Node>, StartError> {
+    let node = Node::start(hub::Parts {
+        engine: Arc::clone(engine),
+        tenancy: Arc::clone(tenancy),
+        authenticator: Arc::clone(authenticator),
+        cursor_key: secrets.cursor_key(),
+        world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
+        options: node_options(config),
+    });
+    Ok(node.await?)
 }
 
 /// What the admin API tells of the process.
