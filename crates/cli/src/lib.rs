@@ -4,7 +4,9 @@
 
 pub mod acl;
 pub mod admin;
+pub mod alerts;
 pub mod at_rest;
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod configuration;

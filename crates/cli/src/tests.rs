@@ -164,3 +164,27 @@ fn a_signature_is_checked_without_a_server() {
     assert!(verify.check(body, now_s).expect_err("too old").contains("older"));
     assert_eq!(verify.check(body, 1_614_265_330), Ok(()));
 }
+
+#[test]
+fn a_report_is_read_line_by_line() {
+    let report = serde_json::json!({
+        "total": {"done": 3, "refused": 1, "failed": 0},
+        "sign_ins": {"done": 1, "refused": 0, "failed": 0},
+        "suspicious_sign_ins": 0,
+        "refused_credentials": 7,
+        "key_changes": {"key.create": 2},
+        "role_changes": {},
+        "acts": {"operator": {"key.create": 2}},
+        "refused": {"unknown": {"credential.check": 7}},
+        "is_partial": true,
+    });
+    let text = crate::audit::report_text(&report);
+    for line in [
+        "Refused credentials:  7",
+        "  operator",
+        "    credential.check               7",
+        "Some groups are left out: narrow the time.",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+}

@@ -81,9 +81,19 @@ where
 }
 
 impl Admin {
-    /// Whom the audit trail names.
+    /// Whom the audit trail names, and where the request comes from.
     pub(crate) fn actor(&self) -> Actor {
-        self.who.actor()
+        let actor = self.who.actor().from_address(self.address());
+        actor.by_request(&self.peer.request_id.0)
+    }
+
+    /// Who is asking as the records have him now; refuses when he may ask no more.
+    pub(crate) async fn rechecked(&self) -> Result<Admin, Refusal> {
+        let who = match &*self.who {
+            Who::Person(person) => Who::Person(Box::new(self.people.recheck(person).await?)),
+            Who::Operator | Who::Nobody => return Ok(self.clone()),
+        };
+        Ok(Admin { who: Arc::new(who), ..self.clone() })
     }
 
     /// Refuses unless the permission is held there.

@@ -4,6 +4,7 @@
 
 use crate::access::{Access, Checked, Elevated};
 use crate::admin::{Admitted, Shared, Who};
+use crate::asked::Asked;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -28,15 +29,20 @@ pub(crate) async fn gate(
     let peer = known.unwrap_or_else(|| unknown_peer(&shared));
     request.extensions_mut().insert(peer.clone());
     let (mut parts, body) = request.into_parts();
+    let asked = Asked::new(&parts);
     let mut rate = None;
     let mut response = match admit(&shared, &mut parts, &peer, &mut rate).await {
         Ok(who) => {
-            parts.extensions.insert(Admitted(Arc::new(who)));
-            next.run(Request::from_parts(parts, body)).await
+            let who = Arc::new(who);
+            parts.extensions.insert(Admitted(Arc::clone(&who)));
+            let response = next.run(Request::from_parts(parts, body)).await;
+            asked.note_answer(&shared.control, &who, &peer, response.status());
+            response
         }
-        Err(refusal) => {
+        Err((who, refusal)) => {
             let (request, code) = (&peer.request_id, refusal.code().name());
             tracing::warn!(%request, address = %peer.address, code, "not let in");
+            asked.note_refusal(&shared.control, who.as_ref(), &peer, &refusal);
             refusal_response(&refusal, Some(&peer.request_id))
         }
     };
@@ -49,19 +55,19 @@ pub(crate) async fn gate(
     response
 }
 
-/// Who is asking, when he may ask this; and what is left of his rate. The address pays before
+/// Who is asking, when he may ask this, else why not and who it was; and what is left of his rate. The address pays before
 /// anything is looked up, so that guessing and flooding cost the sender.
 async fn admit(
     shared: &Shared,
     parts: &mut Parts,
     peer: &Peer,
     rate: &mut Option<RateState>,
-) -> Result<Who, Refusal> {
+) -> Result<Who, (Option<Who>, Refusal)> {
     let rates = &shared.control.rates;
     let address = peer.address.ip();
     // Without the edge in front there is no address.
     if !address.is_unspecified() {
-        *rate = rates.take_address(address)?;
+        *rate = rates.take_address(address).map_err(|refusal| (None, refusal))?;
     }
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let access = match &route {
@@ -72,16 +78,29 @@ async fn admit(
     if access == Access::Open {
         return Ok(Who::Nobody);
     }
-    let who = who(shared, &parts.headers).await?;
-    if let Some(state) = rates.take_principal(who.actor().as_str())? {
-        *rate = Some(state);
+    let who = who(shared, &parts.headers).await.map_err(|refusal| (None, refusal))?;
+    match rates.take_principal(who.actor().as_str()) {
+        Ok(Some(state)) => *rate = Some(state),
+        Ok(None) => {}
+        Err(refusal) => return Err((Some(who), refusal)),
     }
-    let Who::Person(person) = &who else { return Ok(who) };
+    match judge(shared, parts, &who, access).await {
+        Ok(()) => Ok(who),
+        Err(refusal) => Err((Some(who), refusal)),
+    }
+}
+
+async fn judge(
+    shared: &Shared,
+    parts: &mut Parts,
+    who: &Who,
+    access: Access,
+) -> Result<(), Refusal> {
+    let Who::Person(person) = who else { return Ok(()) };
     let (permission, checked, elevated) = match access {
-        Access::Open | Access::SignedIn { elevated: Elevated::NotNeeded } => return Ok(who),
+        Access::Open | Access::SignedIn { elevated: Elevated::NotNeeded } => return Ok(()),
         Access::SignedIn { elevated: Elevated::Needed } => {
-            require_elevated(&who, shared.control.clock.now_ms())?;
-            return Ok(who);
+            return require_elevated(who, shared.control.clock.now_ms());
         }
         Access::OperatorOnly => return Err(operators_only()),
         Access::Needs { permission, checked, elevated } => (permission, checked, elevated),
@@ -92,13 +111,13 @@ async fn admit(
                 return Err(forbidden(permission));
             }
         }
-        Checked::InInstallation => require(&who, permission, Place::Installation)?,
-        Checked::ByPath => require(&who, permission, place(parts).await)?,
+        Checked::InInstallation => require(who, permission, Place::Installation)?,
+        Checked::ByPath => require(who, permission, place(parts).await)?,
     }
     if elevated == Elevated::Needed {
-        require_elevated(&who, shared.control.clock.now_ms())?;
+        require_elevated(who, shared.control.clock.now_ms())?;
     }
-    Ok(who)
+    Ok(())
 }
 
 /// Refuses with `INSUFFICIENT_SCOPE` unless the permission is held there. Whether there is such a

@@ -11,6 +11,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod asked;
 mod configuration;
 mod figures;
 mod gate;
@@ -73,6 +74,9 @@ pub struct Control {
     pub hub: Arc<dyn Hub>,
     pub live: Arc<dyn Live>,
     pub webhooks: Arc<Webhooks>,
+    pub trail: Arc<audit::Trail>,
+    /// `None`: nobody watches this node's figures.
+    pub alerts: Option<alerts::Parts>,
     /// `None`: the node's configuration cannot be changed while it runs.
     pub configuration: Option<Arc<dyn Configuration>>,
     /// `None`: the process tells nothing of itself.

@@ -9,9 +9,11 @@ use crate::Control;
 use crate::page::{limit, next_cursor, place};
 use crate::path::ConnectionPath;
 use crate::routes::accounts::{AccountView, account_view};
+use crate::routes::audit::{AuditList, AuditQuery};
 use crate::routes::connections::{ConnectionList, close, list};
 use crate::routes::principals::{RevokePrincipal, RevokedPrincipal, revoke};
 use crate::routes::usage::{UsageList, UsageQuery, UsageTotals, list as list_usage};
+use crate::view::AuditView;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::{Json, Router};
@@ -19,7 +21,7 @@ use http::StatusCode;
 use port::{Code, ConnectionFilter, ConnectionId, HttpState, Refusal};
 use serde::Deserialize;
 use std::sync::Arc;
-use tenancy::{Actor, UsageFilter, UsageMetric};
+use tenancy::{Actor, AuditFilter, UsageFilter, UsageMetric};
 use types::{Scope, TimestampMs};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +47,7 @@ fn described() -> OpenApiRouter<Own> {
         .routes(routes!(sum_own_usage))
         .routes(routes!(list_own_usage))
         .routes(routes!(get_own_account))
+        .routes(routes!(list_own_audit))
         .merge(webhooks::described())
 }
 
@@ -253,6 +256,49 @@ async fn get_own_account(
         rules::scopes::require(caller.identity.claims().scopes, Scope::BillingRead)?;
         let view = account_view(&control, caller.identity.tenant()).await?;
         Ok(Json(view.of_project(caller.identity.project())))
+    };
+    caller.answer(outcome.await)
+}
+
+/// The project's part of the audit trail, newest first
+#[utoipa::path(
+    get, path = "/v1/audit", tag = "audit",
+    params(
+        ("action" = Option<String>, Query,
+            description = "Only this action, such as `key.revoke` or `key.*`"),
+        ("actor" = Option<String>, Query, description = "Only what he did"),
+        ("target" = Option<String>, Query, description = "Only what was done to it"),
+        ("outcome" = Option<String>, Query, description = "`done`, `refused` or `failed`"),
+        ("address" = Option<String>, Query, description = "Only what was asked for from there"),
+        ("from" = Option<i64>, Query, description = "Written then or later (ms since 1970)"),
+        ("to" = Option<i64>, Query, description = "Written before then (ms since 1970)"),
+        ("limit" = Option<u32>, Query, description = "1 to 1000, 100 when absent"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "Records, newest first", body = AuditList),
+        (status = "default", description = "Refused", body = ErrorSchema),
+    ),
+)]
+async fn list_own_audit(
+    caller: Caller,
+    State(Own(control)): State<Own>,
+    StrictQuery(query): StrictQuery<AuditQuery>,
+) -> Response {
+    let outcome = async {
+        let who = &caller.identity;
+        rules::scopes::require(who.claims().scopes, Scope::AdminRead)?;
+        let is_own = query.tenant.is_none_or(|tenant| tenant == who.tenant())
+            && query.project.is_none_or(|project| project == who.project());
+        if !is_own {
+            let refusal = Refusal::new(Code::NotFound, "there is no such project here");
+            return Err(refusal.field("project"));
+        }
+        let filter = AuditFilter { project: Some(who.project()), ..query.filter()? };
+        let page = control.tenancy.audit(who.tenant(), &filter, limit(query.limit)?).await?;
+        let next_cursor = next_cursor(page.items.last().map(|last| last.id), page.has_more);
+        let records = page.items.into_iter().map(AuditView::from).collect();
+        Ok(Json(AuditList { records, next_cursor }))
     };
     caller.answer(outcome.await)
 }

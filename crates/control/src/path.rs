@@ -6,7 +6,10 @@ use http::request::Parts;
 use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
-use tenancy::{BindingId, BudgetId, Plan, RoleId, SessionId, SigningKeyId, UserId, WebhookId};
+use tenancy::{
+    AlertChannelId, AlertRuleId, AlertSilenceId, BindingId, BudgetId, Plan, RoleId, SessionId,
+    SigningKeyId, UserId, WebhookId,
+};
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
 
@@ -60,6 +63,18 @@ pub(crate) struct PlanPath(pub(crate) Plan);
 /// `{budget}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BudgetPath(pub(crate) BudgetId);
+
+/// `{alert_rule}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AlertRulePath(pub(crate) AlertRuleId);
+
+/// `{alert_channel}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AlertChannelPath(pub(crate) AlertChannelId);
+
+/// `{alert_silence}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AlertSilencePath(pub(crate) AlertSilenceId);
 
 /// One parameter of the path by name.
 async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
@@ -166,5 +181,26 @@ impl<S: Send + Sync> FromRequestParts<S> for BudgetPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BudgetPath, Rejection> {
         param(parts, "budget").await.map(BudgetPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AlertRulePath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AlertRulePath, Rejection> {
+        param(parts, "alert_rule").await.map(AlertRulePath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AlertChannelPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AlertChannelPath, Rejection> {
+        param(parts, "alert_channel").await.map(AlertChannelPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AlertSilencePath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AlertSilencePath, Rejection> {
+        param(parts, "alert_silence").await.map(AlertSilencePath)
     }
 }

@@ -3,7 +3,10 @@
 mod account;
 pub(crate) mod accounts;
 mod acl;
-mod audit;
+mod alert_channels;
+mod alerts;
+pub(crate) mod audit;
+mod audit_out;
 mod auth;
 mod backups;
 mod configuration;
@@ -55,6 +58,9 @@ pub(crate) fn all() -> Routes {
         .merge(accounts::routes())
         .merge(stripe::routes())
         .merge(audit::routes())
+        .merge(audit_out::routes())
+        .merge(alerts::routes())
+        .merge(alert_channels::routes())
         .merge(configuration::routes())
         .merge(logs::routes())
         .merge(telemetry::routes())

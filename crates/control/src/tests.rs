@@ -2,6 +2,8 @@
 //! and answers what came back.
 
 mod acl;
+mod alerts;
+mod audit;
 mod gate;
 mod input;
 mod keys;
@@ -259,6 +261,12 @@ impl Rig {
                 ..::webhooks::Config::default()
             },
         });
+        let trail = Arc::new(::audit::Trail::new(
+            Arc::clone(&tenancy),
+            Arc::clone(&authenticator),
+            Arc::clone(&hub),
+        ));
+        let alerts = alerts::parts(&tenancy, &sealer, &time, &rng);
         let (mailer, letters) = people::mailer(&dir, &time, &rng);
         let people = Arc::new(People::new(PeopleParts {
             tenancy: Arc::clone(&tenancy),
@@ -278,6 +286,8 @@ impl Rig {
             people: Arc::clone(&people),
             hub,
             webhooks: webhooks.expect("a client"),
+            trail: Arc::clone(&trail),
+            alerts: Some(alerts),
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(configuration)),
             process: Some(Arc::new(RigProcess)),

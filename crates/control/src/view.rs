@@ -401,14 +401,37 @@ pub(crate) struct AuditView {
     pub(crate) actor: String,
     /// Noun and verb, such as `key.revoke`.
     pub(crate) action: String,
+    /// What was acted upon.
     pub(crate) target: String,
     pub(crate) details: Value,
     pub(crate) at: TimestampMs,
+    /// `done`, `refused` or `failed`.
+    pub(crate) outcome: &'static str,
+    /// Where the request came from.
+    pub(crate) address: Option<String>,
+    /// The request's id.
+    pub(crate) request: Option<String>,
+    /// More than 1 for what is told together.
+    pub(crate) count: u64,
+    /// Its number in the chain; `null` for the moment after it was written.
+    pub(crate) sequence: Option<u64>,
+    /// The hash of the record before, 64 hexadecimal digits.
+    pub(crate) previous: Option<String>,
+    /// SHA-256 of `previous` and of the record.
+    pub(crate) hash: Option<String>,
 }
 
 impl From<AuditRecord> for AuditView {
     fn from(record: AuditRecord) -> AuditView {
+        let link = record.link.as_ref();
         AuditView {
+            sequence: link.map(|link| link.sequence),
+            previous: link.map(|link| link.previous.to_string()),
+            hash: link.map(|link| link.hash.to_string()),
+            outcome: record.outcome.name(),
+            address: record.address,
+            request: record.request,
+            count: record.count,
             id: record.id.to_string(),
             tenant: record.tenant.map(|id| id.to_string()),
             project: record.project.map(|id| id.to_string()),

@@ -148,6 +148,17 @@ impl Node {
         watch: &Arc<Watch>,
         number: WatchNumber,
     ) -> Result<Wanted, Refusal> {
+        let wanted = self.admitted(who, follow, watch, number).await;
+        self.noted(who, "record.follow", &follow.filter, wanted)
+    }
+
+    async fn admitted(
+        &self,
+        who: &Identity,
+        follow: &Follow,
+        watch: &Arc<Watch>,
+        number: WatchNumber,
+    ) -> Result<Wanted, Refusal> {
         let snapshot = self.admit(who)?;
         let watched = watch.enter(number, who, &follow.filter);
         check_follow(&snapshot, who, &follow.filter, self.world.clock.now_ms())?;

@@ -17,6 +17,7 @@ mod lists;
 mod live;
 mod meter;
 mod node;
+mod notice;
 mod occupancy;
 mod presence;
 mod publish;

@@ -239,12 +239,32 @@ impl Node {
     }
 
     async fn prove(&self, peer: &Peer, credential: &Credential) -> Result<Identity, Refusal> {
-        let who = self.authenticator.authenticate(peer, credential).await?;
-        let snapshot = self.admit(&who)?;
-        self.check_asking(&snapshot)?;
-        self.take_request(&who, &snapshot.limits)?;
+        let proven = self.authenticator.authenticate(peer, credential).await;
+        let who = proven.inspect_err(|refusal| self.note_credential(peer, None, refusal))?;
+        let admitted = self.admit_request(&who);
+        admitted.inspect_err(|refusal| self.note_credential(peer, Some(&who), refusal))?;
         self.meters.get(who.tenant(), who.project()).request();
         Ok(who)
+    }
+
+    fn admit_request(&self, who: &Identity) -> Result<(), Refusal> {
+        let snapshot = self.admit(who)?;
+        self.check_asking(&snapshot)?;
+        self.take_request(who, &snapshot.limits)
+    }
+
+    fn open_connection(
+        &self,
+        who: &Identity,
+        connection: Connection,
+        closer: Arc<dyn Closer>,
+    ) -> Result<Lease, Refusal> {
+        let snapshot = self.admit(who)?;
+        self.check_connecting(who, &snapshot)?;
+        let meter = self.meters.get(who.tenant(), who.project());
+        let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
+        let guard = LeaseGuard { node: Weak::clone(&self.this), id };
+        Ok(Lease { id, guard: Box::new(guard) })
     }
 
     /// A record that was read counts as one that was followed.
@@ -334,12 +354,9 @@ impl Hub for Node {
         closer: Arc<dyn Closer>,
     ) -> Answer<'a, Lease> {
         Box::pin(async move {
-            let snapshot = self.admit(who)?;
-            self.check_connecting(who, &snapshot)?;
-            let meter = self.meters.get(who.tenant(), who.project());
-            let id = self.connections.open(who, &snapshot.limits, connection, meter, closer)?;
-            let guard = LeaseGuard { node: Weak::clone(&self.this), id };
-            Ok(Lease { id, guard: Box::new(guard) })
+            let protocol = connection.protocol;
+            let opened = self.open_connection(who, connection, closer);
+            self.noted(who, "connection.open", &protocol, opened)
         })
     }
 
@@ -352,7 +369,7 @@ impl Hub for Node {
 
     fn count_request(&self, who: &Identity) -> Result<(), Refusal> {
         let snapshot = self.snapshot(who.project())?;
-        self.take_request(who, &snapshot.limits)
+        self.noted(who, "request.make", &"request", self.take_request(who, &snapshot.limits))
     }
 
     fn append<'a>(
@@ -361,7 +378,10 @@ impl Hub for Node {
         topic: &'a TopicName,
         records: Vec<Record>,
     ) -> Answer<'a, Vec<Placed>> {
-        Box::pin(self.publish(who, topic, records))
+        Box::pin(async move {
+            let placed = self.publish(who, topic, records).await;
+            self.noted(who, "record.publish", topic, placed)
+        })
     }
 
     fn transact<'a>(
@@ -369,13 +389,18 @@ impl Hub for Node {
         who: &'a Identity,
         parts: Vec<(TopicName, Vec<Record>)>,
     ) -> Answer<'a, Vec<Vec<Placed>>> {
-        Box::pin(self.publish_together(who, parts))
+        Box::pin(async move {
+            let placed = self.publish_together(who, parts).await;
+            self.noted(who, "record.publish", &"several topics", placed)
+        })
     }
 
     fn read<'a>(&'a self, who: &'a Identity, request: ReadRequest) -> Answer<'a, ReadAnswer> {
         Box::pin(async move {
             read::check_request(&request)?;
-            let answer = self.read_records(who, request).await?;
+            let topic = request.topic.clone();
+            let answer = self.read_records(who, request).await;
+            let answer = self.noted(who, "record.read", &topic, answer)?;
             self.count_delivered(who, &answer.records);
             Ok(answer)
         })
@@ -388,7 +413,8 @@ impl Hub for Node {
         key: &'a Key,
     ) -> Answer<'a, Option<Arc<Delivery>>> {
         Box::pin(async move {
-            let found = self.read_latest(who, topic, key).await?;
+            let found = self.read_latest(who, topic, key).await;
+            let found = self.noted(who, "record.read", topic, found)?;
             self.count_delivered(who, &found);
             Ok(found)
         })
@@ -445,11 +471,17 @@ impl Hub for Node {
         name: &'a TopicName,
         config: TopicConfig,
     ) -> Answer<'a, (TopicInfo, bool)> {
-        Box::pin(self.configure(who, name, config))
+        Box::pin(async move {
+            let done = self.configure(who, name, config).await;
+            self.noted(who, "topic.put", name, done)
+        })
     }
 
     fn delete_topic<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, ()> {
-        Box::pin(self.delete(who, name))
+        Box::pin(async move {
+            let done = self.delete(who, name).await;
+            self.noted(who, "topic.delete", name, done)
+        })
     }
 
     fn schemas<'a>(

@@ -388,9 +388,11 @@ fn actor(who: &Identity) -> Actor {
     Actor::from(who)
 }
 
-/// How long changes are kept is for operators to say; all else about them is the platform's.
+/// How long changes are kept is for operators to say; all else about them is the platform's, and of
+/// the audit trail everything.
 fn check_owner(who: &Identity, name: &TopicName) -> Result<(), Refusal> {
-    if name.is_internal() && !who.is_platform() && !who.is_operator() {
+    let is_operators = who.is_operator() && *name != TopicName::audit();
+    if name.is_internal() && !who.is_platform() && !is_operators {
         return Err(rules::grants::platform_only(name));
     }
     Ok(())

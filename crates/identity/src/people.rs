@@ -133,6 +133,18 @@ impl People {
         let rights = rights::of(&self.tenancy, user.id).await?;
         Ok(Person { user, session, rights })
     }
+
+    /// The same person as the records have him now, for answers that go on for long: refuses with
+    /// `INVALID_TOKEN` when the session has ended.
+    pub async fn recheck(&self, person: &Person) -> Result<Person, Refusal> {
+        let found = self.tenancy.session(person.session.id).await?;
+        let (session, user) = found.ok_or_else(not_signed_in)?;
+        if !self.is_open(&session) || !is_active(&user) {
+            return Err(not_signed_in());
+        }
+        let rights = rights::of(&self.tenancy, user.id).await?;
+        Ok(Person { user, session, rights })
+    }
 }
 
 fn is_active(user: &User) -> bool {

@@ -94,6 +94,30 @@ metrics! {
         "Backups that failed or were cancelled.";
     LOG_BYTES = "mainstem_log_stored_bytes", Gauge,
         "Bytes held by extents that are not in the pool.";
+    DISK_FREE_BYTES = "mainstem_disk_free_bytes", Gauge,
+        "Bytes that are free in the file system of the log.";
+    DISK_FREE_RATIO = "mainstem_disk_free_ratio", Gauge,
+        "Share of the log's file system that is free, 0 to 1.";
+    AUDIT_RECORDS = "mainstem_audit_records_total", Counter,
+        "Audit records brought to the log, by outcome of what they tell.";
+    AUDIT_PENDING = "mainstem_audit_pending", Gauge,
+        "Audit records that are not in the log yet.";
+    AUDIT_SHIPPED = "mainstem_audit_shipped_total", Counter,
+        "Audit records brought to a receiver outside, by sink.";
+    AUDIT_SHIP_FAILURES = "mainstem_audit_ship_failures_total", Counter,
+        "Attempts to bring audit records to a receiver outside that failed, by sink.";
+    AUDIT_SHIP_LAG = "mainstem_audit_ship_lag_records", Gauge,
+        "Audit records that a receiver outside does not have yet, by sink.";
+    AUDIT_SHIP_LOST = "mainstem_audit_ship_lost_total", Counter,
+        "Audit records that retention removed before a receiver outside had them, by sink.";
+    ALERTS = "mainstem_alerts", Gauge,
+        "Alerts, by state (`pending`, `firing`) and severity.";
+    ALERT_NOTICES = "mainstem_alert_notices_total", Counter,
+        "Attempts to tell people of alerts, by channel kind and outcome.";
+    ALERT_ROUND_SECONDS = "mainstem_alert_round_seconds", Histogram,
+        "Time to look at all alert rules once.";
+    ALERT_RULES = "mainstem_alert_rules", Gauge,
+        "Alert rules that are on.";
     LOG_EXTENTS = "mainstem_log_extents", Gauge,
         "Extents, by state.";
     LOG_FAILED = "mainstem_log_failed", Gauge,

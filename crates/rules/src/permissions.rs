@@ -111,6 +111,10 @@ permissions! {
     BillingWrite = "billing:write";
     /// See the audit trail.
     AuditRead = "audit:read";
+    /// See alert rules, what fires and who is told.
+    AlertsRead = "alerts:read";
+    /// Change alert rules and who is told, and silence alerts.
+    AlertsWrite = "alerts:write";
     /// See users, their roles and sessions.
     UsersRead = "users:read";
     /// Invite, disable and delete users, and end their sessions.

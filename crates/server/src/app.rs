@@ -8,6 +8,7 @@ use crate::processes::Processes;
 use crate::rounds::{Rounds, Workers};
 use crate::running::Running;
 use crate::telemetry::Instruments;
+use crate::watching::{Ground, Watching};
 use crate::{archive, console, protocols};
 use axum::Router;
 use edge::{Edge, Faces, PublicPort};
@@ -73,6 +74,8 @@ pub struct App {
     backups: Arc<backup::Backups>,
     workers: Workers,
     postman: Option<Postman>,
+    /// Told of the drain: who follows it would not end by himself.
+    trail: Arc<audit::Trail>,
     log: Arc<EmbeddedLog>,
     node: Arc<Node>,
     edge: Edge,
@@ -112,7 +115,16 @@ impl App {
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
-        let (people, postman) = open_people(&config, &world, &tenancy, &secrets)?;
+        let (people, postman, mailer) = open_people(&config, &world, &tenancy, &secrets)?;
+        let watching = Watching::open(Ground {
+            config: &config,
+            world: &world,
+            tenancy: &tenancy,
+            authenticator: &authenticator,
+            hub: Arc::clone(&node) as _,
+            sealer: &sealer,
+            mailer,
+        })?;
         let mut control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
@@ -122,6 +134,8 @@ impl App {
             hub: Arc::clone(&node) as _,
             live: Arc::clone(&node) as _,
             webhooks,
+            trail: Arc::clone(&watching.trail),
+            alerts: Some(watching.alerts.clone()),
             configuration: Some(Arc::clone(&running) as _),
             process: None,
             logbook: Arc::clone(&instruments.book),
@@ -136,6 +150,8 @@ impl App {
         let owner = open_owner(&config, &world, &secrets, &node)?;
         introduce(owner.as_ref(), &mut health, &config, &control);
         control.process = Some(about(&health, &config, &world));
+        watching.figures.set(health.clone());
+        let trail = Arc::clone(&watching.trail);
         let faces = faces(&config, &health, &control, mounts);
         let live = Arc::clone(&node) as _;
         let edge = Edge::bind(config.edge.clone(), faces, live, world.for_edge())?;
@@ -144,7 +160,8 @@ impl App {
             authenticator,
             running,
             backups,
-            workers: Workers::new(&control),
+            workers: Workers::new(&control, watching),
+            trail,
             postman,
             log,
             node,
@@ -193,6 +210,7 @@ impl App {
             "ready"
         );
         let (node, is_draining) = (Arc::clone(&self.node), Arc::clone(&self.is_draining));
+        let trail = Arc::clone(&self.trail);
         let stopper = processes.as_ref().map(Processes::stopper);
         let drain = async move {
             stop.await;
@@ -203,6 +221,7 @@ impl App {
                 stopper.stop();
             }
             node.drain();
+            trail.close();
         };
         let served = self.edge.serve(drain).await;
         if let Some(processes) = processes {
@@ -277,7 +296,7 @@ fn open_people(
     world: &World,
     tenancy: &Arc<Tenancy>,
     secrets: &Secrets,
-) -> Result<(Arc<People>, Option<Postman>), StartError> {
+) -> Result<(Arc<People>, Option<Postman>, Mailer), StartError> {
     let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
     let (mailer, postman) =
         Mailer::new(&config.mail, None, Arc::clone(&clock), Arc::clone(&rng)).map_err(other)?;
@@ -285,11 +304,11 @@ fn open_people(
         tenancy: Arc::clone(tenancy),
         secrets,
         settings: config.people.clone(),
-        mailer,
+        mailer: mailer.clone(),
         clock,
         rng,
     };
-    Ok((Arc::new(People::new(parts)), postman))
+    Ok((Arc::new(People::new(parts)), postman, mailer))
 }
 
 fn node_options(config: &Config) -> hub::Options {

@@ -68,6 +68,12 @@ enum Command {
     /// What tenants consumed; compared with the log on request.
     #[command(subcommand)]
     Usage(cli::usage::Usage),
+    /// The audit trail: search, follow, check its chain, export, report.
+    #[command(subcommand)]
+    Audit(cli::audit::Audit),
+    /// Alerts: what fires, the rules, who is told, what is silent.
+    #[command(subcommand)]
+    Alerts(cli::alerts::Alerts),
     /// Backups: makes, lists, verifies and restores them.
     #[command(subcommand)]
     Backup(archive::Backup),
@@ -141,6 +147,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Plans(plans) => client(plans.run(&target)),
         Command::Accounts(accounts) => client(accounts.run(&target)),
         Command::Billing(billing) => client(billing.run(&target)),
+        Command::Audit(audit) => client(audit.run(&target)),
+        Command::Alerts(alerts) => client(alerts.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
         Command::Consumers(command) => client(command.run(&target)),

@@ -124,7 +124,7 @@ impl Health {
     }
 
     /// Of every process of the node, as Prometheus reads it.
-    async fn figures(&self) -> String {
+    pub async fn figures(&self) -> String {
         let own = self.metrics.render();
         let Some((workers, _)) = &self.workers else { return own };
         let mut texts = vec![("owner".to_owned(), own)];

@@ -21,4 +21,5 @@ mod serve;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod watching;
 mod worker;

@@ -2,6 +2,7 @@
 //! down what was used, fold what was measured, bring what the control plane changed to the log,
 //! deliver webhooks. The rounds end when the server drains.
 
+use crate::watching::Watching;
 use hub::Node;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
@@ -34,22 +35,24 @@ pub struct Workers {
     accounts: control::AccountsWorker,
     webhooks: Arc<webhooks::Webhooks>,
     billing: Option<Arc<billing::Billing>>,
+    watching: Watching,
 }
 
 impl Workers {
-    pub fn new(control: &control::Control) -> Workers {
+    pub fn new(control: &control::Control, watching: Watching) -> Workers {
         Workers {
             outbox: control::OutboxWorker::new(control),
             accounts: control::AccountsWorker::new(control),
             webhooks: Arc::clone(&control.webhooks),
             billing: control.billing.clone(),
+            watching,
         }
     }
 }
 
 impl Rounds {
     pub fn start(node: Arc<Node>, workers: Workers, metrics: PrometheusHandle) -> Rounds {
-        let Workers { outbox, accounts, webhooks, billing } = workers;
+        let Workers { outbox, accounts, webhooks, billing, watching } = workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
@@ -64,9 +67,11 @@ impl Rounds {
             let stopped = stopped.clone();
             tokio::spawn(async move { billing.run(stopped).await })
         });
+        let watching = watching.start(&stopped);
         let webhooks = tokio::spawn(webhooks.run(stopped));
         let own = [review, usage, presence, occupancy, retention, consumers, fold];
-        let tasks = own.into_iter().chain([outbox, accounts, webhooks]).chain(billing).collect();
+        let more = [outbox, accounts, webhooks].into_iter().chain(billing).chain(watching);
+        let tasks = own.into_iter().chain(more).collect();
         Rounds { stop, tasks }
     }
 

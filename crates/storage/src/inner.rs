@@ -302,6 +302,11 @@ impl Inner {
         self.look_at_space();
         let stats = self.stats();
         metrics::gauge!(metric::LOG_BYTES).set(stats.stored_bytes as f64);
+        if let Ok(space) = self.device.space() {
+            metrics::gauge!(metric::DISK_FREE_BYTES).set(space.free_bytes as f64);
+            let share = space.free_bytes as f64 / space.total_bytes.max(1) as f64;
+            metrics::gauge!(metric::DISK_FREE_RATIO).set(share);
+        }
         let sealed = f64::from(stats.extents_sealed);
         metrics::gauge!(metric::LOG_EXTENTS, "state" => "sealed").set(sealed);
         let free = f64::from(stats.extents_free);

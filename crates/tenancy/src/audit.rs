@@ -2,45 +2,113 @@
 //! a transaction that commits only together with its audit record and its entry in the outbox, so
 //! no write can forget either.
 
+pub(crate) mod chain;
+pub(crate) mod form;
+pub(crate) mod incidents;
+pub(crate) mod search;
+pub(crate) mod sinks;
+
 use crate::entity::audit as table;
-use crate::page::fetch_count;
-use crate::{Page, Result, Tenancy, TenancyError, UserId, outbox};
+use crate::tenants::Word;
+use crate::{Result, Tenancy, TenancyError, UserId, outbox};
+use form::AuditHash;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, QueryOrder, QuerySelect};
-use serde::Serialize;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use types::{ProjectId, TenantId, TimestampMs};
 
-/// Who makes a change, as the audit trail names him.
+/// Who makes a change, as the audit trail names him, and where his request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor(String);
+pub struct Actor {
+    name: String,
+    address: Option<IpAddr>,
+    request: Option<String>,
+}
 
 impl Actor {
+    fn named(name: impl Into<String>) -> Actor {
+        Actor { name: name.into(), address: None, request: None }
+    }
+
     /// Somebody with an operator's token of this installation: the principal of the same name.
     pub fn operator() -> Actor {
-        Actor("operator".to_owned())
+        Actor::named("operator")
     }
 
     /// The node itself: start-up, reload, expiry.
     pub fn system() -> Actor {
-        Actor("system".to_owned())
+        Actor::named("system")
     }
 
     /// One of the installation's users, by identifier and address.
     pub fn user(user: UserId, email: &str) -> Actor {
-        Actor(format!("{user}:{email}"))
+        Actor::named(format!("{user}:{email}"))
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The same, who asked from there.
+    pub fn from_address(self, address: IpAddr) -> Actor {
+        // Nobody's address: the request did not come through the edge.
+        let address = Some(address).filter(|address| !address.is_unspecified());
+        Actor { address, ..self }
+    }
+
+    /// The same, by this request.
+    pub fn by_request(self, request: &str) -> Actor {
+        Actor { request: Some(request.to_owned()), ..self }
     }
 }
 
 impl From<&port::Identity> for Actor {
     fn from(who: &port::Identity) -> Actor {
-        Actor(who.principal().to_string())
+        Actor::named(who.principal().to_string())
+    }
+}
+
+/// What came of what somebody did or tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditOutcome {
+    Done,
+    /// He may not, or it cannot be as he wants it.
+    Refused,
+    /// It could not be carried out.
+    Failed,
+}
+
+impl Word for AuditOutcome {
+    const ALL: &'static [(AuditOutcome, &'static str)] = &[
+        (AuditOutcome::Done, "done"),
+        (AuditOutcome::Refused, "refused"),
+        (AuditOutcome::Failed, "failed"),
+    ];
+}
+
+impl AuditOutcome {
+    /// As records and requests write it.
+    pub fn name(self) -> &'static str {
+        self.word()
+    }
+
+    pub fn named(name: &str) -> Option<AuditOutcome> {
+        AuditOutcome::read(name).ok()
+    }
+
+    /// What an action says of its own end: `session.refuse`, `keyring.rotate_fail`.
+    fn of(action: &str) -> AuditOutcome {
+        let verb = action.rsplit('.').next().unwrap_or(action);
+        match verb {
+            "refuse" | "throttle" => AuditOutcome::Refused,
+            verb if verb.ends_with("fail") => AuditOutcome::Failed,
+            _ => AuditOutcome::Done,
+        }
     }
 }
 
@@ -83,16 +151,25 @@ pub struct AuditRecord {
     pub target: String,
     pub details: Value,
     pub at: TimestampMs,
+    pub outcome: AuditOutcome,
+    /// Where the request came from.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request: Option<String>,
+    /// How often it happened: more than once for what is told together.
+    pub count: u64,
+    /// Its place in the chain; none for the moment after it was written.
+    pub link: Option<AuditLink>,
 }
 
-/// What part of a tenant's trail is wanted.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    pub project: Option<ProjectId>,
-    /// Exactly this action.
-    pub action: Option<String>,
-    /// Older than this record: the trail is listed newest first.
-    pub before: Option<AuditId>,
+/// Where a record stands in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditLink {
+    /// Counted from 1, without a gap.
+    pub sequence: u64,
+    /// The hash of the record before.
+    pub previous: AuditHash,
+    pub hash: AuditHash,
 }
 
 /// What the audit trail will say of a change.
@@ -132,6 +209,11 @@ impl Change<'_> {
             target: Set(entry.target.to_string()),
             details: Set(entry.details),
             at: Set(self.at),
+            outcome: Set(AuditOutcome::of(entry.action).word().to_owned()),
+            address: Set(self.actor.address.map(|address| address.to_string())),
+            request: Set(self.actor.request.clone()),
+            count: Set(1),
+            ..Default::default()
         };
         table::Entity::insert(record).exec_without_returning(&self.transaction).await?;
         self.transaction.commit().await?;
@@ -140,7 +222,20 @@ impl Change<'_> {
     }
 }
 
-fn read(row: table::Model) -> Result<AuditRecord> {
+/// A stored count or place, which is never below zero.
+fn natural(stored: i64) -> Result<u64> {
+    u64::try_from(stored).map_err(|error| TenancyError::Corrupt(error.to_string()))
+}
+
+pub(crate) fn read(row: table::Model) -> Result<AuditRecord> {
+    let link = match (row.sequence, row.previous, row.hash) {
+        (Some(sequence), Some(previous), Some(hash)) => Some(AuditLink {
+            sequence: natural(sequence)?,
+            previous: AuditHash::read(&previous)?,
+            hash: AuditHash::read(&hash)?,
+        }),
+        _ => None,
+    };
     Ok(AuditRecord {
         id: AuditId(row.id),
         tenant: row.tenant_id.map(TenantId),
@@ -150,6 +245,11 @@ fn read(row: table::Model) -> Result<AuditRecord> {
         target: row.target,
         details: row.details,
         at: row.at,
+        outcome: AuditOutcome::read(&row.outcome)?,
+        address: row.address,
+        request: row.request,
+        count: natural(row.count)?,
+        link,
     })
 }
 
@@ -169,26 +269,6 @@ impl Tenancy {
     pub(crate) async fn change<'a>(&'a self, actor: &'a Actor) -> Result<Change<'a>> {
         let transaction = self.begin().await?;
         Ok(Change { transaction, tenancy: self, actor, at: self.ids.now_ms() })
-    }
-
-    /// The tenant's trail, newest first.
-    pub async fn audit(
-        &self,
-        tenant: TenantId,
-        filter: &AuditFilter,
-        limit: usize,
-    ) -> Result<Page<AuditRecord>> {
-        let rows = table::Entity::find().filter(table::Column::TenantId.eq(tenant.0));
-        self.audit_page(rows, filter, limit).await
-    }
-
-    /// Everybody's trail and the node's own, newest first: for the operator only.
-    pub async fn audit_of_all_tenants(
-        &self,
-        filter: &AuditFilter,
-        limit: usize,
-    ) -> Result<Page<AuditRecord>> {
-        self.audit_page(table::Entity::find(), filter, limit).await
     }
 
     /// A connection that an operator closed: it is no record of the store, but its end is in the
@@ -226,24 +306,5 @@ impl Tenancy {
         };
         let entry = Entry { tenant, project: None, action, target, details };
         self.change(by).await?.commit(entry).await
-    }
-
-    async fn audit_page(
-        &self,
-        mut rows: Select<table::Entity>,
-        filter: &AuditFilter,
-        limit: usize,
-    ) -> Result<Page<AuditRecord>> {
-        if let Some(project) = filter.project {
-            rows = rows.filter(table::Column::ProjectId.eq(project.0));
-        }
-        if let Some(action) = &filter.action {
-            rows = rows.filter(table::Column::Action.eq(action));
-        }
-        if let Some(before) = filter.before {
-            rows = rows.filter(table::Column::Id.lt(before.0));
-        }
-        let rows = rows.order_by_desc(table::Column::Id).limit(fetch_count(limit));
-        Page::collect(rows.all(self.reader()).await?, limit, read)
     }
 }

@@ -60,6 +60,7 @@ pub struct Tenancy {
     pub(crate) ids: IdMint,
     /// Counted up with each change that was committed here.
     pub(crate) changes: tokio::sync::watch::Sender<u64>,
+    pub(crate) incidents: crate::Incidents,
 }
 
 impl std::fmt::Debug for Tenancy {
@@ -124,7 +125,13 @@ impl Tenancy {
         };
         Migrator::up(&writer, None).await?;
         let changes = tokio::sync::watch::Sender::new(0);
-        Ok(Tenancy { reader, writer, ids: IdMint::new(clock, rng), changes })
+        Ok(Tenancy {
+            reader,
+            writer,
+            ids: IdMint::new(clock, rng),
+            changes,
+            incidents: Default::default(),
+        })
     }
 
     pub(crate) fn reader(&self) -> &DatabaseConnection {

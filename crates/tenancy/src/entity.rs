@@ -320,6 +320,102 @@ table!(audit, "audit_records", {
     pub target: String,
     pub details: Json,
     pub at: i64,
+    pub outcome: String,
+    pub address: Option<String>,
+    pub request: Option<String>,
+    pub count: i64,
+    /// Its place in the chain, once it has one.
+    pub sequence: Option<i64>,
+    pub previous: Option<Vec<u8>>,
+    pub hash: Option<Vec<u8>>,
+    pub published_at: Option<i64>,
+    pub log_offset: Option<i64>,
+});
+
+table!(audit_chain, "audit_chain", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub sequence: i64,
+    pub hash: Vec<u8>,
+    /// The last record that retention took.
+    pub anchor_sequence: i64,
+    pub anchor_hash: Vec<u8>,
+});
+
+table!(audit_sink, "audit_sinks", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    pub sequence: i64,
+    pub next_offset: i64,
+    pub at: i64,
+});
+
+table!(alert_rule, "alert_rules", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub name: String,
+    pub built_in: Option<String>,
+    pub terms: Json,
+    pub severity: String,
+    pub is_enabled: bool,
+    pub created_at: i64,
+    pub updated_at: i64,
+});
+
+table!(alert_channel, "alert_channels", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub name: String,
+    pub kind: String,
+    pub address: String,
+    pub sealed: Option<Vec<u8>>,
+    pub severity_min: String,
+    pub is_enabled: bool,
+    pub created_at: i64,
+});
+
+table!(alert_silence, "alert_silences", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub rule_id: Option<Uuid>,
+    pub labels: Json,
+    pub reason: String,
+    pub actor: String,
+    pub created_at: i64,
+    pub ends_at: i64,
+});
+
+table!(alert, "alerts", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub rule_id: Uuid,
+    pub fingerprint: String,
+    pub name: String,
+    pub severity: String,
+    pub labels: Json,
+    pub summary: String,
+    pub state: String,
+    pub value: f64,
+    pub started_at: i64,
+    pub fired_at: Option<i64>,
+    pub seen_at: i64,
+    pub resolved_at: Option<i64>,
+    pub notified_at: Option<i64>,
+});
+
+table!(alert_notice, "alert_notices", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub alert_id: Option<Uuid>,
+    pub channel_id: Uuid,
+    pub kind: String,
+    pub body: Json,
+    pub attempts: i64,
+    pub next_at: i64,
+    pub ended_at: Option<i64>,
+    pub outcome: Option<String>,
+    pub error: Option<String>,
+    pub created_at: i64,
 });
 
 table!(outbox, "outbox", {

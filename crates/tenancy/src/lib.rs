@@ -9,6 +9,7 @@
 
 mod access_lists;
 mod accounts;
+mod alerts;
 mod audit;
 mod bindings;
 mod bootstrap;
@@ -44,7 +45,24 @@ mod webhooks;
 
 pub use access_lists::{LIST_VERSIONS_MAX, ListOwner, ListVersion, ListVersions, NewListVersion};
 pub use accounts::{Account, Due, Stop};
-pub use audit::{Actor, AuditFilter, AuditId, AuditRecord};
+pub use alerts::state::{
+    ALERTS_OPEN_MAX, Alert, AlertId, AlertNotice, AlertNoticeId, AlertState, NewAlertNotice,
+    NoticeOutcome,
+};
+pub use alerts::{
+    ALERT_CHANNELS_MAX, ALERT_RULES_MAX, ALERT_SILENCES_MAX, AlertChannel, AlertChannelId,
+    AlertRule, AlertRuleId, AlertRulePatch, AlertSilence, AlertSilenceId, ChannelKind,
+    NewAlertChannel, NewAlertRule, NewAlertSilence, Severity,
+};
+pub use audit::chain::{AuditEnds, AuditMark};
+pub use audit::form::{
+    AUDIT_FORM_VERSION, AuditBroken, AuditHash, canonical, link as audit_link, open as open_audit,
+    text as audit_text,
+};
+pub use audit::incidents::{Incident, Incidents, Told};
+pub use audit::search::{AUDIT_GROUPS_MAX, AuditCount, AuditFilter};
+pub use audit::sinks::SinkPlace;
+pub use audit::{Actor, AuditId, AuditLink, AuditOutcome, AuditRecord};
 pub use bindings::{BINDINGS_MAX, Binding, BindingId, NewBinding};
 pub use bootstrap::{Bootstrapped, SYSTEM};
 pub use budgets::{BUDGETS_MAX, Budget, BudgetAction, BudgetId, NewBudget};

@@ -10,6 +10,8 @@ mod m0010_metering;
 mod m0011_plans;
 mod m0012_stripe;
 mod m0020_access_lists;
+mod m0030_audit_chain;
+mod m0031_alerts;
 
 use sea_orm_migration::prelude::*;
 
@@ -29,6 +31,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_plans::Migration),
             Box::new(m0012_stripe::Migration),
             Box::new(m0020_access_lists::Migration),
+            Box::new(m0030_audit_chain::Migration),
+            Box::new(m0031_alerts::Migration),
         ]
     }
 }

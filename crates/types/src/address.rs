@@ -24,6 +24,11 @@ pub const CHANGES_TOPIC: &str = "$changes";
 /// the platform writes it, it may be named, with what is derived from it, and no wildcard takes it.
 pub const OCCUPANCY_TOPIC: &str = "$occupancy";
 
+/// The audit trail of the installation, in the platform's own project: records in a chain of
+/// hashes. Only the platform writes it, nobody configures or deletes it, and who may see how that
+/// project is administered may name and read it.
+pub const AUDIT_TOPIC: &str = "$audit";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     #[error("a topic name has 1 to 249 characters")]
@@ -37,13 +42,13 @@ pub enum BadAddress {
 }
 
 impl TopicName {
-    /// By the rule above; of the platform's own topics `CHANGES_TOPIC` and `OCCUPANCY_TOPIC`, and
-    /// what is derived from them, may be named too.
+    /// By the rule above; of the platform's own topics `CHANGES_TOPIC`, `OCCUPANCY_TOPIC` and
+    /// `AUDIT_TOPIC`, and what is derived from them, may be named too.
     pub fn parse(text: &str) -> Result<TopicName, BadAddress> {
         if text.is_empty() || text.len() > TOPIC_NAME_BYTES_MAX {
             return Err(BadAddress::TopicLength);
         }
-        let platforms = [CHANGES_TOPIC, OCCUPANCY_TOPIC];
+        let platforms = [CHANGES_TOPIC, OCCUPANCY_TOPIC, AUDIT_TOPIC];
         let own = match platforms.into_iter().find_map(|name| text.strip_prefix(name)) {
             Some("") => "",
             Some(rest) if rest.starts_with('.') => rest,
@@ -78,6 +83,11 @@ impl TopicName {
         TopicName(CHANGES_TOPIC.into())
     }
 
+    /// The installation's audit trail; see `AUDIT_TOPIC`.
+    pub fn audit() -> TopicName {
+        TopicName(AUDIT_TOPIC.into())
+    }
+
     /// The project's occupancy; see `OCCUPANCY_TOPIC`.
     pub fn occupancy() -> TopicName {
         TopicName(OCCUPANCY_TOPIC.into())
@@ -94,6 +104,13 @@ impl TopicName {
     pub fn is_of_changes(&self) -> bool {
         self.0
             .strip_prefix(CHANGES_TOPIC)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// The installation's audit trail, or a topic derived from it.
+    pub fn is_of_audit(&self) -> bool {
+        self.0
+            .strip_prefix(AUDIT_TOPIC)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 

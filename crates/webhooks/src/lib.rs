@@ -10,6 +10,7 @@
 
 mod breaker;
 mod config;
+mod courier;
 mod endpoint;
 mod envelope;
 mod journal;
@@ -28,6 +29,7 @@ mod workers;
 
 pub use breaker::{BreakerState, BreakerView};
 pub use config::Config;
+pub use courier::{Courier, NotDelivered, Parcel};
 pub use journal::Attempt;
 pub use judgement::Outcome;
 pub use network::{BadNetwork, Network};

@@ -94,6 +94,7 @@ impl Sender {
             Err(refusal) => return Answered::without(Outcome::Forbidden, refusal.message()),
         };
         let now_s = self.clock.now_ms().div_euclid(1_000);
+        let is_signed = !request.keys.is_empty();
         let signature = sign(request.keys, request.message, now_s, &request.body);
         let mut sending = self
             .client
@@ -101,8 +102,10 @@ impl Sender {
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)
             .header(ID_HEADER, request.message)
-            .header(TIMESTAMP_HEADER, now_s)
-            .header(SIGNATURE_HEADER, signature);
+            .header(TIMESTAMP_HEADER, now_s);
+        if is_signed {
+            sending = sending.header(SIGNATURE_HEADER, signature);
+        }
         if let Some(traceparent) = request.traceparent {
             sending = sending.header(types::record::header::TRACEPARENT, traceparent);
         }

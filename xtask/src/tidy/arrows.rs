@@ -42,8 +42,10 @@ const LAYERS: &[(&str, u8)] = &[
     ("billing", 8),
     ("edge", 8),
     ("cli", 8),
-    ("control", 9),
-    ("server", 10),
+    ("audit", 9),
+    ("alerts", 9),
+    ("control", 10),
+    ("server", 11),
 ];
 
 /// What stands at the seam: all that protocols, wire crates and the edge may see.

@@ -22,6 +22,9 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{binding}", format!("bnd_{id}")),
         ("{plan}", "gold".to_owned()),
         ("{budget}", format!("bud_{id}")),
+        ("{alert_rule}", format!("alr_{id}")),
+        ("{alert_channel}", format!("alc_{id}")),
+        ("{alert_silence}", format!("als_{id}")),
     ];
     let mut found = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("an object of paths") {

@@ -11,8 +11,8 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tenancy::{
-    Actor, DeviceSeen, NewSession, Rotation, Session, SessionEnd, SessionId, Turnover, User,
-    UserId, UserLogin,
+    Actor, AuditOutcome, DeviceSeen, Incident, NewSession, Rotation, Session, SessionEnd,
+    SessionId, Turnover, User, UserId, UserLogin,
 };
 use types::TimestampMs;
 use uuid::Uuid;
@@ -135,11 +135,29 @@ impl People {
         let tenancy = Arc::clone(&self.tenancy);
         tokio::spawn(async move {
             let details = json!({"address": address.to_string()});
-            let noted = tenancy.note_attempt(user, action, details, &Actor::system()).await;
+            let by = Actor::system().from_address(address);
+            let noted = tenancy.note_attempt(user, action, details, &by).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, action, "an attempt is not in the trail");
             }
         });
+    }
+
+    /// Somebody tried an account that does not exist. The name he gave is kept out: it may be a
+    /// password in the wrong field.
+    fn note_stranger(&self, address: IpAddr) {
+        let incident = Incident {
+            tenant: None,
+            project: None,
+            actor: "unknown".to_owned(),
+            action: "session.refuse",
+            target: "unknown".to_owned(),
+            outcome: AuditOutcome::Refused,
+            reason: "no such account".to_owned(),
+            address: Some(address),
+            request: None,
+        };
+        self.tenancy.incidents().note(incident, self.clock.now_ms());
     }
 
     /// The user, when the password is his and he may sign in.
@@ -155,8 +173,9 @@ impl People {
         let active = found.as_ref().filter(|login| is_right && is_active(&login.user));
         let Some(login) = active else {
             metrics::counter!(metric::SIGN_INS, "outcome" => "refused").increment(1);
-            if let Some(login) = &found {
-                self.note_later(login.user.id, "session.refuse", address);
+            match &found {
+                Some(login) => self.note_later(login.user.id, "session.refuse", address),
+                None => self.note_stranger(address),
             }
             return Err(wrong());
         };
@@ -171,7 +190,10 @@ impl People {
         let fresh = self.texts.fresh();
         new.refresh_hash.clone_from(&fresh.hash);
         let address = new.address.clone();
-        let by = Actor::user(user.id, &user.email);
+        let by = match address.parse() {
+            Ok(from) => Actor::user(user.id, &user.email).from_address(from),
+            Err(_) => Actor::user(user.id, &user.email),
+        };
         let (session, seen) = self.tenancy.open_session(new, &by).await?;
         metrics::counter!(metric::SIGN_INS, "outcome" => "done").increment(1);
         self.suspect(&user, &session, seen, &address).await?;
@@ -198,7 +220,10 @@ impl People {
             "new_network": seen.is_new_network,
         });
         self.tell_of_session(user, session);
-        let by = Actor::system();
+        let by = match address.parse() {
+            Ok(from) => Actor::system().from_address(from),
+            Err(_) => Actor::system(),
+        };
         Ok(self.tenancy.note_attempt(user.id, "session.suspect", details, &by).await?)
     }
 

@@ -49,6 +49,8 @@ pub struct Config {
     pub webhooks: webhooks::Config,
     /// Stripe: metered usage, subscriptions, webhooks.
     pub billing: billing::Config,
+    pub audit: audit::Config,
+    pub alerts: alerts::Config,
     pub telemetry: Telemetry,
     /// Backups that the server makes of itself.
     pub backup: backup::Settings,
@@ -165,6 +167,8 @@ impl Default for Config {
             mail: mail::MailSettings::default(),
             webhooks: webhooks::Config::default(),
             billing: billing::Config::default(),
+            audit: audit::Config::default(),
+            alerts: alerts::Config::default(),
             telemetry: Telemetry::default(),
             backup: backup::Settings::default(),
             protocols: crate::protocols::defaults(),
@@ -206,6 +210,14 @@ impl Default for Telemetry {
 }
 
 impl Config {
+    /// The audit trail and who is told of what it says.
+    fn check_trail(&self) -> Result<(), ConfigError> {
+        let about = |(key, why)| ConfigError::about(format!("audit.{key}"), why);
+        self.audit.check().map_err(about)?;
+        let about = |(key, why)| ConfigError::about(format!("alerts.{key}"), why);
+        self.alerts.check().map_err(about)
+    }
+
     /// Whether the settings agree with each other and with the protocols built in.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.edge.check().map_err(|error| ConfigError::about("edge", error))?;
@@ -220,6 +232,7 @@ impl Config {
         if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
             return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
         }
+        self.check_trail()?;
         self.webhooks
             .check()
             .map_err(|(key, why)| ConfigError::about(format!("webhooks.{key}"), why))?;

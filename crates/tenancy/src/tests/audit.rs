@@ -86,8 +86,8 @@ async fn the_trail_is_filtered_and_paged_newest_first() {
         for prefix in ["k1", "k2", "k3"] {
             store.create_key(tenant, project, new_key(prefix), &by).await.unwrap();
         }
-        let keys =
-            AuditFilter { action: Some("key.create".into()), project: Some(project), before: None };
+        let action = Some("key.create".into());
+        let keys = AuditFilter { action, project: Some(project), ..AuditFilter::default() };
         let page = store.audit(tenant, &keys, 2).await.unwrap();
         assert!(page.has_more);
         let newest = &page.items[0];
