@@ -16,6 +16,8 @@ export type Page =
   | { name: 'users' }
   | { name: 'roles' }
   | { name: 'access' }
+  | { name: 'audit' }
+  | { name: 'alerts' }
   | { name: 'account' }
   | { name: 'tenants' }
   | { name: 'tenant'; tenant: string }
@@ -32,7 +34,7 @@ const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'access', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
+const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'access', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');

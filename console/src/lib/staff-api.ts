@@ -107,6 +107,11 @@ export async function request(token: string, method: string, path: string, body?
   throw new ApiError(response.status, readError(response.status, answer));
 }
 
+/** The refusal that an answer is. */
+export async function readFailure(response: Response): Promise<ApiError> {
+  return new ApiError(response.status, readError(response.status, parse(await response.text())));
+}
+
 /** What a refusal is about: `code`, `elevated`, `password` ... */
 export function fieldOf(error: unknown): string {
   return error instanceof ApiError ? (error.view.details?.field ?? '') : '';

@@ -3,7 +3,8 @@
 // stays when the user signs out: by it the server knows the browser again.
 
 import { ApiError } from './api';
-import { fieldOf, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
+import { WatchApi } from './watch-api';
+import { fieldOf, readFailure, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
 
 const TOKENS = 'mainstem.staff.tokens';
 const DEVICE = 'mainstem.staff.device';
@@ -51,6 +52,7 @@ class Staff {
   /** Set while a dialog asks for a fresh proof; called with whether it was given. */
   proving = $state<(given: boolean) => void>();
   readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
+  readonly watch = new WatchApi((method, path, body) => this.ask(method, path, body), (path, signal) => this.open(path, signal));
 
   async start(): Promise<void> {
     this.problem = undefined;
@@ -127,6 +129,14 @@ class Staff {
       if (ended) this.forget();
       throw error;
     }
+  }
+
+  /** An answer that is read piece by piece; a refusal is thrown like any other. */
+  private async open(path: string, signal: AbortSignal): Promise<Response> {
+    const headers = { authorization: `Bearer ${await this.token()}` };
+    const response = await fetch(path, { headers, signal, cache: 'no-store' });
+    if (!response.ok) throw await readFailure(response);
+    return response;
   }
 
   private async token(): Promise<string> {
