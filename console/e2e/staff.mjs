@@ -340,9 +340,72 @@ await check('ending a colleague’s sessions signs him out', async () => {
   await page.keyboard.press('Escape');
 });
 
+await check('the audit trail is searched, looked into, checked and followed', async () => {
+  await page.getByRole('link', { name: 'Audit' }).click();
+  await heading('Audit').waitFor();
+  await page.getByRole('button', { name: 'user.invite' }).waitFor();
+  await audit('audit');
+  await page.getByLabel('Action').fill('role.*');
+  await page.getByLabel('Action').press('Enter');
+  await page.getByRole('button', { name: 'user.invite' }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'role.create' }).first().focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByText('ann@example.org').first().waitFor();
+  await audit('audit-details');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await page.getByRole('button', { name: 'Verify the chain' }).click();
+  await page.getByText('The chain holds').first().waitFor();
+  await audit('audit-verified');
+  await page.getByRole('button', { name: 'Follow' }).click();
+  await page.getByRole('button', { name: 'Stop following' }).waitFor();
+  // Somebody who may not: the page fills by itself.
+  await fetch(`${base}/v1/tenants`, { headers: { authorization: 'Bearer nothing-of-ours-at-all' } });
+  await page.getByRole('button', { name: 'credential.check' }).first().waitFor();
+  const saving = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Export' }).click();
+  const lines = (await readFile(await (await saving).path(), 'utf8')).trim().split('\n');
+  must(lines.length > 5 && lines.every((line) => JSON.parse(line).hash.length === 64), 'the export is not the chain');
+});
+
+await check('alerts: a rule fires, is silenced, and a channel is tested', async () => {
+  await page.getByRole('link', { name: 'Alerts' }).click();
+  await heading('Alerts').waitFor();
+  await page.getByText('The log takes no more appends').waitFor();
+  await audit('alerts');
+  await page.getByRole('button', { name: 'New channel' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('ops');
+  await page.getByLabel('Address').fill('ops@example.org');
+  await audit('alert-channel');
+  await page.getByRole('button', { name: 'Add the channel' }).click();
+  await page.getByRole('button', { name: 'Test ops' }).click();
+  await until('a test letter', async () => {
+    for (const name of await readdir(join(data, 'mail'))) {
+      if ((await readFile(join(data, 'mail', name), 'utf8')).includes('To: ops@example.org')) return true;
+    }
+    return undefined;
+  });
+  await page.getByRole('button', { name: 'New rule' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Always');
+  await page.getByLabel('Is', { exact: true }).selectOption('at_least');
+  await page.getByLabel('Figure').selectOption('mainstem_alert_rules');
+  await page.getByLabel('Must last, seconds').fill('0');
+  await audit('alert-rule');
+  await page.getByRole('button', { name: 'Save the rule' }).click();
+  await page.getByRole('button', { name: 'Silence Always' }).waitFor({ timeout: 45_000 });
+  await audit('alerts-firing');
+  await page.getByRole('button', { name: 'Silence Always' }).click();
+  await page.getByLabel('Why').fill('a test');
+  await audit('alert-silence');
+  await page.getByRole('button', { name: 'Silence', exact: true }).click();
+  await page.getByRole('button', { name: 'End the silence a test' }).waitFor();
+  await page.getByRole('button', { name: 'Delete the rule Always' }).click();
+  await page.getByRole('button', { name: 'Delete the rule Always' }).waitFor({ state: 'detached' });
+});
+
 await check('a narrow screen scrolls in one direction only', async () => {
   await page.setViewportSize({ width: 390, height: 844 });
-  for (const path of ['/users', '/roles', '/access', '/account']) {
+  for (const path of ['/users', '/roles', '/access', '/audit', '/alerts', '/account']) {
     await page.goto(base + path);
     await page.locator('main h1').waitFor();
     await page.waitForTimeout(250);

@@ -77,7 +77,7 @@ async fn a_changed_a_repeated_and_a_missing_record_are_named() {
     one.project("a").await;
     one.publish().await;
     let texts = one.texts().await;
-    one.forge(&last(&one, &texts).replace("\"actor\":\"operator\"", "\"actor\":\"nobody\"")).await;
+    one.forge(&last(&one, &texts).replace("\"count\":1", "\"count\":2")).await;
     let found = verify(&one).await.broken.expect("a broken link");
     assert!(found.why.contains("hash"), "{found:?}");
 

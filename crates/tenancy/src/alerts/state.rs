@@ -8,6 +8,7 @@ use crate::page::{PAGE_ITEMS_MAX, fetch_count};
 use crate::tenants::Word;
 use crate::{Page, Result, Tenancy, TenancyError};
 use sea_orm::ActiveValue::Set;
+use sea_orm::ExprTrait;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};

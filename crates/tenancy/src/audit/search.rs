@@ -42,7 +42,7 @@ pub struct AuditCount {
     pub count: u64,
 }
 
-fn like(column: table::Column, wanted: &str) -> SimpleExpr {
+fn like(column: table::Column, wanted: &str) -> Expr {
     let Some(start) = wanted.strip_suffix('*') else { return column.eq(wanted) };
     let mut pattern = String::with_capacity(start.len() + 1);
     for character in start.chars() {
