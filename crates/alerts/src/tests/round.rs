@@ -203,8 +203,9 @@ async fn what_the_trail_tells_of_raises_an_alert() {
     };
     let rule = tenancy.create_alert_rule(new, &Actor::operator()).await.expect("a rule").id;
     let note = async || {
-        let noted = tenancy.note("node.test", "node", serde_json::json!({}), &Actor::system());
-        noted.await.expect("written");
+        let by = Actor::system();
+        let noted = tenancy.note("node.test", "node", serde_json::json!({}), &by).await;
+        noted.expect("written");
     };
     note().await;
     bench.look(&mut worker).await;

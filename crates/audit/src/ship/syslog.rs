@@ -22,8 +22,8 @@ const HANG_UP_TIME: Duration = Duration::from_millis(200);
 /// Bytes gathered before they are written.
 const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 enum Link {
     Stream(Box<dyn Stream>),
