@@ -12,6 +12,10 @@ use std::time::Duration;
 /// Lists that are short by their nature, and why.
 const SHORT: &[(&str, &str)] = &[
     ("/v1/permissions", "as many as the program has"),
+    ("/v1/alerts/metrics", "as many as the program has"),
+    ("/v1/alerts/rules", "bounded: all are looked at in each round"),
+    ("/v1/alerts/channels", "bounded: all are looked at in each round"),
+    ("/v1/alerts/silences", "bounded: all are looked at in each round"),
     ("/v1/config/diff", "as many as the configuration has keys"),
     ("/v1/metrics", "one moment, whole"),
     ("/v1/diagnostics", "one document"),
