@@ -2,6 +2,8 @@
 //! itself, with a severity that fits. They can be changed and switched off, not deleted.
 
 use crate::terms::{Aggregate, Comparison, EventTerms, Measure, MetricTerms, Source, Terms};
+use Comparison::{Above, AtLeast, Below};
+use Measure::{Increase, Quantile, Rate, Value};
 use port::metric;
 use std::collections::BTreeMap;
 use tenancy::Severity::{self, Critical, Info, Warning};
@@ -55,20 +57,29 @@ fn event(action: &str, count_min: u64, window_seconds: u32) -> Source {
     })
 }
 
-/// Errors of the platform's own, and of what it depends on.
-fn errors() -> Vec<BuiltIn> {
-    use Comparison::{Above, AtLeast, Below};
-    use Measure::{Increase, Quantile, Rate, Value};
-    let rule = |id, name, severity, metric: MetricTerms, for_seconds, summary| {
-        let terms = terms(Source::Metric(metric), for_seconds, summary);
-        BuiltIn { id, name, severity, terms }
-    };
-    let by = |label: &str, metric: MetricTerms| {
-        let aggregate = Aggregate::Max;
-        MetricTerms { by: vec![label.to_owned()], aggregate, ..metric }
-    };
+/// A rule on a figure.
+fn on_figure(
+    id: &'static str,
+    name: &'static str,
+    severity: Severity,
+    metric: MetricTerms,
+    for_seconds: u32,
+    summary: &str,
+) -> BuiltIn {
+    let terms = terms(Source::Metric(metric), for_seconds, summary);
+    BuiltIn { id, name, severity, terms }
+}
+
+/// One alert for each value of this label.
+fn by(label: &str, metric: MetricTerms) -> MetricTerms {
+    let aggregate = Aggregate::Max;
+    MetricTerms { by: vec![label.to_owned()], aggregate, ..metric }
+}
+
+/// The disk and the keys.
+fn disk_and_keys() -> Vec<BuiltIn> {
     vec![
-        rule(
+        on_figure(
             "log-failed",
             "The log takes no more appends",
             Critical,
@@ -76,7 +87,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "A flush of the disk failed. Look at the server's log and docs/operating.",
         ),
-        rule(
+        on_figure(
             "disk-low",
             "The disk is nearly full",
             Warning,
@@ -84,7 +95,7 @@ fn errors() -> Vec<BuiltIn> {
             60,
             "Less than 15 % of the log's file system is free: see runbook-disk-full.",
         ),
-        rule(
+        on_figure(
             "disk-full",
             "The disk is all but full",
             Critical,
@@ -92,7 +103,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Less than 5 % of the log's file system is free: appends will be refused.",
         ),
-        rule(
+        on_figure(
             "keys-failed",
             "The key ring cannot be written",
             Critical,
@@ -100,7 +111,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "New tenants get no keys: `mainstem keys-at-rest status` says why.",
         ),
-        rule(
+        on_figure(
             "keys-refused",
             "Keys of encryption at rest are refused",
             Critical,
@@ -108,7 +119,13 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Records of a tenant cannot be opened or sealed.",
         ),
-        rule(
+    ]
+}
+
+/// Requests that fail, or wait.
+fn requests() -> Vec<BuiltIn> {
+    vec![
+        on_figure(
             "internal-errors",
             "Requests fail by a fault of the server",
             Critical,
@@ -116,7 +133,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Requests were refused as INTERNAL: the server's log has the cause.",
         ),
-        rule(
+        on_figure(
             "database-down",
             "The metadata database does not answer",
             Critical,
@@ -130,7 +147,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Requests were refused because the database did not answer.",
         ),
-        rule(
+        on_figure(
             "storage-full",
             "Publishes are refused: the disk is full",
             Critical,
@@ -138,7 +155,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Give the log more room: see runbook-disk-full.",
         ),
-        rule(
+        on_figure(
             "log-damaged",
             "Stored records are damaged",
             Critical,
@@ -146,7 +163,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Reads were refused because records are damaged: see runbook-corruption.",
         ),
-        rule(
+        on_figure(
             "overloaded",
             "The server refuses work",
             Warning,
@@ -154,7 +171,7 @@ fn errors() -> Vec<BuiltIn> {
             60,
             "More than one request a second is refused as OVERLOADED.",
         ),
-        rule(
+        on_figure(
             "append-slow",
             "Publishing is slow",
             Warning,
@@ -162,7 +179,7 @@ fn errors() -> Vec<BuiltIn> {
             120,
             "1 % of publishes wait longer than half a second for the disk.",
         ),
-        rule(
+        on_figure(
             "delivery-slow",
             "Delivery is slow",
             Warning,
@@ -170,7 +187,13 @@ fn errors() -> Vec<BuiltIn> {
             120,
             "1 % of records take longer than a second from the log to live connections.",
         ),
-        rule(
+    ]
+}
+
+/// What the node does by itself.
+fn background() -> Vec<BuiltIn> {
+    vec![
+        on_figure(
             "backup-failed",
             "A backup failed",
             Critical,
@@ -178,7 +201,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "`mainstem backup status` says why.",
         ),
-        rule(
+        on_figure(
             "outbox-stuck",
             "Changes do not reach the log",
             Warning,
@@ -186,7 +209,7 @@ fn errors() -> Vec<BuiltIn> {
             60,
             "The oldest change of the control plane waits for more than two minutes.",
         ),
-        rule(
+        on_figure(
             "audit-stuck",
             "Audit records do not reach the log",
             Critical,
@@ -194,7 +217,7 @@ fn errors() -> Vec<BuiltIn> {
             300,
             "More than 1000 audit records wait: the server's log says why.",
         ),
-        rule(
+        on_figure(
             "audit-ship-failed",
             "Audit records do not reach a receiver",
             Warning,
@@ -202,7 +225,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "A receiver of the audit trail is away or refuses; nothing is lost yet.",
         ),
-        rule(
+        on_figure(
             "audit-ship-lost",
             "A receiver lost audit records",
             Critical,
@@ -210,7 +233,13 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Retention took audit records before the receiver had them.",
         ),
-        rule(
+    ]
+}
+
+/// What goes out to others, and who tries to come in.
+fn outward() -> Vec<BuiltIn> {
+    vec![
+        on_figure(
             "stripe-stuck",
             "Usage is not reported to Stripe",
             Critical,
@@ -218,7 +247,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Hours of usage wait for a decision: `mainstem billing reports`.",
         ),
-        rule(
+        on_figure(
             "webhooks-resting",
             "Endpoints of webhooks rest",
             Info,
@@ -226,7 +255,7 @@ fn errors() -> Vec<BuiltIn> {
             300,
             "Endpoints failed again and again; their tenants see which.",
         ),
-        rule(
+        on_figure(
             "mail-refused",
             "Letters are not sent",
             Warning,
@@ -234,7 +263,7 @@ fn errors() -> Vec<BuiltIn> {
             0,
             "Invitations and warnings do not reach people: look at `mail` in the configuration.",
         ),
-        rule(
+        on_figure(
             "credentials-guessed",
             "Many credentials are refused",
             Warning,
@@ -245,79 +274,49 @@ fn errors() -> Vec<BuiltIn> {
     ]
 }
 
-/// What the audit trail tells of that somebody should look at.
-fn anomalies() -> Vec<BuiltIn> {
-    let rule = |id, name, severity, source, summary| BuiltIn {
-        id,
-        name,
-        severity,
-        terms: terms(source, 0, summary),
-    };
+/// A rule on the audit trail.
+fn on_event(
+    id: &'static str,
+    name: &'static str,
+    severity: Severity,
+    source: Source,
+    summary: &str,
+) -> BuiltIn {
+    BuiltIn { id, name, severity, terms: terms(source, 0, summary) }
+}
+
+/// What somebody who looks after people should look at.
+fn people() -> Vec<BuiltIn> {
     vec![
-        rule(
+        on_event(
             "sign-in-suspicious",
             "A sign-in from an unknown device or network",
             Warning,
             event("session.suspect", 1, 900),
             "Ask the user whether it was him; end his sessions if not.",
         ),
-        rule(
+        on_event(
             "sign-in-throttled",
             "Sign-ins are being guessed",
             Warning,
             event("session.throttle", 1, 900),
             "An account is throttled because of wrong passwords.",
         ),
-        rule(
+        on_event(
             "sign-in-refused",
             "Many sign-ins are refused",
             Warning,
             event("session.refuse", 20, 900),
             "Twenty sign-ins were refused in a quarter of an hour.",
         ),
-        rule(
+        on_event(
             "admin-refused",
             "Many acts of administrators are refused",
             Warning,
             event("admin.request", 20, 900),
             "Somebody tries what he may not do: the audit trail says who and what.",
         ),
-        rule(
-            "usage-near",
-            "A tenant is near a bound of its plan or budget",
-            Info,
-            event("usage.warn", 1, 3_600),
-            "80 or 100 percent are used; the record says of what.",
-        ),
-        rule(
-            "usage-stopped",
-            "A tenant's use is stopped",
-            Warning,
-            event("usage.stop", 1, 3_600),
-            "Its budget is used up: use is refused until the month is over.",
-        ),
-        rule(
-            "tenant-suspended",
-            "A tenant was suspended",
-            Info,
-            event("tenant.suspend", 1, 3_600),
-            "By an operator, or because it did not pay.",
-        ),
-        rule(
-            "payment-failed",
-            "A payment failed",
-            Warning,
-            event("payment.fail", 1, 3_600),
-            "The tenant's grace has begun.",
-        ),
-        rule(
-            "keys-shredded",
-            "A tenant's records were destroyed",
-            Critical,
-            event("tenant_key.shred", 1, DAY_S),
-            "The keys of a tenant were destroyed on purpose; nothing brings them back.",
-        ),
-        rule(
+        on_event(
             "role-changed",
             "Roles were given or changed",
             Info,
@@ -327,9 +326,49 @@ fn anomalies() -> Vec<BuiltIn> {
     ]
 }
 
+/// What somebody who looks after tenants should know.
+fn tenants() -> Vec<BuiltIn> {
+    vec![
+        on_event(
+            "usage-near",
+            "A tenant is near a bound of its plan or budget",
+            Info,
+            event("usage.warn", 1, 3_600),
+            "80 or 100 percent are used; the record says of what.",
+        ),
+        on_event(
+            "usage-stopped",
+            "A tenant's use is stopped",
+            Warning,
+            event("usage.stop", 1, 3_600),
+            "Its budget is used up: use is refused until the month is over.",
+        ),
+        on_event(
+            "tenant-suspended",
+            "A tenant was suspended",
+            Info,
+            event("tenant.suspend", 1, 3_600),
+            "By an operator, or because it did not pay.",
+        ),
+        on_event(
+            "payment-failed",
+            "A payment failed",
+            Warning,
+            event("payment.fail", 1, 3_600),
+            "The tenant's grace has begun.",
+        ),
+        on_event(
+            "keys-shredded",
+            "A tenant's records were destroyed",
+            Critical,
+            event("tenant_key.shred", 1, DAY_S),
+            "The keys of a tenant were destroyed on purpose; nothing brings them back.",
+        ),
+    ]
+}
+
 /// All of them.
 pub fn built_in() -> Vec<BuiltIn> {
-    let mut all = errors();
-    all.extend(anomalies());
-    all
+    let groups = [disk_and_keys(), requests(), background(), outward(), people(), tenants()];
+    groups.into_iter().flatten().collect()
 }

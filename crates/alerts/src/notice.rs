@@ -26,6 +26,12 @@ pub(crate) fn condition(terms: &Terms) -> String {
     }
 }
 
+/// Where people look at alerts.
+fn link(config: &Config) -> Option<String> {
+    let url = config.console_url.as_ref()?;
+    Some(format!("{}/alerts", url.trim_end_matches('/')))
+}
+
 /// What is stored of a notice and sent, whatever the channel.
 pub(crate) fn body(
     kind: &str,
@@ -48,7 +54,7 @@ pub(crate) fn body(
         "started_at": alert.started_at,
         "fired_at": alert.fired_at,
         "resolved_at": alert.resolved_at,
-        "url": config.console_url.as_ref().map(|url| format!("{}/alerts", url.trim_end_matches('/'))),
+        "url": link(config),
     })
 }
 
@@ -68,7 +74,7 @@ pub(crate) fn test_body(channel: &AlertChannel, now: TimestampMs, config: &Confi
         "started_at": now,
         "fired_at": now,
         "resolved_at": null,
-        "url": config.console_url.as_ref().map(|url| format!("{}/alerts", url.trim_end_matches('/'))),
+        "url": link(config),
     })
 }
 

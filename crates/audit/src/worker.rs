@@ -91,7 +91,7 @@ impl AuditWorker {
             }
         }
         if let Err(refusal) = self.turn().await {
-            tracing::warn!(%refusal, "the last audit records are brought to the log at the next start");
+            tracing::warn!(%refusal, "the last audit records wait for the next start");
         }
     }
 

@@ -55,8 +55,8 @@ pub(crate) async fn gate(
     response
 }
 
-/// Who is asking, when he may ask this, else why not and who it was; and what is left of his rate. The address pays before
-/// anything is looked up, so that guessing and flooding cost the sender.
+/// Who is asking, when he may ask this, else why not and who it was; and what is left of his rate.
+/// The address pays before anything is looked up, so that guessing and flooding cost the sender.
 async fn admit(
     shared: &Shared,
     parts: &mut Parts,

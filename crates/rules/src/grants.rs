@@ -41,8 +41,8 @@ pub fn check_filter(claims: &Claims, access: Access, filter: &Filter) -> Result<
     Err(forbidden(access, &format!("every address of the filter `{filter}`"), "filter"))
 }
 
-/// Changes and the audit trail are the platform's to write, and for administrators to read; occupancy is the platform's
-/// to write too.
+/// Changes and the audit trail are the platform's to write, and for administrators to read;
+/// occupancy is the platform's to write too.
 fn needed_at(claims: &Claims, access: Access, topic: &TopicName) -> Result<Scope, Refusal> {
     if !topic.is_of_changes() && !topic.is_of_occupancy() && !topic.is_of_audit() {
         return Ok(scopes::needed_for(access));

@@ -8,7 +8,7 @@ use crate::processes::Processes;
 use crate::rounds::{Rounds, Workers};
 use crate::running::Running;
 use crate::telemetry::Instruments;
-use crate::watching::{Ground, Watching};
+use crate::watching::Watching;
 use crate::{archive, console, protocols};
 use axum::Router;
 use edge::{Edge, Faces, PublicPort};
@@ -116,15 +116,8 @@ impl App {
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
         let (people, postman, mailer) = open_people(&config, &world, &tenancy, &secrets)?;
-        let watching = Watching::open(Ground {
-            config: &config,
-            world: &world,
-            tenancy: &tenancy,
-            authenticator: &authenticator,
-            hub: Arc::clone(&node) as _,
-            sealer: &sealer,
-            mailer,
-        })?;
+        let at = (&config, &world);
+        let watching = Watching::open(at, &tenancy, &authenticator, &node, &sealer, mailer)?;
         let mut control = control::Control {
             tenancy: Arc::clone(&tenancy),
             authenticator: Arc::clone(&authenticator),
@@ -243,6 +236,25 @@ impl App {
         tracing::info!("stopped");
         Ok(served?)
     }
+}
+
+async fn start_node(
+    config: &Config,
+    world: &World,
+    engine: &Arc<dyn Engine>,
+    tenancy: &Arc<Tenancy>,
+    authenticator: &Arc<Authenticator>,
+    secrets: &Secrets,
+) -> Result<Arc<Node>, StartError> {
+    let parts = hub::Parts {
+        engine: Arc::clone(engine),
+        tenancy: Arc::clone(tenancy),
+        authenticator: Arc::clone(authenticator),
+        cursor_key: secrets.cursor_key(),
+        world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
+        options: node_options(config),
+    };
+    Ok(Node::start(parts).await?)
 }
 
 fn other(error: impl std::fmt::Display) -> StartError {

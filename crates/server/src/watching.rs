@@ -7,9 +7,9 @@ use crate::config::{Config, ConfigError};
 use crate::health::Health;
 use alerts::{AlertWorker, Figures, Parts};
 use audit::{AuditWorker, Shipper, Trail};
+use hub::Node;
 use identity::{Authenticator, Sealer};
 use mail::Mailer;
-use port::Hub;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -49,22 +49,18 @@ pub struct Watching {
     shippers: Vec<Shipper>,
 }
 
-/// What watching stands on.
-pub struct Ground<'a> {
-    pub config: &'a Config,
-    pub world: &'a World,
-    pub tenancy: &'a Arc<Tenancy>,
-    pub authenticator: &'a Arc<Authenticator>,
-    pub hub: Arc<dyn Hub>,
-    pub sealer: &'a Arc<Sealer>,
-    pub mailer: Mailer,
-}
-
 impl Watching {
     /// Reads the secrets and certificates of receivers.
-    pub fn open(ground: Ground<'_>) -> Result<Watching, StartError> {
-        let Ground { config, world, tenancy, authenticator, hub, sealer, mailer } = ground;
+    pub fn open(
+        (config, world): (&Config, &World),
+        tenancy: &Arc<Tenancy>,
+        authenticator: &Arc<Authenticator>,
+        node: &Arc<Node>,
+        sealer: &Arc<Sealer>,
+        mailer: Mailer,
+    ) -> Result<Watching, StartError> {
         let (clock, rng) = (&world.clock, &world.rng);
+        let hub = Arc::clone(node) as _;
         let trail = Trail::new(Arc::clone(tenancy), Arc::clone(authenticator), hub);
         let trail = Arc::new(trail);
         let courier = Arc::new(Courier::new(config.webhooks.clone(), Arc::clone(clock))?);

@@ -264,7 +264,8 @@ proptest! {
             watching.look(&text, &[], now);
             now += 15;
         }
-        let over = watching.told[before..].iter().filter(|(_, it)| *it == Telling::Resolved).count();
+        let over = watching.told[before..].iter();
+        let over = over.filter(|(_, it)| *it == Telling::Resolved).count();
         prop_assert_eq!(over, before, "{:?}", watching.open);
     }
 }

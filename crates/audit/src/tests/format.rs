@@ -79,7 +79,10 @@ proptest! {
 
     /// A record's text is read back as it was, and a text with any byte changed is not.
     #[test]
-    fn texts_are_read_back_and_changes_are_seen(details in value(), at in any::<prop::sample::Index>()) {
+    fn texts_are_read_back_and_changes_are_seen(
+        details in value(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let record = record(details);
         let text = audit_text(&record, &record.link.expect("a place"));
         let parsed: Value = serde_json::from_str(&text).expect("JSON");

@@ -1,5 +1,5 @@
-//! The audit trail, newest first: of one tenant, or of the whole installation; and what it says of a
-//! time, added up.
+//! The audit trail, newest first: of one tenant, or of the whole installation; and what it says of
+//! a time, added up.
 
 use crate::Routes;
 use crate::admin::Admin;
