@@ -238,25 +238,6 @@ impl App {
     }
 }
 
-async fn start_node(
-    config: &Config,
-    world: &World,
-    engine: &Arc<dyn Engine>,
-    tenancy: &Arc<Tenancy>,
-    authenticator: &Arc<Authenticator>,
-    secrets: &Secrets,
-) -> Result<Arc<Node>, StartError> {
-    let parts = hub::Parts {
-        engine: Arc::clone(engine),
-        tenancy: Arc::clone(tenancy),
-        authenticator: Arc::clone(authenticator),
-        cursor_key: secrets.cursor_key(),
-        world: hub::World { clock: Arc::clone(&world.clock), rng: Arc::clone(&world.rng) },
-        options: node_options(config),
-    };
-    Ok(Node::start(parts).await?)
-}
-
 fn other(error: impl std::fmt::Display) -> StartError {
     StartError::Other(error.to_string())
 }
