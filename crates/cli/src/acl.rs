@@ -8,7 +8,7 @@ use crate::usage::print;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What an exported file says of itself.
 const FORMAT: &str = "mainstem-acl/1";
@@ -193,23 +193,7 @@ impl Acl {
             Command::Explain { .. } => {
                 print(&post(self.path("/explain", &[]), self.question()).await?)
             }
-            Command::Export { file } => {
-                let found = get(self.path("", &[])).await?;
-                if found["list"].is_null() {
-                    return Err("there is no list here".to_owned());
-                }
-                let exported = json!({
-                    "format": FORMAT, "version": found["version"], "list": found["list"],
-                });
-                let text =
-                    serde_json::to_string_pretty(&exported).map_err(|error| error.to_string())?;
-                match file {
-                    None => println!("{text}"),
-                    Some(file) => std::fs::write(file, text + "\n")
-                        .map_err(|error| format!("{}: {error}", file.display()))?,
-                }
-                Ok(())
-            }
+            Command::Export { file } => export(&get(self.path("", &[])).await?, file.as_deref()),
             Command::Import { file, merge: false, note } => {
                 let body = json!({"list": read(file)?, "note": note});
                 print(&call(&api, Method::PUT, &self.path("", &[]), Some(body)).await?)
@@ -243,6 +227,23 @@ impl Acl {
             "address": address, "tls": tls, "attributes": of_token, "at": at,
         })
     }
+}
+
+/// Writes an answer's list as `import` reads it.
+fn export(found: &Value, file: Option<&Path>) -> Outcome {
+    if found["list"].is_null() {
+        return Err("there is no list here".to_owned());
+    }
+    let exported = json!({
+        "format": FORMAT, "version": found["version"], "list": found["list"],
+    });
+    let text = serde_json::to_string_pretty(&exported).map_err(|error| error.to_string())?;
+    match file {
+        None => println!("{text}"),
+        Some(file) => std::fs::write(file, text + "\n")
+            .map_err(|error| format!("{}: {error}", file.display()))?,
+    }
+    Ok(())
 }
 
 /// The changes that bring a file's entries and groups into a list, in requests that fit.

@@ -187,7 +187,7 @@ impl AccessRules {
 
     /// The ruling without anything remembered, and whether circumstances had no part in it.
     fn decide_anew(&self, asked: &cache::Asked<'_>, facts: &Facts<'_>) -> (Ruling, bool) {
-        let mut is_allowed = false;
+        let mut spoken = None;
         let mut is_lasting = true;
         for (number, list) in (0..).zip(&self.lists) {
             let mut denied = None;
@@ -203,7 +203,7 @@ impl AccessRules {
                     }
                     match rule.effect {
                         Effect::Deny => denied = Some(rule.entry),
-                        Effect::Allow => is_allowed = true,
+                        Effect::Allow => spoken = Some(Effect::Allow),
                     }
                 });
             });
@@ -211,11 +211,13 @@ impl AccessRules {
                 return (Ruling::Denied(Place { list: number, entry }), is_lasting);
             }
         }
-        (self.conclude(asked.subject, is_allowed), is_lasting)
+        (self.conclude(asked.subject, spoken), is_lasting)
     }
 
-    fn conclude(&self, subject: &str, is_allowed: bool) -> Ruling {
-        match is_allowed || self.default == Effect::Allow || is_user(subject) {
+    /// `spoken` is what entries say, none of which denies.
+    fn conclude(&self, subject: &str, spoken: Option<Effect>) -> Ruling {
+        let is_allowed = spoken.unwrap_or(self.default) == Effect::Allow;
+        match is_allowed || is_user(subject) {
             true => Ruling::Allowed,
             false => Ruling::Unspoken,
         }
@@ -230,7 +232,7 @@ impl AccessRules {
         filter: &Filter,
         facts: &Facts<'_>,
     ) -> Ruling {
-        let mut is_allowed = false;
+        let mut spoken = None;
         for (number, list) in (0..).zip(&self.lists) {
             let tables = &list.tables;
             let whose = tables.whose(subject);
@@ -239,7 +241,7 @@ impl AccessRules {
             overlap::visit(tables, filter, |bucket, fit| {
                 tables.scan(bucket, whose, operation, |rule| match rule.effect {
                     Effect::Deny if fit.overlaps && holds(rule) => denied = Some(rule.entry),
-                    Effect::Allow if fit.covers && holds(rule) => is_allowed = true,
+                    Effect::Allow if fit.covers && holds(rule) => spoken = Some(Effect::Allow),
                     _ => {}
                 });
             });
@@ -247,6 +249,6 @@ impl AccessRules {
                 return Ruling::Denied(Place { list: number, entry });
             }
         }
-        self.conclude(subject, is_allowed)
+        self.conclude(subject, spoken)
     }
 }
