@@ -13,9 +13,12 @@ use types::{Filter, ProjectId, TimestampMs};
 /// Names an open subscription in its table.
 pub type WatchNumber = u64;
 
+/// Who follows what in one project.
+type OfProject = HashMap<WatchNumber, (Identity, Filter)>;
+
 #[derive(Default)]
 pub struct Watch {
-    open: Mutex<HashMap<ProjectId, HashMap<WatchNumber, (Identity, Filter)>>>,
+    open: Mutex<HashMap<ProjectId, OfProject>>,
     last: AtomicU64,
 }
 
