@@ -167,7 +167,7 @@ fn question(names: &[TopicName], per_topic: usize, turn: usize) -> Question {
     let keys: [Option<&'static [u8]>; 3] = [None, Some(b"eu/17/secret"), Some(b"us/4/lines")];
     Question {
         subject: format!("jwt:user-{user}"),
-        operation: if drawn % 3 == 0 { Operation::Read } else { Operation::Publish },
+        operation: if drawn.is_multiple_of(3) { Operation::Read } else { Operation::Publish },
         topic: names[number].clone(),
         key: keys[drawn / 7 % 3],
     }

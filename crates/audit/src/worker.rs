@@ -170,7 +170,7 @@ impl AuditWorker {
     async fn newest(&self, start: Offset, end: Offset) -> Result<Option<u64>, Refusal> {
         let from = end.saturating_sub(SLACK).max(start);
         let entries = self.trail.read(Some(from), SLACK as usize, Duration::ZERO).await?;
-        let numbers = entries.iter().filter_map(|entry| number(entry));
+        let numbers = entries.iter().filter_map(number);
         Ok(numbers.max())
     }
 

@@ -225,6 +225,14 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
+fn webhook_config() -> ::webhooks::Config {
+    ::webhooks::Config {
+        allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
+        plain_http_allowed: true,
+        ..::webhooks::Config::default()
+    }
+}
+
 impl Rig {
     async fn new() -> Rig {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
@@ -255,17 +263,10 @@ impl Rig {
             hub: Arc::clone(&hub),
             clock: Arc::clone(&time),
             rng: Arc::clone(&rng),
-            config: ::webhooks::Config {
-                allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
-                plain_http_allowed: true,
-                ..::webhooks::Config::default()
-            },
+            config: webhook_config(),
         });
-        let trail = Arc::new(::audit::Trail::new(
-            Arc::clone(&tenancy),
-            Arc::clone(&authenticator),
-            Arc::clone(&hub),
-        ));
+        let (records, keys) = (Arc::clone(&tenancy), Arc::clone(&authenticator));
+        let trail = Arc::new(::audit::Trail::new(records, keys, Arc::clone(&hub)));
         let alerts = alerts::parts(&tenancy, &sealer, &time, &rng);
         let (mailer, letters) = people::mailer(&dir, &time, &rng);
         let people = Arc::new(People::new(PeopleParts {
@@ -276,7 +277,6 @@ impl Rig {
             clock: Arc::clone(&time),
             rng: Arc::clone(&rng),
         }));
-        let configuration = RigConfiguration(Mutex::new(json!({"level": 0})));
         let unlimited = RateSettings { principal_per_second_max: 0, address_per_second_max: 0 };
         let control = Control {
             tenancy: Arc::clone(&tenancy),
@@ -289,7 +289,7 @@ impl Rig {
             trail: Arc::clone(&trail),
             alerts: Some(alerts),
             live: Arc::clone(&live) as _,
-            configuration: Some(Arc::new(configuration)),
+            configuration: Some(Arc::new(RigConfiguration(Mutex::new(json!({"level": 0}))))),
             process: Some(Arc::new(RigProcess)),
             logbook: Arc::new(Logbook::new(100)),
             // The clock stands still, and with it a rate.

@@ -94,12 +94,10 @@ impl App {
         operators: &[SecretString],
         instruments: &Instruments,
     ) -> Result<App, StartError> {
-        let started = Instant::now();
-        let loaded = loaded.into();
+        let (started, loaded) = (Instant::now(), loaded.into());
         let given = loaded.config.clone();
         let config = own_part(&given);
-        let mounts = protocols::mount_all(&config.protocols)?;
-        let world = World::system();
+        let (mounts, world) = (protocols::mount_all(&config.protocols)?, World::system());
         let secrets = open_secrets(&config, &world)?;
         let tenancy = Arc::new(open_database(&config, &world).await?);
         let keyring = key_files::open(&config, &world).await?;
@@ -108,10 +106,8 @@ impl App {
         let authenticator = open_authenticator(&config, &world, &tenancy, &secrets)?;
         let node = start_node(&config, &world, &engine, &tenancy, &authenticator, &secrets).await?;
         let mut health = open_health(engine, &tenancy, &keyring, instruments);
-        let is_draining = Arc::clone(&health.is_draining);
         let rates = Arc::new(control::Rates::new(config.admin.rate, Arc::clone(&world.clock)));
-        let running = Running::new(loaded, instruments.log.clone(), Arc::clone(&rates));
-        let running = Arc::new(running);
+        let running = Arc::new(Running::new(loaded, instruments.log.clone(), Arc::clone(&rates)));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
         let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
@@ -144,17 +140,14 @@ impl App {
         introduce(owner.as_ref(), &mut health, &config, &control);
         control.process = Some(about(&health, &config, &world));
         watching.figures.set(health.clone());
-        let trail = Arc::clone(&watching.trail);
-        let faces = faces(&config, &health, &control, mounts);
-        let live = Arc::clone(&node) as _;
-        let edge = Edge::bind(config.edge.clone(), faces, live, world.for_edge())?;
+        let edge = bind_edge(&config, faces(&config, &health, &control, mounts), &node, &world)?;
         Ok(App {
             tenancy,
             authenticator,
             running,
             backups,
+            trail: Arc::clone(&watching.trail),
             workers: Workers::new(&control, watching),
-            trail,
             postman,
             log,
             node,
@@ -162,7 +155,7 @@ impl App {
             owner,
             config: given,
             metrics: instruments.metrics.clone(),
-            is_draining,
+            is_draining: health.is_draining,
             started,
         })
     }
@@ -327,6 +320,16 @@ fn own_part(given: &Config) -> Config {
 }
 
 /// What answers for the whole node knows of the workers, and they what answers for them.
+fn bind_edge(
+    config: &Config,
+    faces: Faces,
+    node: &Arc<Node>,
+    world: &World,
+) -> Result<Edge, StartError> {
+    let live = Arc::clone(node) as _;
+    Ok(Edge::bind(config.edge.clone(), faces, live, world.for_edge())?)
+}
+
 fn introduce(
     owner: Option<&link::Owner>,
     health: &mut Health,

@@ -58,18 +58,22 @@ impl SlowReadersBench {
         emit("slow-readers", report, self.setting.json.as_deref())
     }
 
-    fn measure(&self, scene: &Scene) -> Result<Value, String> {
-        let all = self.subscribers.max(2);
-        let slow = ((f64::from(all) * self.percent / 100.0).ceil() as u32).clamp(1, all - 1);
-        let followers = Group {
+    fn followers(&self, count: u32) -> Group {
+        Group {
             dialect: self.follow.name(),
             role: Role::Follow,
             address: self.topic.clone(),
             streams: 1,
-            count: all,
+            count,
             per_second: self.connect_rate,
             secrets: Vec::new(),
-        };
+        }
+    }
+
+    fn measure(&self, scene: &Scene) -> Result<Value, String> {
+        let all = self.subscribers.max(2);
+        let slow = ((f64::from(all) * self.percent / 100.0).ceil() as u32).clamp(1, all - 1);
+        let followers = self.followers(all);
         let mut plan = scene.plan(&followers)?;
         plan.receive_bytes = RECEIVE_BYTES;
         plan.keeps_cursors = true;

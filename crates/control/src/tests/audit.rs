@@ -78,8 +78,8 @@ async fn what_is_refused_is_in_the_trail_once_with_a_count() {
     assert_eq!(of("credential.check").iter().sum::<u64>(), 50);
     assert_eq!(of("credential.check").len(), 2, "the first at once, the others together");
     assert_eq!(of("admin.request").iter().sum::<u64>(), 3);
-    let tried = refused["records"].as_array().expect("a list").iter();
-    let tried = tried.filter(|record| record["action"] == "admin.request").next().expect("one");
+    let mut tried = refused["records"].as_array().expect("a list").iter();
+    let tried = tried.find(|record| record["action"] == "admin.request").expect("one");
     assert_eq!(tried["actor"], "operator");
     assert!(tried["tenant"].is_string() && tried["project"].is_string(), "{tried}");
     let report = rig.get("/v1/audit/report?from=1").await.ok(200);
