@@ -54,7 +54,12 @@ async fn a_new_key_works_and_is_never_shown_again() {
     let shown = rig.get(&path).await.ok(200);
     assert_eq!(shown, made["key"]);
     let listed = rig.get(&keys).await.ok(200);
-    let trail = rig.get("/v1/audit").await.ok(200);
+    // Records of the trail have hashes of their own, which are no key's.
+    let mut trail = rig.get("/v1/audit").await.ok(200);
+    for record in trail["records"].as_array_mut().expect("a list") {
+        let fields = record.as_object_mut().expect("an object");
+        assert!(fields.remove("hash").is_some());
+    }
     for answer in [shown, listed, trail] {
         let answer = answer.to_string();
         assert!(!answer.contains(&secret) && !answer.contains("hash"), "{answer}");
