@@ -32,8 +32,8 @@ enum Command {
     /// Prints the list, or the entries that fit.
     Show {
         /// An earlier version.
-        #[arg(long)]
-        version: Option<u64>,
+        #[arg(long, value_name = "VERSION")]
+        at_version: Option<u64>,
         /// Entries that name this principal, themselves, in a group, or by `*`.
         #[arg(long)]
         principal: Option<String>,
@@ -49,8 +49,8 @@ enum Command {
         #[arg(long, default_value = "")]
         note: String,
         /// The version it was made from: refused when there is a newer.
-        #[arg(long)]
-        version: Option<u64>,
+        #[arg(long, value_name = "VERSION")]
+        at_version: Option<u64>,
         /// Says what would change, and changes nothing.
         #[arg(long)]
         dry_run: bool,
@@ -66,7 +66,8 @@ enum Command {
     Versions,
     /// Goes back to a version, as a new one.
     Rollback {
-        version: u64,
+        #[arg(value_name = "VERSION")]
+        to_version: u64,
         #[arg(long, default_value = "")]
         note: String,
     },
@@ -157,7 +158,7 @@ impl Acl {
         let post = async |path: String, body| call(&api, Method::POST, &path, Some(body)).await;
         let number = |number: &Option<u64>| number.map(|number| number.to_string());
         match &self.command {
-            Command::Show { principal, topic, version }
+            Command::Show { principal, topic, at_version: version }
                 if principal.is_some() || topic.is_some() =>
             {
                 if version.is_some() {
@@ -166,10 +167,10 @@ impl Acl {
                 let more = [("principal", principal.clone()), ("topic", topic.clone())];
                 print(&get(self.path("/entries", &more)).await?)
             }
-            Command::Show { version, .. } => {
+            Command::Show { at_version: version, .. } => {
                 print(&get(self.path("", &[("version", number(version))])).await?)
             }
-            Command::Apply { file, note, version, dry_run } => {
+            Command::Apply { file, note, at_version: version, dry_run } => {
                 let list = read(file)?;
                 let found = post(self.path("/validate", &[]), json!({"list": list})).await?;
                 for warning in found["warnings"].as_array().into_iter().flatten() {
@@ -186,7 +187,7 @@ impl Acl {
                 &get(self.path("/diff", &[("from", number(from)), ("to", number(to))])).await?,
             ),
             Command::Versions => print(&get(self.path("/versions", &[])).await?),
-            Command::Rollback { version, note } => {
+            Command::Rollback { to_version: version, note } => {
                 let body = json!({"version": version, "note": note});
                 print(&post(self.path("/rollback", &[]), body).await?)
             }
