@@ -16,6 +16,8 @@ struct Known {
     exhausted: Option<(Instant, Refusal)>,
     /// Requests that no call has carried to the owner yet.
     requests: u64,
+    /// Those of them that no call had carried at the last look either.
+    left_over: u64,
     /// Nobody was them when it was last looked.
     is_idle: bool,
 }
@@ -34,7 +36,15 @@ impl Identities {
         let known = self.known.entry(who).or_insert_with(|| {
             let identity = Identity::mint(claims, Arc::new(Liveness::default()));
             self.marks.insert(identity.mark(), who);
-            Known { identity, given: 0, rate: None, exhausted: None, requests: 0, is_idle: false }
+            Known {
+                identity,
+                given: 0,
+                rate: None,
+                exhausted: None,
+                requests: 0,
+                left_over: 0,
+                is_idle: false,
+            }
         });
         known.given += 1;
         known.rate = rate;
@@ -48,6 +58,7 @@ impl Identities {
         let known = self.known.get_mut(&who)?;
         let is_request = known.requests > 0;
         known.requests = known.requests.saturating_sub(1);
+        known.left_over = known.left_over.saturating_sub(1);
         Some(Asker { who, is_request })
     }
 
@@ -67,10 +78,20 @@ impl Identities {
         Ok(())
     }
 
-    /// Requests that asked the owner for nothing, to be counted all the same.
-    pub fn take_requests(&mut self) -> Vec<(Who, u64)> {
-        let made = self.known.iter_mut().filter(|(_, known)| known.requests > 0);
-        made.map(|(&who, known)| (who, std::mem::take(&mut known.requests))).collect()
+    /// Requests that asked the owner for nothing between the last look and this one, to be counted
+    /// all the same; and whether others were made since, whose calls may be on their way.
+    pub fn take_requests(&mut self) -> (Vec<(Who, u64)>, bool) {
+        let (mut due, mut are_more) = (Vec::new(), false);
+        for (&who, known) in self.known.iter_mut().filter(|(_, known)| known.requests > 0) {
+            let left_over = std::mem::take(&mut known.left_over);
+            known.requests -= left_over;
+            known.left_over = known.requests;
+            are_more |= known.requests > 0;
+            if left_over > 0 {
+                due.push((who, left_over));
+            }
+        }
+        (due, are_more)
     }
 
     fn who(&self, identity: &Identity) -> Option<Who> {

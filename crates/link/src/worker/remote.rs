@@ -109,9 +109,12 @@ impl RemoteHub {
     }
 
     pub(super) fn tell_requests(&self) {
-        let requests = self.identities.lock().take_requests();
+        let (requests, are_more) = self.identities.lock().take_requests();
         if !requests.is_empty() {
             self.line.notice(Notice::Requested(requests));
+        }
+        if are_more {
+            self.requested.notify_one();
         }
     }
 

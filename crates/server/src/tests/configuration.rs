@@ -19,14 +19,16 @@ fn read(name: &str, text: &str, environment: &[(&str, &str)]) -> Result<Config, 
 
 #[test]
 fn the_three_formats_say_the_same() {
-    let yaml = "data_dir: /tmp/x\nedge:\n  listen: 127.0.0.1:9000\nprotocols:\n  sse: false\n";
-    let json = r#"{"data_dir":"/tmp/x","edge":{"listen":"127.0.0.1:9000"},
+    let yaml =
+        "data_dir: /nowhere/data\nedge:\n  listen: 127.0.0.1:9000\nprotocols:\n  sse: false\n";
+    let json = r#"{"data_dir":"/nowhere/data","edge":{"listen":"127.0.0.1:9000"},
         "protocols":{"sse":false}}"#;
-    let toml = "data_dir = '/tmp/x'\n[edge]\nlisten = '127.0.0.1:9000'\n[protocols]\nsse = false\n";
+    let toml =
+        "data_dir = '/nowhere/data'\n[edge]\nlisten = '127.0.0.1:9000'\n[protocols]\nsse = false\n";
     for (name, text) in [("a.yaml", yaml), ("a.json", json), ("a.toml", toml)] {
         let config = read(name, text, &[]).expect(name);
         assert_eq!(config.edge.listen.port(), 9000, "{name}");
-        assert_eq!(config.data_dir, PathBuf::from("/tmp/x"), "{name}");
+        assert_eq!(config.data_dir, PathBuf::from("/nowhere/data"), "{name}");
         assert_eq!(config.protocols["sse"], false, "{name}");
         assert!(config.protocols["rest"].is_object(), "{name}");
     }
