@@ -258,9 +258,9 @@ await check('an access list is made by keyboard, changed, explained, compared an
   await page.getByRole('alert').waitFor();
   await page.getByLabel('From these networks').fill('10.0.0.0/8');
   await page.getByRole('button', { name: 'Save the entry' }).click();
-  await page.getByRole('button', { name: 'no-secrets' }).waitFor();
+  await page.getByRole('button', { name: 'no-secrets', exact: true }).waitFor();
   await page.getByLabel('Find').fill('jwt:shop orders');
-  await page.getByRole('button', { name: 'no-secrets' }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'no-secrets', exact: true }).waitFor({ state: 'detached' });
   await page.getByLabel('Find').fill('');
   await page.getByRole('button', { name: 'New group' }).click();
   await page.getByLabel('Name', { exact: true }).fill('shops');
@@ -281,7 +281,7 @@ await check('an access list is made by keyboard, changed, explained, compared an
   await page.getByText('an entry allows it, and none denies it').waitFor();
   await page.getByText('does not count: networks').waitFor();
   await page.getByRole('button', { name: 'Versions', exact: true }).click();
-  await page.getByRole('button', { name: 'What version 2 changed' }).click();
+  await page.getByRole('button', { name: 'Diff: what version 2 changed' }).click();
   await heading('Version 1 to 2').waitFor();
   await page.getByText(/deny \* publish #\/secret\/…|deny \* publish/).waitFor();
   await audit('access-versions');
