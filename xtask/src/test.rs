@@ -47,7 +47,13 @@ fn browser_test() -> Outcome {
         npm().args(["run", "e2e"]).env("MAINSTEM_URL", known.url).env("MAINSTEM_KEY", known.key),
     );
     drop(server);
-    outcome
+    outcome?;
+    // These start servers of their own, from empty data folders.
+    let program = dev::target_dir().join("debug/mainstem");
+    for pages in ["e2e:staff", "e2e:story"] {
+        step(npm().args(["run", pages]).env("MAINSTEM_BIN", &program))?;
+    }
+    Ok(())
 }
 
 pub fn npm() -> Command {
