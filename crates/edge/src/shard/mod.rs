@@ -54,6 +54,8 @@ pub struct Shard {
     pub http_open: Cell<usize>,
     slots: RefCell<Slots>,
     dirty: RefCell<VecDeque<Rc<Connection>>>,
+    /// Places given up whose connections are not buried yet.
+    graves: RefCell<VecDeque<SlotId>>,
     waiting_bytes: Cell<usize>,
     /// Writes of this turn: what threads share is touched once per turn, not once per write.
     written: Cell<u64>,
@@ -106,6 +108,7 @@ impl Shard {
             http_open: Cell::new(0),
             slots: RefCell::default(),
             dirty: RefCell::default(),
+            graves: RefCell::default(),
             waiting_bytes: Cell::new(0),
             wire: Cell::default(),
             chunk: Cell::default(),
@@ -128,16 +131,27 @@ impl Shard {
         self.slots.borrow().get(slot)
     }
 
-    /// Gives a place up and drops what was there.
+    /// Gives a place up. What is there is dropped in one of the next turns.
     pub fn remove(&self, slot: SlotId) {
-        let removed = self.slots.borrow_mut().remove(slot);
-        if let Some(connection) = removed {
-            let corpse = connection.bury(self);
-            drop(corpse);
-            if self.is_draining() {
-                self.mailbox.wake();
+        self.graves.borrow_mut().push_back(slot);
+        self.mailbox.wake();
+    }
+
+    /// Drops up to so many of those who gave their places up; `false` when none is left. To close
+    /// a socket and to end what its session follows takes longer than most messages do: when
+    /// thousands are cut at once, those who are still there are served in between.
+    fn bury(&self, count: usize) -> bool {
+        for _ in 0..count {
+            let Some(slot) = self.graves.borrow_mut().pop_front() else {
+                return false;
+            };
+            let removed = self.slots.borrow_mut().remove(slot);
+            if let Some(connection) = removed {
+                let corpse = connection.bury(self);
+                drop(corpse);
             }
         }
+        !self.graves.borrow().is_empty()
     }
 
     pub fn web_sockets(&self) -> usize {

@@ -16,6 +16,8 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep};
 
 /// Connections written in a row before the sockets are looked at again.
 const FLUSH_MAX: usize = 128;
+/// Connections that ended and are dropped in a row.
+const BURIED_MAX: usize = 8;
 /// Events per connection the hub may push before they are written: under load, frames gather and
 /// share a system call; a lone event is still written at once, since the turn ends after it.
 const GATHER_MAX: usize = 64;
@@ -44,6 +46,7 @@ pub fn start(seed: Seed, ended: oneshot::Sender<()>) -> Result<JoinHandle<()>, E
             });
             // Tasks are dropped while the shard is still there: they give up their places in it.
             drop(runtime);
+            while shard.bury(BURIED_MAX) {}
             CURRENT.set(None);
         })
         .map_err(EdgeError::Thread)
@@ -81,10 +84,11 @@ impl Turn {
         let events =
             (self.shard.web_sockets() * GATHER_MAX).clamp(TURN_EVENTS_MIN, TURN_EVENTS_MAX);
         // What a turn has gathered is written before the next turn.
+        let has_graves = self.shard.bury(BURIED_MAX);
         let has_more =
             self.flush(cx) || self.hub.poll_turn(cx, events).is_ready() || self.flush(cx);
         self.shard.tell_writes();
-        if has_more {
+        if has_more || has_graves {
             // Not a loop: between two polls the runtime serves the tasks and the sockets.
             cx.waker().wake_by_ref();
         }

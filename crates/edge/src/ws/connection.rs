@@ -351,9 +351,7 @@ impl Inner {
 
     /// The end without a word: the peer is gone, or takes nothing.
     pub(super) fn kill(&mut self) {
-        if matches!(self.phase, Phase::Open | Phase::Closing | Phase::Lingering) {
-            self.transport = None;
-        }
+        // The socket is closed with the burial.
         self.phase = Phase::Gone;
         self.waiting.clear();
         self.raw = BytesMut::new();
@@ -364,7 +362,7 @@ impl Inner {
 
     /// One attempt to write all that waits. What the socket refuses, the task waits to write.
     pub(super) fn flush(&mut self) {
-        let Some(transport) = &mut self.transport else {
+        let Some(transport) = self.transport.as_mut().filter(|_| self.phase != Phase::Gone) else {
             return;
         };
         let before = self.waiting.len();

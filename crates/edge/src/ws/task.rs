@@ -66,7 +66,8 @@ impl Connection {
         let (is_gone, corpse) = match self.inner.try_borrow_mut() {
             Ok(mut inner) => match inner.phase {
                 Phase::Opening | Phase::Open => (false, None),
-                phase => (phase == Phase::Gone, inner.driven.take()),
+                Phase::Gone => (true, None),
+                Phase::Closing | Phase::Lingering => (false, inner.driven.take()),
             },
             Err(_) => (false, None),
         };
@@ -111,7 +112,7 @@ impl super::connection::Inner {
 
     /// Whether nothing can be done before the socket or somebody else wakes the task.
     fn is_at_rest(&mut self, cx: &mut Context<'_>, progress: Progress) -> bool {
-        let Some(transport) = &self.transport else {
+        let Some(transport) = self.transport.as_ref().filter(|_| self.phase != Phase::Gone) else {
             return true;
         };
         let is_writing = !self.waiting.is_empty() || transport.is_holding();
