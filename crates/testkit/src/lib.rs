@@ -2,6 +2,7 @@
 //! that every protocol passes. Only ever a dev-dependency.
 #![forbid(unsafe_code)]
 
+pub mod authenticator;
 pub mod clock;
 pub mod conformance;
 pub mod disk;

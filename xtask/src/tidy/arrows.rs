@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("stdx", 0),
     ("standard-webhooks", 0),
     ("swarm", 0),
+    ("webauthn", 0),
     ("types", 1),
     ("port", 2),
     ("storage", 3),
