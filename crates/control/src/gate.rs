@@ -139,7 +139,7 @@ pub(crate) fn require_elevated(who: &Who, now: types::TimestampMs) -> Result<(),
             let why = "this needs a proof of who you are from the last few minutes";
             Err(Refusal::new(Code::InsufficientScope, why)
                 .field("elevated")
-                .hint("give the password again at /v1/auth/elevate, then repeat the request"))
+                .hint("give the password, or use a passkey, at /v1/auth/elevate, then repeat the request"))
         }
     }
 }

@@ -7,8 +7,8 @@ use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
 use tenancy::{
-    AlertChannelId, AlertRuleId, AlertSilenceId, BindingId, BudgetId, Plan, RoleId, SessionId,
-    SigningKeyId, UserId, WebhookId,
+    AlertChannelId, AlertRuleId, AlertSilenceId, BindingId, BudgetId, PasskeyId, Plan, RoleId,
+    SessionId, SigningKeyId, UserId, WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
@@ -47,6 +47,17 @@ pub(crate) struct SessionPath(pub(crate) SessionId);
 /// `{user}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UserPath(pub(crate) UserId);
+
+/// `{passkey}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PasskeyPath(pub(crate) PasskeyId);
+
+/// `{user}` and `{passkey}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UserPasskeyPath {
+    pub(crate) user: UserId,
+    pub(crate) passkey: PasskeyId,
+}
 
 /// `{role}`
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +164,21 @@ impl<S: Send + Sync> FromRequestParts<S> for UserPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<UserPath, Rejection> {
         param(parts, "user").await.map(UserPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PasskeyPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<PasskeyPath, Rejection> {
+        param(parts, "passkey").await.map(PasskeyPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserPasskeyPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<UserPasskeyPath, Rejection> {
+        let user = param(parts, "user").await?;
+        Ok(UserPasskeyPath { user, passkey: param(parts, "passkey").await? })
     }
 }
 

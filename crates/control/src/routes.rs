@@ -16,6 +16,8 @@ mod keys_at_rest;
 mod letters;
 mod logs;
 pub(crate) mod people_view;
+mod passkey_json;
+mod passkeys;
 mod plans;
 pub(crate) mod principals;
 mod projects;
@@ -41,6 +43,7 @@ pub(crate) fn all() -> Routes {
         .merge(users::routes())
         .merge(letters::routes())
         .merge(second_factor::routes())
+        .merge(passkeys::routes())
         .merge(roles::routes())
         .merge(tenants::routes())
         .merge(projects::routes())

@@ -12,6 +12,7 @@ mod live;
 mod node;
 mod outbox;
 mod own;
+mod passkeys;
 mod people;
 mod permissions;
 mod plans;
@@ -235,6 +236,11 @@ fn webhook_config() -> ::webhooks::Config {
 
 impl Rig {
     async fn new() -> Rig {
+        Rig::at("http://localhost:8081").await
+    }
+
+    /// With the console at this address.
+    async fn at(console: &str) -> Rig {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
         let clock = ManualClock::shared(START_MS);
         let rng: Arc<dyn Rng> = SeededRng::shared(11);
@@ -272,7 +278,7 @@ impl Rig {
         let people = Arc::new(People::new(PeopleParts {
             tenancy: Arc::clone(&tenancy),
             secrets: &secrets,
-            settings: people::settings(),
+            settings: people::settings(console),
             mailer,
             clock: Arc::clone(&time),
             rng: Arc::clone(&rng),
@@ -310,7 +316,7 @@ impl Rig {
         let people = Arc::new(People::new(PeopleParts {
             tenancy: Arc::clone(&self.tenancy),
             secrets: &Secrets::from_bytes([7; 32]),
-            settings: people::settings(),
+            settings: people::settings("http://localhost:8081"),
             mailer: mail::Mailer::none(),
             clock: Arc::clone(&self.control.clock),
             rng: SeededRng::shared(12),

@@ -3,7 +3,10 @@
 //! its callers are reached, nor which request needs which permission.
 
 mod account;
+mod challenges;
 mod invitation;
+mod passkey_proof;
+mod passkeys;
 mod password;
 mod rights;
 mod second_factor;
@@ -17,11 +20,14 @@ mod totp;
 
 pub use account::{NewOwner, Proof};
 pub use invitation::{Invitation, Redeem, Sent};
+pub use passkey_proof::{PasskeyAfterPassword, PasskeyProof, PasskeySignIn};
+pub use passkeys::{CreationOptions, MadePasskey, RequestOptions};
 pub use second_factor::Enrolment;
 pub use settings::{PasswordCost, PeopleSettings, ThrottleSettings};
 pub use sign_in::{Refresh, SignIn, SignedIn};
 
 use crate::{Sealer, Secrets};
+use challenges::Challenges;
 use mail::Mailer;
 use password::Passwords;
 use port::{Code, Refusal};
@@ -30,7 +36,7 @@ use session_text::SessionTexts;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use tenancy::{Actor, Session, Tenancy, User};
-use throttle::Throttle;
+use throttle::{Subject, Throttle};
 use types::TimestampMs;
 
 /// Somebody who is signed in, as of this moment.
@@ -47,6 +53,12 @@ impl Person {
         Actor::user(self.user.id, &self.user.email)
     }
 
+    /// Whose failures to prove himself again are counted: by the session, so that who has stolen one
+    /// does not lock its owner out elsewhere.
+    fn again(&self) -> Subject {
+        Subject::account(&format!("{} {}", self.user.email, self.session.id), None)
+    }
+
     /// Whether he has just proved again who he is.
     pub fn is_elevated(&self, now: TimestampMs) -> bool {
         self.session.elevated_until.is_some_and(|until| now < until)
@@ -58,6 +70,7 @@ pub struct People {
     settings: PeopleSettings,
     passwords: Passwords,
     texts: SessionTexts,
+    challenges: Challenges,
     throttle: Throttle,
     sealer: Arc<Sealer>,
     mailer: Mailer,
@@ -88,6 +101,7 @@ impl People {
             tenancy,
             passwords: Passwords::new(settings.password_cost, Arc::clone(&rng)),
             texts: SessionTexts::new(secrets, Arc::clone(&rng)),
+            challenges: Challenges::new(secrets, Arc::clone(&rng)),
             throttle: Throttle::new(settings.throttle.clone(), Arc::clone(&clock)),
             sealer: Arc::new(secrets.sealer(Arc::clone(&rng))),
             settings,

@@ -138,6 +138,27 @@ table!(recovery_code, "recovery_codes", {
     pub hash: Vec<u8>,
 });
 
+table!(passkey, "passkeys", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub name: String,
+    pub credential_id: Vec<u8>,
+    pub public_key: Vec<u8>,
+    /// Words with commas between.
+    pub transports: String,
+    pub count: i64,
+    pub is_synced: bool,
+    pub created_at: i64,
+    pub used_at: Option<i64>,
+});
+
+table!(spent_challenge, "spent_challenges", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub hash: Vec<u8>,
+    pub expires_at: i64,
+});
+
 table!(role, "roles", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

@@ -26,6 +26,7 @@ mod metering;
 mod migration;
 mod outbox;
 mod page;
+mod passkeys;
 mod plans;
 mod projects;
 mod requests;
@@ -75,6 +76,10 @@ pub use mail_tokens::{Invited, MailTokenId, MailTokenKind, NewInvitation, Redemp
 pub use metering::{Correction, UsageMark, UsageRange, UsageRangeKey, UsageWrite};
 pub use outbox::{EVENT_VERSION, EventId, OutboxBacklog, OutboxEntry, event_kind};
 pub use page::{PAGE_ITEMS_MAX, Page};
+pub use passkeys::{
+    NewPasskey, PASSKEYS_MAX, Passkey, PasskeyAnswer, PasskeyId, PasskeyLogin, PasskeyUse,
+    SpentChallenge,
+};
 pub use plans::{Allowance, PlanRecord};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use requests::{RequestClaim, StoredAnswer};
@@ -82,7 +87,7 @@ pub use revisions::ConfigRevision;
 pub use roles::{NewRole, Role, RoleId, RolePatch};
 pub use second_factors::SecondFactor;
 pub use sessions::{
-    DeviceSeen, NewSession, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId, SessionTimes,
+    DeviceSeen, NewSession, Proven, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId, SessionTimes,
     Turnover,
 };
 pub use signing::{

@@ -12,6 +12,7 @@ mod m0012_stripe;
 mod m0020_access_lists;
 mod m0030_audit_chain;
 mod m0031_alerts;
+mod m0050_passkeys;
 
 use sea_orm_migration::prelude::*;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_access_lists::Migration),
             Box::new(m0030_audit_chain::Migration),
             Box::new(m0031_alerts::Migration),
+            Box::new(m0050_passkeys::Migration),
         ]
     }
 }

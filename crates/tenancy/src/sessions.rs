@@ -58,6 +58,25 @@ impl Word for SessionEnd {
     ];
 }
 
+/// How a user proved who he is, as the trail tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proven {
+    Password,
+    /// And a code of the second factor.
+    PasswordAndCode,
+    PasswordAndPasskey,
+    Passkey,
+}
+
+impl Word for Proven {
+    const ALL: &'static [(Proven, &'static str)] = &[
+        (Proven::Password, "password"),
+        (Proven::PasswordAndCode, "password+code"),
+        (Proven::PasswordAndPasskey, "password+passkey"),
+        (Proven::Passkey, "passkey"),
+    ];
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     pub id: SessionId,
@@ -94,6 +113,7 @@ impl Session {
 #[derive(Clone)]
 pub struct NewSession {
     pub user: UserId,
+    pub how: Proven,
     pub refresh_hash: Vec<u8>,
     pub device_hash: Vec<u8>,
     pub device: String,
@@ -272,6 +292,7 @@ impl Tenancy {
         let session = read(row)?;
         let details = json!({
             "session": session.id,
+            "how": new.how.word(),
             "device": session.device,
             "address": session.address,
             "new_device": seen.is_new_device,
@@ -342,6 +363,7 @@ impl Tenancy {
         &self,
         session: SessionId,
         until: TimestampMs,
+        how: Proven,
         by: &Actor,
     ) -> Result<Session> {
         let change = self.change(by).await?;
@@ -350,7 +372,7 @@ impl Tenancy {
         let mut row = row.into_active_model();
         row.elevated_until = Set(Some(until));
         let row = row.update(&change.transaction).await?;
-        let details = json!({"session": session, "until": until});
+        let details = json!({"session": session, "until": until, "how": how.word()});
         change.commit(entry(&holder, "session.elevate", details)).await?;
         read(row)
     }

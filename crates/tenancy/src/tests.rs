@@ -10,6 +10,7 @@ mod isolation;
 mod keys;
 mod node;
 mod outbox;
+mod passkeys;
 mod people;
 mod plans;
 mod projects;

@@ -3,11 +3,13 @@
 
 use crate::Routes;
 use crate::admin::Admin;
+use crate::routes::passkey_json::PasskeyCredential;
 use crate::routes::people_view::{SessionView, UserView};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
 use identity::people::{NewOwner, Proof, Refresh, SignIn, SignedIn};
+use port::{Code, Refusal};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use types::TimestampMs;
@@ -30,6 +32,8 @@ pub(crate) fn routes() -> Routes {
 struct SetupView {
     /// Nobody was set up yet: the installation waits for its owner.
     needs_owner: bool,
+    /// The origin on whose pages passkeys can be used; `null` where there are none.
+    passkey_origin: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -51,6 +55,9 @@ struct LogIn {
     /// Of the second factor, when the account has one: six digits, or a recovery code.
     #[schema(value_type = Option<String>)]
     code: Option<SecretString>,
+    /// In place of the code: what a passkey answered to
+    /// `/v1/auth/passkey/second-factor-options`.
+    passkey: Option<PasskeyCredential>,
     /// A random text of 16 to 128 bytes that the device makes once and keeps. Refresh tokens count
     /// together with it only, and the user is told when somebody signs in with another.
     #[schema(value_type = String)]
@@ -73,11 +80,14 @@ struct RefreshTokens {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Elevate {
-    #[schema(value_type = String, format = Password)]
-    password: SecretString,
+    /// Not needed with `passkey`.
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<SecretString>,
     /// Of the second factor, when the account has one.
     #[schema(value_type = Option<String>)]
     code: Option<SecretString>,
+    /// What a passkey answered to `/v1/auth/passkey/elevate-options`; it proves enough by itself.
+    passkey: Option<PasskeyCredential>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,7 +126,8 @@ impl From<SignedIn> for Tokens {
 )]
 async fn look_at_setup(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let outcome = admin.people.needs_owner().await;
-    admin.answer(outcome.map(|needs_owner| Json(SetupView { needs_owner })))
+    let passkey_origin = admin.people.passkey_origin();
+    admin.answer(outcome.map(|needs_owner| Json(SetupView { needs_owner, passkey_origin })))
 }
 
 /// Create the first user, who owns the installation
@@ -155,16 +166,19 @@ async fn log_in(
     _: StrictQuery<NoQuery>,
     StrictJson(body): StrictJson<LogIn>,
 ) -> Response {
-    let wish = SignIn {
-        email: body.email,
-        password: body.password,
-        code: body.code,
-        device: body.device,
-        device_name: body.device_name,
-        address: admin.address(),
+    let outcome = async {
+        let wish = SignIn {
+            email: body.email,
+            password: body.password,
+            code: body.code,
+            passkey: body.passkey.map(PasskeyCredential::proof).transpose()?,
+            device: body.device,
+            device_name: body.device_name,
+            address: admin.address(),
+        };
+        admin.people.sign_in(wish).await
     };
-    let outcome = admin.people.sign_in(wish).await;
-    admin.answer(outcome.map(|signed_in| Json(Tokens::from(signed_in))))
+    admin.answer(outcome.await.map(|signed_in| Json(Tokens::from(signed_in))))
 }
 
 /// Stay signed in: the next tokens of a session
@@ -206,6 +220,12 @@ async fn log_out(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     admin.answer(outcome.await)
 }
 
+fn no_proof() -> Refusal {
+    Refusal::new(Code::CredentialMissing, "there is no proof of who you are")
+        .field("password")
+        .hint("send the password, or what a passkey answered as `passkey`")
+}
+
 /// Prove again who you are, for acts that need a recent proof
 #[utoipa::path(
     post, path = "/v1/auth/elevate", tag = "sign-in",
@@ -225,8 +245,17 @@ async fn elevate(
     let outcome = async {
         let person = admin.person()?;
         let address = admin.address();
-        let proof = Proof { password: body.password, code: body.code, address };
-        let session = admin.people.elevate(person, &proof).await?;
+        let session = match (body.passkey, body.password) {
+            (Some(passkey), _) => {
+                let proof = passkey.proof()?;
+                admin.people.elevate_with_passkey(person, &proof, address).await?
+            }
+            (None, Some(password)) => {
+                let proof = Proof { password, code: body.code, address };
+                admin.people.elevate(person, &proof).await?
+            }
+            (None, None) => return Err(no_proof()),
+        };
         let id = session.id;
         Ok(Json(SessionView::new(session, Some(id))))
     };

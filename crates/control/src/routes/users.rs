@@ -72,6 +72,13 @@ async fn seen(admin: &Admin, user: UserId) -> Result<Vec<Binding>, Refusal> {
     Ok(bindings)
 }
 
+/// Refuses unless who is asking may look at this user.
+pub(super) async fn check_may_see(admin: &Admin, user: UserId) -> Result<(), Refusal> {
+    seen(admin, user).await?;
+    admin.tenancy.user(user).await?;
+    Ok(())
+}
+
 fn missing() -> Refusal {
     Refusal::new(Code::NotFound, "there is no such user")
 }

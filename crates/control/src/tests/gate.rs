@@ -18,6 +18,7 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{connection}", "7".to_owned()),
         ("{session}", format!("ses_{id}")),
         ("{user}", format!("usr_{id}")),
+        ("{passkey}", format!("pky_{id}")),
         ("{role}", format!("rol_{id}")),
         ("{binding}", format!("bnd_{id}")),
         ("{plan}", "gold".to_owned()),

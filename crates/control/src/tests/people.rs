@@ -15,8 +15,9 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 pub(super) const DEVICE: &str = "a device's own random text";
 
 /// As in production, but for what a password costs.
-pub(super) fn settings() -> PeopleSettings {
+pub(super) fn settings(console: &str) -> PeopleSettings {
     PeopleSettings {
+        console_url: console.to_owned(),
         password_cost: PasswordCost { memory_kib: 64, passes: 1, ..PasswordCost::default() },
         ..PeopleSettings::default()
     }
@@ -127,7 +128,7 @@ impl Rig {
     }
 
     /// Waits until the trail tells of it so often; attempts are written while nobody waits.
-    async fn trail_of(&self, action: &str, count: usize) {
+    pub(super) async fn trail_of(&self, action: &str, count: usize) {
         let found = tokio::time::timeout(Duration::from_secs(20), async {
             while self.trail(action).await.len() < count {
                 tokio::task::yield_now().await;
@@ -416,7 +417,7 @@ async fn news_of_a_new_device_and_of_a_copied_token_are_mailed() {
 }
 
 /// What a telephone shows, by an implementation of its own.
-fn telephone(secret: &str, now_ms: i64) -> String {
+pub(super) fn telephone(secret: &str, now_ms: i64) -> String {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let (mut bits, mut count, mut key) = (0u64, 0, Vec::new());
     for digit in secret.chars() {

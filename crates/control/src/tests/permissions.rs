@@ -92,6 +92,7 @@ pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String
         ("webhook", "whk"),
         ("session", "ses"),
         ("user", "usr"),
+        ("passkey", "pky"),
         ("role", "rol"),
         ("binding", "bnd"),
     ];

@@ -1,12 +1,11 @@
 //! A person's own account: the first owner, a new password, and proving once more who one is.
 
 use super::password::check_strength;
-use super::throttle::Subject;
 use super::{People, Person};
 use port::{Code, Refusal};
 use secrecy::SecretString;
 use std::net::IpAddr;
-use tenancy::{Actor, NewUser, Session, User};
+use tenancy::{Actor, NewUser, Proven, Session, User};
 
 /// Who sets the installation up.
 pub struct NewOwner {
@@ -59,22 +58,24 @@ impl People {
 
     /// For a few minutes the session may do what needs a recent proof.
     pub async fn elevate(&self, who: &Person, proof: &Proof) -> Result<Session, Refusal> {
-        self.prove_again(who, proof).await?;
+        let how = self.prove_again(who, proof).await?;
+        self.elevate_now(who, how).await
+    }
+
+    pub(super) async fn elevate_now(&self, who: &Person, how: Proven) -> Result<Session, Refusal> {
         let elevated_ms = i64::try_from(self.settings.elevated_ms).unwrap_or(i64::MAX);
         let until = self.clock.now_ms().saturating_add(elevated_ms);
-        Ok(self.tenancy.elevate_session(who.session.id, until, &who.actor()).await?)
+        Ok(self.tenancy.elevate_session(who.session.id, until, how, &who.actor()).await?)
     }
 
     /// What proves somebody who is signed in, guarded like signing in is.
-    async fn prove_again(&self, who: &Person, proof: &Proof) -> Result<(), Refusal> {
-        // By the session: who has stolen one does not lock its owner out elsewhere.
-        let name = format!("{} {}", who.user.email, who.session.id);
-        let subjects = [Subject::account(&name, None)];
+    async fn prove_again(&self, who: &Person, proof: &Proof) -> Result<Proven, Refusal> {
+        let subjects = [who.again()];
         self.admit(&subjects, Some(&who.user), proof.address)?;
         let login = self.tenancy.user_login(who.user.id).await?;
         let user = self.prove(Some(login), &proof.password, proof.address).await?;
-        self.prove_second(&user, proof.code.as_ref()).await?;
+        let how = self.prove_second(&user, proof.code.as_ref()).await?;
         self.throttle.forgive(&subjects);
-        Ok(())
+        Ok(how)
     }
 }

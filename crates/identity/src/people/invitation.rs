@@ -172,6 +172,28 @@ impl People {
         self.post(&user.email, "A new device signed in", text);
     }
 
+    /// Tells a user what became of a passkey of his.
+    pub(super) fn tell_of_passkey(&self, user: &User, name: &str, what: &str) {
+        let text = format!(
+            "The passkey \"{name}\" {what} your account at Mainstem.\n\nIf it was not you, change \
+             your password at {} and look at your passkeys and sessions.\n",
+            self.settings.console_url
+        );
+        self.post(&user.email, "Your passkeys were changed", text);
+    }
+
+    /// Tells a user that there seems to be a copy of a passkey of his.
+    pub(super) fn tell_of_copy(&self, user: &User, name: &str, address: IpAddr) {
+        let text = format!(
+            "Somebody tried to sign in to your account at Mainstem with the passkey \"{name}\", and \
+             was refused: the passkey has been used fewer times than it should have been, so there \
+             may be a copy of it.\n\nAddress: {address}\n\nRemove the passkey at {} and make a new \
+             one.\n",
+            self.settings.console_url
+        );
+        self.post(&user.email, "A passkey was refused", text);
+    }
+
     /// Tells a user that a copy of his refresh token was used.
     pub(super) fn tell_of_reuse(&self, user: &User) {
         let text = format!(

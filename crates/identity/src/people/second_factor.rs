@@ -3,7 +3,7 @@
 use super::{People, Person, totp};
 use port::{Code, Refusal};
 use secrecy::{ExposeSecret, SecretString};
-use tenancy::{Actor, User, UserId};
+use tenancy::{Actor, Proven, User, UserId};
 use zeroize::Zeroizing;
 
 /// A secret to be read into a telephone, shown this once.
@@ -23,7 +23,7 @@ pub(super) fn wrong_code() -> Refusal {
 fn needed() -> Refusal {
     Refusal::new(Code::CredentialMissing, "the account asks for a second factor")
         .field("code")
-        .hint("send the same again with the six digits of the telephone, or a recovery code")
+        .hint("send the same again with the six digits of the telephone, a recovery code, or a passkey")
 }
 
 /// Where the secret is stored: sealed for one user, it opens for no other.
@@ -86,21 +86,23 @@ impl People {
         &self,
         user: &User,
         code: Option<&SecretString>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Proven, Refusal> {
         let found = self.tenancy.second_factor(user.id).await?;
-        let Some(found) = found.filter(|found| found.is_confirmed) else { return Ok(()) };
+        let Some(found) = found.filter(|found| found.is_confirmed) else {
+            return Ok(Proven::Password);
+        };
         let code = code.ok_or_else(needed)?.expose_secret();
         if let Some(step) = self.step(user.id, &found.sealed, code)? {
             // A code counts once, also for who looked over a shoulder.
             return match self.tenancy.use_step(user.id, step).await? {
-                true => Ok(()),
+                true => Ok(Proven::PasswordAndCode),
                 false => Err(wrong_code()),
             };
         }
         let hash = self.texts.recovery(&totp::plain(code)?);
         let by = Actor::user(user.id, &user.email);
         match self.tenancy.use_recovery_code(user.id, &hash, &by).await? {
-            true => Ok(()),
+            true => Ok(Proven::PasswordAndCode),
             false => Err(wrong_code()),
         }
     }

@@ -1,6 +1,7 @@
 //! Signing in, staying signed in, signing out. An account that does not exist, a wrong password
 //! and a user who may not sign in are told alike, and take alike.
 
+use super::passkey_proof::PasskeyProof;
 use super::password::Verdict;
 use super::session_text::Presented;
 use super::throttle::{Blocked, Subject};
@@ -11,7 +12,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tenancy::{
-    Actor, AuditOutcome, DeviceSeen, Incident, NewSession, Rotation, Session, SessionEnd,
+    Actor, AuditOutcome, DeviceSeen, Incident, NewSession, Proven, Rotation, Session, SessionEnd,
     SessionId, Turnover, User, UserId, UserLogin,
 };
 use types::TimestampMs;
@@ -26,6 +27,8 @@ pub struct SignIn {
     pub password: SecretString,
     /// Of the second factor, when the account has one: six digits, or a recovery code.
     pub code: Option<SecretString>,
+    /// In place of the code: the answer of a passkey to `second_factor_options`.
+    pub passkey: Option<PasskeyProof>,
     /// A random text that the device keeps; the refresh tokens count with it only.
     pub device: SecretString,
     /// What the user calls the device, or what it calls itself.
@@ -102,10 +105,17 @@ impl People {
         let known = found.as_ref().map(|login| &login.user);
         self.admit(&subjects, known, wish.address)?;
         let login = self.prove(found, &wish.password, wish.address).await?;
-        self.prove_second(&login, wish.code.as_ref()).await?;
+        let how = match &wish.passkey {
+            Some(proof) => {
+                self.prove_second_by_passkey(&login, proof, wish.address).await?;
+                Proven::PasswordAndPasskey
+            }
+            None => self.prove_second(&login, wish.code.as_ref()).await?,
+        };
         self.throttle.forgive(&subjects);
         let new = NewSession {
             user: login.id,
+            how,
             refresh_hash: Vec::new(),
             device_hash,
             device: wish.device_name,
@@ -145,7 +155,7 @@ impl People {
 
     /// Somebody tried an account that does not exist. The name he gave is kept out: it may be a
     /// password in the wrong field.
-    fn note_stranger(&self, address: IpAddr) {
+    pub(super) fn note_stranger(&self, address: IpAddr) {
         let incident = Incident {
             tenant: None,
             project: None,
@@ -284,7 +294,7 @@ impl People {
     }
 }
 
-fn not_an_address(error: tenancy::TenancyError) -> Result<Option<UserLogin>, Refusal> {
+pub(super) fn not_an_address(error: tenancy::TenancyError) -> Result<Option<UserLogin>, Refusal> {
     match error {
         tenancy::TenancyError::Invalid { .. } => Ok(None),
         other => Err(other.into()),

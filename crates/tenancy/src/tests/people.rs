@@ -2,7 +2,7 @@
 
 use super::{Store, on_each, operator};
 use crate::{
-    Actor, MailTokenKind, NewBinding, NewInvitation, NewRole, NewSession, NewUser, Redemption,
+    Actor, MailTokenKind, NewBinding, NewInvitation, NewRole, NewSession, NewUser, Proven, Redemption,
     RolePatch, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionTimes, TenancyError, Turnover,
     User, UserStatus,
 };
@@ -17,6 +17,7 @@ fn new(email: &str) -> NewUser {
 fn opening(user: &User, device: &str) -> NewSession {
     NewSession {
         user: user.id,
+        how: Proven::Password,
         refresh_hash: b"first".to_vec(),
         device_hash: device.as_bytes().to_vec(),
         device: device.to_owned(),
