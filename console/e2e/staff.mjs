@@ -34,7 +34,8 @@ const freePort = () =>
 
 const data = await mkdtemp(join(tmpdir(), 'mainstem-staff-'));
 const [port, adminPort] = [await freePort(), await freePort()];
-const base = `http://127.0.0.1:${adminPort}`;
+// As the links in letters name it.
+const base = `http://localhost:${adminPort}`;
 const server = spawn(program, ['dev', '--data', data, '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${adminPort}`, '--log', 'warn'], { stdio: 'ignore' });
 
 async function until(what, probe) {
@@ -179,10 +180,10 @@ await check('the colleague follows the link, chooses a password and sees what hi
   await bob.getByLabel('Your name').fill('Bob');
   await bob.getByLabel('Password', { exact: true }).fill(PASSWORD);
   await bob.getByRole('button', { name: 'Set the password' }).click();
-  await bob.getByRole('button', { name: 'Sign in' }).click();
+  await bob.getByRole('button', { name: 'Sign in', exact: true }).click();
   await bob.getByLabel('Email').fill('bob@example.org');
   await bob.getByLabel('Password', { exact: true }).fill('a wrong password');
-  await bob.getByRole('button', { name: 'Sign in' }).click();
+  await bob.getByRole('button', { name: 'Sign in', exact: true }).click();
   await bob.getByText('the address or the password is wrong').waitFor();
   await audit('sign-in');
   await bob.getByLabel('Password', { exact: true }).fill(PASSWORD);

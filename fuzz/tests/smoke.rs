@@ -15,6 +15,7 @@ mod smoke {
     mod key_rings;
     mod link_frames;
     mod log_state;
+    mod passkeys;
     mod tokens;
     mod webhooks;
     mod websocket_frames;

@@ -40,6 +40,20 @@ export interface SessionView {
   is_current: boolean;
 }
 
+export interface PasskeyView {
+  id: string;
+  name: string;
+  is_synced: boolean;
+  created_at: number;
+  used_at: number | null;
+}
+
+export interface PasskeyList {
+  passkeys: PasskeyView[];
+  /** Of the pages where they can be used; null where there are none. */
+  origin: string | null;
+}
+
 export interface Account {
   user: User;
   session: SessionView;
@@ -78,6 +92,8 @@ export interface Credentials {
   email: string;
   password: string;
   code?: string;
+  /** In place of the code: what a passkey answered. */
+  passkey?: unknown;
   device: string;
   device_name: string;
 }
@@ -123,6 +139,14 @@ export class StaffApi {
   account = (): Promise<Account> => this.ask('GET', '/v1/account');
   elevate = (password: string, code: string): Promise<SessionView> =>
     this.ask('POST', '/v1/auth/elevate', { password, ...(code === '' ? {} : { code }) });
+  elevateOptions = (): Promise<unknown> => this.ask('POST', '/v1/auth/passkey/elevate-options');
+  elevateByPasskey = (passkey: unknown): Promise<SessionView> => this.ask('POST', '/v1/auth/elevate', { passkey });
+  passkeys = (): Promise<PasskeyList> => this.ask('GET', '/v1/account/passkeys');
+  passkeyOptions = (): Promise<unknown> => this.ask('POST', '/v1/account/passkeys/options');
+  addPasskey = (name: string, credential: unknown): Promise<PasskeyView> => this.ask('POST', '/v1/account/passkeys', { name, credential });
+  renamePasskey = (id: string, name: string): Promise<PasskeyView> =>
+    this.ask('PATCH', `/v1/account/passkeys/${encodeURIComponent(id)}`, { name });
+  removePasskey = (id: string): Promise<void> => this.ask('DELETE', `/v1/account/passkeys/${encodeURIComponent(id)}`);
   changePassword = (current: string, code: string, password: string): Promise<void> =>
     this.ask('POST', '/v1/account/password', { current, password, ...(code === '' ? {} : { code }) });
   startSecondFactor = (): Promise<{ secret: string; uri: string }> => this.ask('POST', '/v1/account/second-factor');

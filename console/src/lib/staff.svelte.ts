@@ -3,6 +3,7 @@
 // stays when the user signs out: by it the server knows the browser again.
 
 import { ApiError } from './api';
+import { usePasskey } from './passkeys';
 import { WatchApi } from './watch-api';
 import { fieldOf, readFailure, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
 
@@ -49,6 +50,8 @@ class Staff {
   /** Until it is known whether somebody is signed in. */
   phase = $state<'loading' | 'setup' | 'out' | 'in'>('loading');
   problem = $state<unknown>();
+  /** The origin whose pages can use passkeys, as the server says. */
+  passkeyOrigin = $state<string | null>(null);
   /** Set while a dialog asks for a fresh proof; called with whether it was given. */
   proving = $state<(given: boolean) => void>();
   readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
@@ -60,8 +63,9 @@ class Staff {
       if (event.key === TOKENS && event.newValue === null) this.forget();
     });
     try {
-      if (stored() !== undefined) return await this.load();
       const setup = await request('', 'GET', '/v1/setup');
+      this.passkeyOrigin = setup.passkey_origin ?? null;
+      if (stored() !== undefined) return await this.load();
       this.phase = setup.needs_owner ? 'setup' : 'out';
     } catch (error) {
       this.problem = error;
@@ -78,10 +82,31 @@ class Staff {
     }
   }
 
-  async signIn(wish: Pick<Credentials, 'email' | 'password' | 'code'>): Promise<void> {
+  async signIn(wish: Pick<Credentials, 'email' | 'password' | 'code' | 'passkey'>): Promise<void> {
     const device = { device: deviceSecret(), device_name: deviceName(navigator.userAgent) };
     this.keep(await request('', 'POST', '/v1/auth/login', { ...wish, ...device }));
     await this.load();
+  }
+
+  /** By a passkey alone; with a signal it is offered where the browser fills addresses in. */
+  async signInByPasskey(signal?: AbortSignal): Promise<void> {
+    const options = await request('', 'POST', '/v1/auth/passkey/options');
+    const credential = await usePasskey(options, signal);
+    const device = { device: deviceSecret(), device_name: deviceName(navigator.userAgent) };
+    this.keep(await request('', 'POST', '/v1/auth/passkey/login', { credential, ...device }));
+    await this.load();
+  }
+
+  /** By a passkey in place of the code that is asked for after the password. */
+  async signInBySecondPasskey(wish: Pick<Credentials, 'email' | 'password'>): Promise<void> {
+    const asked = { ...wish, device: deviceSecret() };
+    const options = await request('', 'POST', '/v1/auth/passkey/second-factor-options', asked);
+    await this.signIn({ ...wish, passkey: await usePasskey(options) });
+  }
+
+  /** A fresh proof by a passkey. */
+  async elevateByPasskey(): Promise<void> {
+    await this.api.elevateByPasskey(await usePasskey(await this.api.elevateOptions()));
   }
 
   async signOut(): Promise<void> {

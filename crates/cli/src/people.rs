@@ -45,6 +45,9 @@ pub enum Users {
     RemoveSecondFactor {
         user: String,
     },
+    /// Passkeys of a user.
+    #[command(subcommand)]
+    Passkeys(Passkeys),
     /// Ends the user's sessions; he cannot sign in again.
     Disable {
         user: String,
@@ -64,6 +67,14 @@ pub enum Users {
     RevokeSessions {
         user: String,
     },
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub enum Passkeys {
+    /// With their names, and when they were used last.
+    List { user: String },
+    /// Removes one that was lost. Refused when it is the user's last way to sign in.
+    Remove { user: String, passkey: String },
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -160,6 +171,11 @@ impl Users {
             }
             Users::RemoveSecondFactor { user } => {
                 (Method::DELETE, of(user, "/second-factor"), None)
+            }
+            Users::Passkeys(Passkeys::List { user }) => (Method::GET, of(user, "/passkeys"), None),
+            Users::Passkeys(Passkeys::Remove { user, passkey }) => {
+                let path = of(user, &format!("/passkeys/{}", segment(passkey)));
+                (Method::DELETE, path, None)
             }
             Users::Disable { user } => (Method::POST, of(user, "/disable"), None),
             Users::Enable { user } => (Method::POST, of(user, "/enable"), None),

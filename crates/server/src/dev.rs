@@ -58,12 +58,20 @@ impl Dev {
         config.telemetry.metrics_public = true;
         // Letters are files, for the developer to open.
         config.mail.folder = Some(self.data.join("mail"));
-        config.people.console_url = format!("http://{}", self.admin_listen);
+        config.people.console_url = self.console_url();
         // Receivers on the developer's own machine.
         config.webhooks.allow_networks =
             ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
         config.webhooks.plain_http_allowed = true;
         config
+    }
+
+    /// Browsers offer passkeys to a name, not to the number of an address.
+    fn console_url(&self) -> String {
+        match self.admin_listen.ip().is_loopback() {
+            true => format!("http://localhost:{}", self.admin_listen.port()),
+            false => format!("http://{}", self.admin_listen),
+        }
     }
 
     fn file(&self) -> PathBuf {
