@@ -239,6 +239,7 @@ async fn a_passkey_stands_in_for_the_code_after_the_password() {
     rig.register(&bobs, &mut his, "his").await.ok(201);
     log_in(&his.get(&page(), &challenge)).await.refused(401, "INVALID_TOKEN", "passkey");
     assert_eq!(rig.reason(2).await, "another_user");
+    rig.clock.advance(Duration::from_secs(3));
     log_in(&passkey.get(&page(), &challenge)).await.ok(200);
     let opened = rig.trail("session.open").await;
     assert!(opened.iter().any(|record| record["details"]["how"] == "password+passkey"));
@@ -300,7 +301,7 @@ async fn a_passkey_is_made_for_one_session_and_named_by_its_owner() {
     keep(&access, json!({"type": "password", "response": {}})).await.refused(
         400,
         "INVALID_REQUEST",
-        "response.clientDataJSON",
+        "credential.response.clientDataJSON",
     );
     keep(&access, made.json()).await.ok(201);
     keep(&access, made.json()).await.refused(409, "CONFLICT", "challenge");
