@@ -137,9 +137,9 @@ pub(crate) fn require_elevated(who: &Who, now: types::TimestampMs) -> Result<(),
         Who::Person(person) if person.is_elevated(now) => Ok(()),
         Who::Person(_) | Who::Nobody => {
             let why = "this needs a proof of who you are from the last few minutes";
-            Err(Refusal::new(Code::InsufficientScope, why)
-                .field("elevated")
-                .hint("give the password, or use a passkey, at /v1/auth/elevate, then repeat the request"))
+            Err(Refusal::new(Code::InsufficientScope, why).field("elevated").hint(
+                "give the password, or use a passkey, at /v1/auth/elevate, then repeat the request",
+            ))
         }
     }
 }

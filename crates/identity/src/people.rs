@@ -53,8 +53,8 @@ impl Person {
         Actor::user(self.user.id, &self.user.email)
     }
 
-    /// Whose failures to prove himself again are counted: by the session, so that who has stolen one
-    /// does not lock its owner out elsewhere.
+    /// Whose failures to prove himself again are counted: by the session, so that who has stolen
+    /// one does not lock its owner out elsewhere.
     fn again(&self) -> Subject {
         Subject::account(&format!("{} {}", self.user.email, self.session.id), None)
     }

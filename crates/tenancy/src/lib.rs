@@ -87,8 +87,8 @@ pub use revisions::ConfigRevision;
 pub use roles::{NewRole, Role, RoleId, RolePatch};
 pub use second_factors::SecondFactor;
 pub use sessions::{
-    DeviceSeen, NewSession, Proven, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId, SessionTimes,
-    Turnover,
+    DeviceSeen, NewSession, Proven, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionId,
+    SessionTimes, Turnover,
 };
 pub use signing::{
     NewSigningKey, RevokedSubject, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings,

@@ -1,6 +1,6 @@
 //! Passkeys of users: what checks them, how often they were used, and which challenges were
-//! answered already. The database is what nodes share, so an answer counts once on all of them. This
-//! file keeps public keys and cannot check a signature.
+//! answered already. The database is what nodes share, so an answer counts once on all of them.
+//! This file keeps public keys and cannot check a signature.
 
 use crate::audit::Change;
 use crate::entity::{passkey as table, spent_challenge, user};
@@ -106,7 +106,7 @@ fn read(row: table::Model) -> Passkey {
     }
 }
 
-/// `false`: the challenge was spent before. Those that could not be answered any more are forgotten.
+/// `false`: the challenge was spent before. Those whose time is over are forgotten.
 async fn spend(change: &Change<'_>, challenge: &SpentChallenge) -> Result<bool> {
     spent_challenge::Entity::delete_many()
         .filter(spent_challenge::Column::ExpiresAt.lt(change.at))
@@ -241,12 +241,7 @@ impl Tenancy {
     }
 
     /// Refused when it is the last way in which the user can sign in.
-    pub async fn remove_passkey(
-        &self,
-        user: UserId,
-        passkey: PasskeyId,
-        by: &Actor,
-    ) -> Result<()> {
+    pub async fn remove_passkey(&self, user: UserId, passkey: PasskeyId, by: &Actor) -> Result<()> {
         let change = self.change(by).await?;
         // Removals of one user wait for each other.
         let holder = locked(&change, user).await?;

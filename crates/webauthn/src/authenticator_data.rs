@@ -85,7 +85,8 @@ impl<'a> AuthenticatorData<'a> {
 impl<'a> NewCredential<'a> {
     fn read(input: &mut &'a [u8]) -> Result<NewCredential<'a>, Rejected> {
         take(input, MODEL_BYTES)?;
-        let length = take(input, 2)?.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
+        let length =
+            take(input, 2)?.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
         if length == 0 || length > CREDENTIAL_ID_BYTES_MAX {
             return Err(Rejected::TooLarge);
         }

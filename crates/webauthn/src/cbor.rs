@@ -1,6 +1,6 @@
 //! The part of CBOR (RFC 8949) that CTAP2 authenticators write: definite lengths, no tags, no
-//! floating point. Borrows from its input, so a hostile length allocates nothing; depth and number of
-//! items are bounded. It must not know what a value means.
+//! floating point. Borrows from its input, so a hostile length allocates nothing; depth and number
+//! of items are bounded. It must not know what a value means.
 
 use crate::Rejected;
 

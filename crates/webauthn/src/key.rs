@@ -1,5 +1,5 @@
-//! Public keys of credentials as authenticators write them (COSE, RFC 9052 section 7, RFC 9053), and
-//! what checks a signature with one. It must not know whose key it is.
+//! Public keys of credentials as authenticators write them (COSE, RFC 9052 section 7, RFC 9053),
+//! and what checks a signature with one. It must not know whose key it is.
 
 use crate::{Rejected, SIGNATURE_BYTES_MAX, cbor};
 use aws_lc_rs::signature::{

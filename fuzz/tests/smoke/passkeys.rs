@@ -3,7 +3,8 @@
 
 use webauthn::{AssertionAnswer, PublicKey, RegistrationAnswer, RelyingParty, challenge_of};
 
-const CLIENT_DATA: &str = r#"{"type":"webauthn.KIND","challenge":"YQ","origin":"https://a.example"}"#;
+const CLIENT_DATA: &str =
+    r#"{"type":"webauthn.KIND","challenge":"YQ","origin":"https://a.example"}"#;
 
 fn client_data(kind: &str) -> Vec<u8> {
     CLIENT_DATA.replace("KIND", kind).into_bytes()

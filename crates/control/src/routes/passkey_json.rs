@@ -1,5 +1,5 @@
-//! What browsers and this API tell each other of passkeys, in Web Authentication's own JSON (Level 3
-//! sections 5.4, 5.5 and 6): its names are the standard's. Browsers may add members to answers, so
+//! What browsers and this API tell each other of passkeys, in Web Authentication's own JSON (Level
+//! 3 sections 5.4, 5.5 and 6): its names are the standard's. Browsers may add members to answers, so
 //! these types pass over what they do not know. Bytes are base64url. It must not judge an answer.
 
 use base64::Engine;
@@ -188,7 +188,8 @@ fn bytes(field: &'static str, text: &str, bytes_max: usize) -> Result<Vec<u8>, R
         false => None,
     };
     let fitting = decoded.filter(|bytes| bytes.len() <= bytes_max);
-    fitting.ok_or_else(|| malformed(field, format!("expected base64url of {bytes_max} bytes at most")))
+    fitting
+        .ok_or_else(|| malformed(field, format!("expected base64url of {bytes_max} bytes at most")))
 }
 
 fn check_kind(kind: &str) -> Result<(), Refusal> {

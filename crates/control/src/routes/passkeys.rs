@@ -4,7 +4,7 @@
 
 use crate::Routes;
 use crate::admin::Admin;
-use crate::path::{PasskeyPath, UserPath, UserPasskeyPath};
+use crate::path::{PasskeyPath, UserPasskeyPath, UserPath};
 use crate::routes::auth::Tokens;
 use crate::routes::passkey_json::{
     AttestedCredential, CreationOptionsView, PasskeyCredential, RequestOptionsView,
@@ -26,15 +26,15 @@ use wire_http::{StrictJson, StrictQuery};
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
-        .routes(routes!(sign_in_options))
-        .routes(routes!(sign_in))
-        .routes(routes!(second_factor_options))
-        .routes(routes!(elevate_options))
-        .routes(routes!(register_options))
-        .routes(routes!(list_own, register))
-        .routes(routes!(rename, remove))
-        .routes(routes!(list_of_user))
-        .routes(routes!(remove_of_user))
+        .routes(routes!(passkey_options))
+        .routes(routes!(sign_in_with_passkey))
+        .routes(routes!(passkey_second_factor_options))
+        .routes(routes!(passkey_elevate_options))
+        .routes(routes!(passkey_creation_options))
+        .routes(routes!(list_own_passkeys, register_passkey))
+        .routes(routes!(rename_passkey, remove_passkey))
+        .routes(routes!(list_passkeys_of_user))
+        .routes(routes!(remove_passkey_of_user))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -119,7 +119,7 @@ struct RenamePasskey {
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn sign_in_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
+async fn passkey_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let options = admin.people.passkey_options();
     admin.answer(options.map(|options| Json(RequestOptionsView::from(options))))
 }
@@ -134,7 +134,7 @@ async fn sign_in_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn sign_in(
+async fn sign_in_with_passkey(
     admin: Admin,
     _: StrictQuery<NoQuery>,
     StrictJson(body): StrictJson<PasskeyLogIn>,
@@ -163,7 +163,7 @@ async fn sign_in(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn second_factor_options(
+async fn passkey_second_factor_options(
     admin: Admin,
     _: StrictQuery<NoQuery>,
     StrictJson(body): StrictJson<SecondFactorOptions>,
@@ -189,7 +189,7 @@ async fn second_factor_options(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn elevate_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
+async fn passkey_elevate_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async {
         let options = admin.people.elevate_options(admin.person()?).await?;
         Ok(Json(RequestOptionsView::from(options)))
@@ -207,7 +207,7 @@ async fn elevate_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn register_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
+async fn passkey_creation_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async {
         let options = admin.people.begin_passkey(admin.person()?).await?;
         Ok(Json(CreationOptionsView::from(options)))
@@ -227,7 +227,7 @@ async fn register_options(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn register(
+async fn register_passkey(
     admin: Admin,
     _: StrictQuery<NoQuery>,
     StrictJson(body): StrictJson<RegisterPasskey>,
@@ -259,7 +259,7 @@ async fn list(admin: &Admin, user: tenancy::UserId) -> Result<Json<PasskeyList>,
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn list_own(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
+async fn list_own_passkeys(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async { list(&admin, admin.person()?.user.id).await };
     admin.answer(outcome.await)
 }
@@ -275,7 +275,7 @@ async fn list_own(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn rename(
+async fn rename_passkey(
     admin: Admin,
     PasskeyPath(passkey): PasskeyPath,
     _: StrictQuery<NoQuery>,
@@ -301,7 +301,7 @@ async fn rename(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn remove(
+async fn remove_passkey(
     admin: Admin,
     PasskeyPath(passkey): PasskeyPath,
     _: StrictQuery<NoQuery>,
@@ -324,7 +324,7 @@ async fn remove(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn list_of_user(
+async fn list_passkeys_of_user(
     admin: Admin,
     UserPath(user): UserPath,
     _: StrictQuery<NoQuery>,
@@ -353,7 +353,7 @@ async fn list_of_user(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn remove_of_user(
+async fn remove_passkey_of_user(
     admin: Admin,
     UserPasskeyPath { user, passkey }: UserPasskeyPath,
     _: StrictQuery<NoQuery>,

@@ -5,9 +5,9 @@ use super::people::{DEVICE, PASSWORD};
 use super::{Answer, Rig, TOKEN, text};
 use crate::tests::people::telephone;
 use serde_json::{Value, json};
+use std::time::Duration;
 use stdx::Clock;
 use testkit::authenticator::{Page, SoftPasskey, Used, decoded, encoded};
-use std::time::Duration;
 
 const ANN: &str = "ann@example.org";
 const BOB: &str = "bob@example.org";
@@ -314,7 +314,8 @@ async fn a_passkey_is_made_for_one_session_and_named_by_its_owner() {
     let bobs = rig.elevated(BOB).await;
     rig.call_as(&bobs, "PATCH", &path, name).await.refused(404, "NOT_FOUND", "");
     rig.call_as(&bobs, "DELETE", &path, Value::Null).await.refused(404, "NOT_FOUND", "");
-    let ann = text(&rig.call_as(&access, "GET", "/v1/account", Value::Null).await.ok(200)["user"]["id"]);
+    let ann =
+        text(&rig.call_as(&access, "GET", "/v1/account", Value::Null).await.ok(200)["user"]["id"]);
     let users = format!("/v1/users/{ann}/passkeys");
     rig.call_as(&bobs, "GET", &users, Value::Null).await.refused(
         403,

@@ -22,6 +22,8 @@ const SHORT: &[(&str, &str)] = &[
     ("/v1/config", "one document"),
     ("/v1/status", "one document"),
     ("/v1/account", "one's own"),
+    ("/v1/account/passkeys", "a user has twenty at most"),
+    ("/v1/users/{user}/passkeys", "a user has twenty at most"),
     ("/v1/tenants/{tenant}/account", "one document"),
     ("/v1/tenants/{tenant}/budgets", "a tenant has few"),
     ("/v1/tenants/{tenant}/stripe/preview", "one document"),

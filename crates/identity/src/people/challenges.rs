@@ -1,5 +1,5 @@
-//! Challenges for passkeys. Each is signed together with what it is for, so that one that was made up,
-//! or made for something or somebody else, is told at once, and asking for one writes nothing down:
+//! Challenges for passkeys. Each is signed together with what it is for, so that one that was made
+//! up, or made for something or somebody else, is told at once, and asking for one writes nothing down:
 //! nobody fills a table by asking. Answered ones are written down, and count once on every node.
 //!
 //! ```text

@@ -100,8 +100,8 @@ impl People {
         self.options_of(user.id, Purpose::SecondFactor(user.id)).await
     }
 
-    /// Opens a session for whoever answers with a passkey, which has verified its user and so counts
-    /// as two factors. Refuses with `INVALID_TOKEN` what is wrong in any way, and with
+    /// Opens a session for whoever answers with a passkey, which has verified its user and so
+    /// counts as two factors. Refuses with `INVALID_TOKEN` what is wrong in any way, and with
     /// `RATE_LIMIT_EXCEEDED` after too many attempts.
     pub async fn sign_in_with_passkey(&self, wish: PasskeySignIn) -> Result<SignedIn, Refusal> {
         self.party()?;

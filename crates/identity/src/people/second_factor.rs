@@ -23,7 +23,7 @@ pub(super) fn wrong_code() -> Refusal {
 fn needed() -> Refusal {
     Refusal::new(Code::CredentialMissing, "the account asks for a second factor")
         .field("code")
-        .hint("send the same again with the six digits of the telephone, a recovery code, or a passkey")
+        .hint("send the same again with the telephone's six digits, a recovery code or a passkey")
 }
 
 /// Where the secret is stored: sealed for one user, it opens for no other.

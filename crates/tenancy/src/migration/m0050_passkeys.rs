@@ -18,11 +18,8 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(passkeys()).await?;
         manager.create_table(spent_challenges()).await?;
-        let by_user = Index::create()
-            .name("passkeys_user_id")
-            .table("passkeys")
-            .col("user_id")
-            .to_owned();
+        let by_user =
+            Index::create().name("passkeys_user_id").table("passkeys").col("user_id").to_owned();
         manager.create_index(by_user).await?;
         let by_end = Index::create()
             .name("spent_challenges_expires_at")

@@ -2,9 +2,9 @@
 
 use super::{Store, on_each, operator};
 use crate::{
-    Actor, MailTokenKind, NewBinding, NewInvitation, NewRole, NewSession, NewUser, Proven, Redemption,
-    RolePatch, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionTimes, TenancyError, Turnover,
-    User, UserStatus,
+    Actor, MailTokenKind, NewBinding, NewInvitation, NewRole, NewSession, NewUser, Proven,
+    Redemption, RolePatch, Rotation, SESSIONS_MAX, Session, SessionEnd, SessionTimes, TenancyError,
+    Turnover, User, UserStatus,
 };
 use std::time::Duration;
 

@@ -101,10 +101,8 @@ fn one_ceremony_is_not_the_other() {
     let key = PublicKey::read(&passkey.public_key()).expect("a key");
     let mixed = AssertionAnswer { client_data: created.client_data, ..assertion(used.clone()) };
     assert_eq!(party().assert(CHALLENGE, &key, &mixed), Err(Rejected::WrongKind));
-    let mixed = RegistrationAnswer {
-        client_data: used.client_data,
-        attestation: created.attestation,
-    };
+    let mixed =
+        RegistrationAnswer { client_data: used.client_data, attestation: created.attestation };
     assert_eq!(party().register(CHALLENGE, &mixed), Err(Rejected::WrongKind));
     let answer = assertion(passkey.get(&page(), b"another challenge"));
     assert_eq!(party().assert(CHALLENGE, &key, &answer), Err(Rejected::WrongChallenge));

@@ -95,7 +95,11 @@ proptest! {
 
     /// A genuine answer with one byte changed, or cut, is refused or says the same.
     #[test]
-    fn a_changed_registration_is_no_other_ones(at in 0usize..400, flip in 1u8.., cut in 0usize..400) {
+    fn a_changed_registration_is_no_other_ones(
+        at in 0usize..400,
+        flip in 1u8..,
+        cut in 0usize..400,
+    ) {
         let mut passkey = SoftPasskey::es256();
         passkey.attests_itself = true;
         let created = passkey.create(&page(), CHALLENGE, b"ann");
