@@ -323,6 +323,20 @@ fn people() -> Vec<BuiltIn> {
             event("role.*", 1, 900),
             "Somebody may do more, or less, than before.",
         ),
+        on_event(
+            "approval-waiting",
+            "An act waits for a second person",
+            Info,
+            event("approval.ask", 1, 900),
+            "`mainstem approvals list` says what and whose; somebody else approves or refuses it.",
+        ),
+        on_event(
+            "approval-bypassed",
+            "A critical act was done without a second person",
+            Critical,
+            event("approval.bypass", 1, 3_600),
+            "An operator broke the glass: the audit trail says what and why.",
+        ),
     ]
 }
 

@@ -62,6 +62,11 @@ impl AccessTable {
         table
     }
 
+    /// Whether the description has it.
+    pub(crate) fn has(&self, method: &Method, path: &str) -> bool {
+        self.0.get(path).is_some_and(|methods| methods.contains_key(method))
+    }
+
     /// What is not listed is the operator's.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Access {
         // `HEAD` is answered by what answers `GET`.
@@ -72,7 +77,7 @@ impl AccessTable {
 }
 
 /// Path, method and description of every operation.
-fn operations(document: &Value) -> Vec<(String, Method, &Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, Method, &Value)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {

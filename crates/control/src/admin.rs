@@ -2,22 +2,28 @@
 //! logic.
 
 use crate::access::AccessTable;
+use crate::approvals::InTurn;
+use crate::approvals::catalogue::Catalogue;
 use crate::{Control, gate};
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use identity::Person;
+use identity::{Absent, Person};
 use port::{Change, Code, Identity, Peer, Refusal};
 use rules::{Permission, Place, Rights, Visible};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tenancy::Actor;
+use tenancy::{Actor, UserId};
 use types::{ProjectId, TenantId};
 use wire_http::{Rejection, refusal_response};
 
 pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) access: AccessTable,
+    /// Which requests may be made to wait for a second person.
+    pub(crate) acts: Catalogue,
+    /// Something was approved: the worker need not wait for its next round.
+    pub(crate) approved: tokio::sync::Notify,
     /// One configuration change at a time: the kept revision is the one in effect.
     pub(crate) configuring: tokio::sync::Mutex<()>,
 }
@@ -28,6 +34,8 @@ pub(crate) enum Who {
     /// Somebody with an operator's token: may do everything.
     Operator,
     Person(Box<Person>),
+    /// Somebody who asked for what a second person approved since; he need not be signed in.
+    Absent(Box<Absent>),
     /// On a route that is anybody's.
     Nobody,
 }
@@ -38,7 +46,27 @@ impl Who {
         match self {
             Who::Operator => Actor::operator(),
             Who::Person(person) => person.actor(),
+            Who::Absent(absent) => absent.actor(),
             Who::Nobody => Actor::system(),
+        }
+    }
+
+    /// `None`: an operator, or nobody.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self {
+            Who::Person(person) => Some(person.user.id),
+            Who::Absent(absent) => Some(absent.user.id),
+            Who::Operator | Who::Nobody => None,
+        }
+    }
+
+    /// All that he may do.
+    pub(crate) fn rights(&self) -> Rights {
+        match self {
+            Who::Operator => Rights::whole(),
+            Who::Person(person) => person.rights.clone(),
+            Who::Absent(absent) => absent.rights.clone(),
+            Who::Nobody => Rights::default(),
         }
     }
 }
@@ -53,6 +81,8 @@ pub(crate) struct Admin {
     shared: Arc<Shared>,
     who: Arc<Who>,
     peer: Peer,
+    /// Carried out by the platform, since a second person approved.
+    turn: Option<InTurn>,
 }
 
 impl std::ops::Deref for Admin {
@@ -76,7 +106,8 @@ where
             let refusal = Refusal::internal(&"an admin request did not pass the gate");
             return Err(Rejection::new(parts, refusal));
         };
-        Ok(Admin { shared: Arc::from_ref(state), who, peer })
+        let turn = parts.extensions.get::<InTurn>().copied();
+        Ok(Admin { shared: Arc::from_ref(state), who, peer, turn })
     }
 }
 
@@ -84,14 +115,22 @@ impl Admin {
     /// Whom the audit trail names, and where the request comes from.
     pub(crate) fn actor(&self) -> Actor {
         let actor = self.who.actor().from_address(self.address());
-        actor.by_request(&self.peer.request_id.0)
+        actor.by_request(&self.peer.request_id.0).in_turn(self.turn.map(|InTurn(turn)| turn))
+    }
+
+    pub(crate) fn who(&self) -> &Arc<Who> {
+        &self.who
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Who is asking as the records have him now; refuses when he may ask no more.
     pub(crate) async fn rechecked(&self) -> Result<Admin, Refusal> {
         let who = match &*self.who {
             Who::Person(person) => Who::Person(Box::new(self.people.recheck(person).await?)),
-            Who::Operator | Who::Nobody => return Ok(self.clone()),
+            Who::Operator | Who::Absent(_) | Who::Nobody => return Ok(self.clone()),
         };
         Ok(Admin { who: Arc::new(who), ..self.clone() })
     }
@@ -103,11 +142,7 @@ impl Admin {
 
     /// All that who is asking may do.
     pub(crate) fn rights(&self) -> Rights {
-        match &*self.who {
-            Who::Operator => Rights::whole(),
-            Who::Person(person) => person.rights.clone(),
-            Who::Nobody => Rights::default(),
-        }
+        self.who.rights()
     }
 
     /// Where who is asking holds the permission.
@@ -143,7 +178,7 @@ impl Admin {
     pub(crate) fn person(&self) -> Result<&Person, Refusal> {
         match &*self.who {
             Who::Person(person) => Ok(person),
-            Who::Operator | Who::Nobody => {
+            Who::Operator | Who::Absent(_) | Who::Nobody => {
                 let why = "this belongs to a user who is signed in";
                 Err(Refusal::new(Code::InvalidRequest, why)
                     .field("authorization")

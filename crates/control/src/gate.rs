@@ -126,7 +126,8 @@ pub(crate) fn require(who: &Who, permission: Permission, there: Place) -> Result
     match who {
         Who::Operator => Ok(()),
         Who::Person(person) if person.rights.allow(permission, there) => Ok(()),
-        Who::Person(_) | Who::Nobody => Err(forbidden(permission)),
+        Who::Absent(absent) if absent.rights.allow(permission, there) => Ok(()),
+        Who::Person(_) | Who::Absent(_) | Who::Nobody => Err(forbidden(permission)),
     }
 }
 
@@ -135,7 +136,7 @@ pub(crate) fn require_elevated(who: &Who, now: types::TimestampMs) -> Result<(),
     match who {
         Who::Operator => Ok(()),
         Who::Person(person) if person.is_elevated(now) => Ok(()),
-        Who::Person(_) | Who::Nobody => {
+        Who::Person(_) | Who::Absent(_) | Who::Nobody => {
             let why = "this needs a proof of who you are from the last few minutes";
             Err(Refusal::new(Code::InsufficientScope, why).field("elevated").hint(
                 "give the password, or use a passkey, at /v1/auth/elevate, then repeat the request",

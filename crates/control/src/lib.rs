@@ -11,6 +11,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod approvals;
 mod asked;
 mod configuration;
 mod figures;
@@ -34,6 +35,7 @@ mod view;
 mod tests;
 
 pub use accounts::AccountsWorker;
+pub use approvals::{ApprovalSettings, ApprovalsWorker};
 pub use configuration::{
     Applying, Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem,
     ConfigSource, ConfigState, ConfigWhen, Configuration, MASK, Proposal, differences,
@@ -45,6 +47,8 @@ pub use rates::{RateSettings, Rates};
 
 use access::AccessTable;
 use admin::Shared;
+use approvals::Holding;
+use approvals::catalogue::Catalogue;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use http::StatusCode;
@@ -85,6 +89,7 @@ pub struct Control {
     pub logbook: Arc<Logbook>,
     /// How often one may ask the admin API.
     pub rates: Arc<Rates>,
+    pub approvals: ApprovalSettings,
     /// `None`: nothing is billed through Stripe.
     pub billing: Option<Arc<billing::Billing>>,
     /// `None`: the node makes no backups of itself.
@@ -104,26 +109,40 @@ impl std::fmt::Debug for Control {
 }
 
 impl Control {
-    /// The admin API, for a port of its own. The edge should put a `port::Peer` into each request's
-    /// extensions; without one the API makes a request id of its own.
-    pub fn routes(&self) -> Router {
+    /// The admin API, for a port of its own, and who carries out what a second person approved. The
+    /// edge should put a `port::Peer` into each request's extensions; without one the API makes a
+    /// request id of its own.
+    pub fn open(&self) -> (Router, ApprovalsWorker) {
         let (router, described) = routes::all().split_for_parts();
+        let access = AccessTable::new(&described);
         let shared = Arc::new(Shared {
             control: self.clone(),
-            access: AccessTable::new(&described),
+            acts: Catalogue::new(&described, &access),
+            access,
+            approved: Default::default(),
             configuring: Default::default(),
         });
+        let router = router.fallback(no_route).method_not_allowed_fallback(no_method);
+        let bare = router.clone().with_state(Arc::clone(&shared));
+        let holding = Arc::new(Holding { shared: Arc::clone(&shared), bare });
+        let worker = ApprovalsWorker::new(Arc::clone(&holding));
+        let hold = middleware::from_fn_with_state(holding, approvals::hold::hold);
         let repeat = middleware::from_fn_with_state(Arc::clone(&shared), repeat::repeat);
         let gate = middleware::from_fn_with_state(Arc::clone(&shared), gate::gate);
         let described = get(|| async { Json(openapi()) });
-        router
-            .fallback(no_route)
-            .method_not_allowed_fallback(no_method)
+        let router = router
+            .layer(hold)
             .layer(repeat)
             .layer(gate)
             .with_state(shared)
             .merge(Router::new().route(OPENAPI_PATH, described))
-            .layer(middleware::from_fn(headers::secure))
+            .layer(middleware::from_fn(headers::secure));
+        (router, worker)
+    }
+
+    /// As `open`, where nobody carries out what was approved.
+    pub fn routes(&self) -> Router {
+        self.open().0
     }
 
     /// What a project's own principals may see and change of their project, for the public port.

@@ -7,8 +7,8 @@ use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
 use tenancy::{
-    AlertChannelId, AlertRuleId, AlertSilenceId, BindingId, BudgetId, PasskeyId, Plan, RoleId,
-    SessionId, SigningKeyId, UserId, WebhookId,
+    AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, PasskeyId, Plan,
+    RoleId, SessionId, SigningKeyId, UserId, WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
@@ -86,6 +86,10 @@ pub(crate) struct AlertChannelPath(pub(crate) AlertChannelId);
 /// `{alert_silence}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AlertSilencePath(pub(crate) AlertSilenceId);
+
+/// `{approval}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ApprovalPath(pub(crate) ApprovalId);
 
 /// One parameter of the path by name.
 async fn param<T>(parts: &mut Parts, name: &'static str) -> Result<T, Rejection>
@@ -228,5 +232,12 @@ impl<S: Send + Sync> FromRequestParts<S> for AlertSilencePath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AlertSilencePath, Rejection> {
         param(parts, "alert_silence").await.map(AlertSilencePath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ApprovalPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ApprovalPath, Rejection> {
+        param(parts, "approval").await.map(ApprovalPath)
     }
 }

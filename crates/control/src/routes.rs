@@ -5,6 +5,8 @@ pub(crate) mod accounts;
 mod acl;
 mod alert_channels;
 mod alerts;
+mod approval_rules;
+mod approvals;
 pub(crate) mod audit;
 mod audit_out;
 mod auth;
@@ -64,6 +66,8 @@ pub(crate) fn all() -> Routes {
         .merge(audit_out::routes())
         .merge(alerts::routes())
         .merge(alert_channels::routes())
+        .merge(approvals::routes())
+        .merge(approval_rules::routes())
         .merge(configuration::routes())
         .merge(logs::routes())
         .merge(telemetry::routes())

@@ -3,6 +3,7 @@
 
 mod acl;
 mod alerts;
+mod approvals;
 mod audit;
 mod gate;
 mod input;
@@ -300,6 +301,7 @@ impl Rig {
             logbook: Arc::new(Logbook::new(100)),
             // The clock stands still, and with it a rate.
             rates: Arc::new(Rates::new(unlimited, Arc::clone(&time))),
+            approvals: crate::ApprovalSettings::default(),
             billing: None,
             backups: None,
             transfers: None,

@@ -31,7 +31,7 @@ pub use api_key::{ApiKeyText, Environment, NewApiKey};
 pub use authenticator::Authenticator;
 pub use directory::Directory;
 pub use operator::OperatorTokens;
-pub use people::{People, PeopleParts, PeopleSettings, Person};
+pub use people::{Absent, People, PeopleParts, PeopleSettings, Person};
 pub use secrets::{Sealer, Secrets};
 pub use settings::Settings;
 pub use signing::{Algorithm, NewToken, SigningKey};

@@ -2,6 +2,7 @@
 //! service over `tenancy`'s records; whoever calls it has checked nothing yet. It must not know how
 //! its callers are reached, nor which request needs which permission.
 
+mod absent;
 mod account;
 mod challenges;
 mod invitation;
@@ -18,6 +19,7 @@ mod tests;
 mod throttle;
 mod totp;
 
+pub use absent::Absent;
 pub use account::{NewOwner, Proof};
 pub use invitation::{Invitation, Redeem, Sent};
 pub use passkey_proof::{PasskeyAfterPassword, PasskeyProof, PasskeySignIn};

@@ -110,6 +110,10 @@ metrics! {
         "Audit records that a receiver outside does not have yet, by sink.";
     AUDIT_SHIP_LOST = "mainstem_audit_ship_lost_total", Counter,
         "Audit records that retention removed before a receiver outside had them, by sink.";
+    APPROVALS = "mainstem_approvals_total", Counter,
+        "Acts that wait, or waited, for a second person, by outcome.";
+    APPROVALS_WAITING = "mainstem_approvals_waiting", Gauge,
+        "Acts that wait for somebody to decide.";
     ALERTS = "mainstem_alerts", Gauge,
         "Alerts, by state (`pending`, `firing`) and severity.";
     ALERT_NOTICES = "mainstem_alert_notices_total", Counter,

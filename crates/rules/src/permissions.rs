@@ -111,6 +111,12 @@ permissions! {
     BillingWrite = "billing:write";
     /// See the audit trail.
     AuditRead = "audit:read";
+    /// See acts that wait for a second person, and which acts do.
+    ApprovalsRead = "approvals:read";
+    /// Say which acts wait for a second person.
+    ApprovalsWrite = "approvals:write";
+    /// Approve and refuse what others ask for and one may do oneself.
+    ApprovalsDecide = "approvals:decide";
     /// See alert rules, what fires and who is told.
     AlertsRead = "alerts:read";
     /// Change alert rules and who is told, and silence alerts.

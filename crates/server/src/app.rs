@@ -129,6 +129,7 @@ impl App {
             process: None,
             logbook: Arc::clone(&instruments.book),
             rates,
+            approvals: config.admin.approvals,
             billing: open_billing(&config, &world, &tenancy, &node)?,
             backups: Some(Arc::clone(&backups)),
             transfers: Some(backup::transfer::Transfers::new(Arc::clone(&log))),
@@ -140,14 +141,16 @@ impl App {
         introduce(owner.as_ref(), &mut health, &config, &control);
         control.process = Some(about(&health, &config, &world));
         watching.figures.set(health.clone());
-        let edge = bind_edge(&config, faces(&config, &health, &control, mounts), &node, &world)?;
+        let (admin, approvals) = control.open();
+        let faces = faces(&config, &health, (&control, admin), mounts);
+        let edge = bind_edge(&config, faces, &node, &world)?;
         Ok(App {
             tenancy,
             authenticator,
             running,
             backups,
             trail: Arc::clone(&watching.trail),
-            workers: Workers::new(&control, watching),
+            workers: Workers::new(&control, approvals, watching),
             postman,
             log,
             node,
@@ -481,10 +484,15 @@ async fn open_log(
 }
 
 /// What each port serves.
-fn faces(config: &Config, health: &Health, control: &control::Control, mounts: Mounts) -> Faces {
+fn faces(
+    config: &Config,
+    health: &Health,
+    (control, admin): (&control::Control, Router),
+    mounts: Mounts,
+) -> Faces {
     Faces {
         fallback: public_routes(config, health.clone(), control),
-        admin: console::before(control.routes().merge(health.clone().routes(MetricsRoute::Served))),
+        admin: console::before(admin.merge(health.clone().routes(MetricsRoute::Served))),
         mounts,
     }
 }

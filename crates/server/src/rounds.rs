@@ -33,16 +33,22 @@ pub struct Rounds {
 pub struct Workers {
     outbox: control::OutboxWorker,
     accounts: control::AccountsWorker,
+    approvals: control::ApprovalsWorker,
     webhooks: Arc<webhooks::Webhooks>,
     billing: Option<Arc<billing::Billing>>,
     watching: Watching,
 }
 
 impl Workers {
-    pub fn new(control: &control::Control, watching: Watching) -> Workers {
+    pub fn new(
+        control: &control::Control,
+        approvals: control::ApprovalsWorker,
+        watching: Watching,
+    ) -> Workers {
         Workers {
             outbox: control::OutboxWorker::new(control),
             accounts: control::AccountsWorker::new(control),
+            approvals,
             webhooks: Arc::clone(&control.webhooks),
             billing: control.billing.clone(),
             watching,
@@ -52,7 +58,7 @@ impl Workers {
 
 impl Rounds {
     pub fn start(node: Arc<Node>, workers: Workers, metrics: PrometheusHandle) -> Rounds {
-        let Workers { outbox, accounts, webhooks, billing, watching } = workers;
+        let Workers { outbox, accounts, approvals, webhooks, billing, watching } = workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
@@ -63,6 +69,7 @@ impl Rounds {
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
         let accounts = tokio::spawn(accounts.run(stopped.clone()));
+        let approvals = tokio::spawn(approvals.run(stopped.clone()));
         let billing = billing.map(|billing| {
             let stopped = stopped.clone();
             tokio::spawn(async move { billing.run(stopped).await })
@@ -70,7 +77,7 @@ impl Rounds {
         let watching = watching.start(&stopped);
         let webhooks = tokio::spawn(webhooks.run(stopped));
         let own = [review, usage, presence, occupancy, retention, consumers, fold];
-        let more = [outbox, accounts, webhooks].into_iter().chain(billing).chain(watching);
+        let more = [outbox, accounts, approvals, webhooks].into_iter().chain(billing).chain(watching);
         let tasks = own.into_iter().chain(more).collect();
         Rounds { stop, tasks }
     }

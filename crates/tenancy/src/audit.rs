@@ -8,6 +8,7 @@ pub(crate) mod incidents;
 pub(crate) mod search;
 pub(crate) mod sinks;
 
+use crate::approvals::run::{ApprovalTurn, carry};
 use crate::entity::audit as table;
 use crate::tenants::Word;
 use crate::{Result, Tenancy, TenancyError, UserId, outbox};
@@ -27,11 +28,12 @@ pub struct Actor {
     name: String,
     address: Option<IpAddr>,
     request: Option<String>,
+    turn: Option<ApprovalTurn>,
 }
 
 impl Actor {
     fn named(name: impl Into<String>) -> Actor {
-        Actor { name: name.into(), address: None, request: None }
+        Actor { name: name.into(), address: None, request: None, turn: None }
     }
 
     /// Somebody with an operator's token of this installation: the principal of the same name.
@@ -63,6 +65,12 @@ impl Actor {
     /// The same, by this request.
     pub fn by_request(self, request: &str) -> Actor {
         Actor { request: Some(request.to_owned()), ..self }
+    }
+
+    /// The same, doing what a second person approved: whatever is written is written with the mark
+    /// that it was, and no more once this turn is over.
+    pub fn in_turn(self, turn: Option<ApprovalTurn>) -> Actor {
+        Actor { turn, ..self }
     }
 }
 
@@ -197,6 +205,9 @@ impl Change<'_> {
     /// As `commit`, and tells these projects too.
     pub(crate) async fn commit_told(self, entry: Entry<'_>, projects: &[ProjectId]) -> Result<()> {
         let id = self.tenancy.ids.uuid();
+        if let Some(turn) = self.actor.turn {
+            carry(&self.transaction, turn, self.at).await?;
+        }
         let actor = self.actor.as_str();
         outbox::enqueue(&self.transaction, self.tenancy, id, actor, &entry, self.at, projects)
             .await?;

@@ -4,11 +4,12 @@
 use crate::audit::{Change, Entry};
 use crate::entity::{project, role, role_binding as table, tenant, user};
 use crate::ids::record_id;
-use crate::page::fetch_count;
+use crate::page::{PAGE_ITEMS_MAX, fetch_count};
+use crate::tenants::Word;
 use crate::users::{check_owner_remains, locked, read as read_user};
-use crate::{Actor, Page, Result, RoleId, Tenancy, TenancyError, User, UserId};
+use crate::{Actor, Page, Result, RoleId, Tenancy, TenancyError, User, UserId, UserStatus};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde_json::json;
 use types::{ProjectId, TenantId, TimestampMs};
 
@@ -193,6 +194,29 @@ impl Tenancy {
         }
         let rows = rows.order_by_asc(user::Column::Id).limit(fetch_count(limit));
         Page::collect(rows.all(self.reader()).await?, limit, read_user)
+    }
+
+    /// Active users with a role in the installation, or in this tenant or one of its projects, in
+    /// the order of identifiers and no more than `limit`.
+    pub async fn users_bound_at(
+        &self,
+        tenant: Option<TenantId>,
+        limit: usize,
+    ) -> Result<Vec<User>> {
+        let mut there = Condition::any().add(table::Column::TenantId.is_null());
+        if let Some(tenant) = tenant {
+            there = there.add(table::Column::TenantId.eq(tenant.0));
+        }
+        let bound =
+            table::Entity::find().select_only().column(table::Column::UserId).filter(there);
+        let rows = user::Entity::find()
+            .filter(user::Column::Id.in_subquery(bound.into_query()))
+            .filter(user::Column::Status.eq(UserStatus::Active.word()))
+            .order_by_asc(user::Column::Id)
+            .limit(limit.min(PAGE_ITEMS_MAX) as u64)
+            .all(self.reader())
+            .await?;
+        rows.into_iter().map(read_user).collect()
     }
 
     /// What was given in a tenant ends with it.

@@ -520,3 +520,50 @@ table!(request, "admin_requests", {
     pub status: Option<i64>,
     pub answer: Option<Json>,
 });
+
+table!(approval_rule, "approval_rules", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub owner: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub act: String,
+    pub tenant_id: Option<Uuid>,
+    pub hours: i64,
+    pub actor: String,
+    pub at: i64,
+});
+
+table!(approval, "approvals", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub tenant_id: Option<Uuid>,
+    pub project_id: Option<Uuid>,
+    pub at_installation: bool,
+    pub state: String,
+    pub mode: String,
+    pub act: String,
+    pub method: String,
+    pub path: String,
+    pub permission: String,
+    pub digest: Vec<u8>,
+    pub sealed: Vec<u8>,
+    pub before: Option<Json>,
+    pub before_digest: Option<Vec<u8>>,
+    pub asker: String,
+    pub asker_user: Option<Uuid>,
+    pub address: Option<String>,
+    pub reason: String,
+    pub asked_at: i64,
+    pub expires_at: i64,
+    pub decider: Option<String>,
+    pub decider_user: Option<Uuid>,
+    pub decided_at: Option<i64>,
+    pub comment: String,
+    pub attempt: i64,
+    pub lease_until: Option<i64>,
+    pub carried_at: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub outcome: Option<String>,
+    pub status: Option<i64>,
+    pub answer: Option<Json>,
+    pub sealed_answer: Option<Vec<u8>>,
+});

@@ -10,6 +10,7 @@
 mod access_lists;
 mod accounts;
 mod alerts;
+mod approvals;
 mod audit;
 mod bindings;
 mod bootstrap;
@@ -54,6 +55,12 @@ pub use alerts::{
     ALERT_CHANNELS_MAX, ALERT_RULES_MAX, ALERT_SILENCES_MAX, AlertChannel, AlertChannelId,
     AlertRule, AlertRuleId, AlertRulePatch, AlertSilence, AlertSilenceId, ChannelKind,
     NewAlertChannel, NewAlertRule, NewAlertSilence, Severity,
+};
+pub use approvals::rules::{APPROVAL_HOURS_MAX, APPROVAL_RULES_MAX, ApprovalRule, NewApprovalRule};
+pub use approvals::run::{APPROVAL_LEASE_MS, ApprovalEnd, ApprovalTurn};
+pub use approvals::{
+    APPROVAL_PASS_MS, APPROVALS_WAITING_MAX, Approval, ApprovalFilter, ApprovalId, ApprovalMode,
+    ApprovalPlace, ApprovalState, Decider, NewApproval,
 };
 pub use audit::chain::{AuditEnds, AuditMark};
 pub use audit::form::{

@@ -13,6 +13,7 @@ mod m0020_access_lists;
 mod m0030_audit_chain;
 mod m0031_alerts;
 mod m0050_passkeys;
+mod m0060_approvals;
 
 use sea_orm_migration::prelude::*;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_audit_chain::Migration),
             Box::new(m0031_alerts::Migration),
             Box::new(m0050_passkeys::Migration),
+            Box::new(m0060_approvals::Migration),
         ]
     }
 }

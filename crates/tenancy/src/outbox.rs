@@ -61,6 +61,7 @@ pub fn event_kind(action: &str) -> String {
         "shred" => "shredded".to_owned(),
         "stop" => "stopped".to_owned(),
         "take" => "taken".to_owned(),
+        "withdraw" => "withdrawn".to_owned(),
         "bootstrap" => "created".to_owned(),
         "commit" => "committed".to_owned(),
         verb if verb.ends_with('e') => format!("{verb}d"),

@@ -352,6 +352,7 @@ impl Tenancy {
         self.delete_bindings_of(&change, tenant, None).await?;
         self.delete_access_lists_of(&change, crate::ListOwner::Tenant(tenant)).await?;
         self.delete_account_of(&change, tenant).await?;
+        self.delete_approval_rules_of(&change, tenant).await?;
         table::Entity::delete_by_id(tenant.0).exec(&change.transaction).await?;
         change.commit(entry(&tenant, "tenant.delete", json!({"name": row.name}))).await
     }

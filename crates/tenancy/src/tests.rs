@@ -2,6 +2,7 @@
 //! store of both kinds, one after the other.
 
 mod access_lists;
+mod approvals;
 mod audit;
 mod connect;
 mod consumers;

@@ -228,7 +228,11 @@ impl Export {
 /// Export the audit trail of a time, a record a line, in the order of the chain
 #[utoipa::path(
     get, path = "/v1/audit/export", tag = "audit",
-    extensions(("x-permission" = json!("audit:read")), ("x-checked" = json!("handler"))),
+    extensions(
+        ("x-permission" = json!("audit:read")),
+        ("x-checked" = json!("handler")),
+        ("x-approval" = json!("pass"))
+    ),
     params(
         ("format" = Option<String>, Query,
             description = "`jsonl` when absent: records as they are in the log; `cef`; `syslog`"),

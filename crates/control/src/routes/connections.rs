@@ -136,6 +136,12 @@ fn find(
     found.into_iter().find(|open| open.id == connection)
 }
 
+/// The project of an open connection.
+pub(crate) fn open_at(live: &dyn Live, connection: ConnectionId) -> Option<Place> {
+    let open = find(live, &ConnectionFilter::default(), connection)?;
+    Some(Place::Project(open.tenant, open.project))
+}
+
 /// Closes a connection that the filter takes, and notes it in the trail of its tenant.
 pub(crate) async fn close(
     control: &Control,

@@ -278,7 +278,11 @@ async fn confirmed(admin: &Admin, tenant: TenantId, typed: &str) -> Result<(), R
 /// The ring in one file, still wrapped by its root key
 #[utoipa::path(
     get, path = "/v1/keys-at-rest/export", tag = "keys at rest",
-    extensions(("x-permission" = json!("encryption:shred")), ("x-elevated" = json!(true))),
+    extensions(
+        ("x-permission" = json!("encryption:shred")),
+        ("x-elevated" = json!(true)),
+        ("x-approval" = json!("pass"))
+    ),
     responses(
         (status = 200, description = "The export; worthless without the root key",
             body = Vec<u8>, content_type = "application/octet-stream"),
@@ -299,7 +303,7 @@ async fn export_keys_at_rest(admin: Admin, _: StrictQuery<NoQuery>) -> Response 
 /// Add what an export has and the ring lacks; shredded tenants stay shredded
 #[utoipa::path(
     post, path = "/v1/keys-at-rest/import", tag = "keys at rest",
-    extensions(("x-permission" = json!("encryption:write"))),
+    extensions(("x-permission" = json!("encryption:write")), ("x-approval" = json!("pass"))),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 200, description = "Imported", body = ImportView),

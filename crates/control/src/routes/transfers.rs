@@ -78,7 +78,7 @@ async fn find(
 /// Read a piece of a partition as record batches
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}/batches", tag = "topics",
-    extensions(("x-permission" = json!("records:export"))),
+    extensions(("x-permission" = json!("records:export")), ("x-approval" = json!("pass"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),
@@ -119,7 +119,7 @@ async fn export_batches(
 /// Append record batches to a partition
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/projects/{project}/topics/{topic}/batches", tag = "topics",
-    extensions(("x-permission" = json!("records:import"))),
+    extensions(("x-permission" = json!("records:import")), ("x-approval" = json!("pass"))),
     params(
         ("tenant" = String, Path, description = "The tenant's id"),
         ("project" = String, Path, description = "The project's id"),

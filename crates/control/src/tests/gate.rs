@@ -26,6 +26,8 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{alert_rule}", format!("alr_{id}")),
         ("{alert_channel}", format!("alc_{id}")),
         ("{alert_silence}", format!("als_{id}")),
+        ("{approval}", format!("apr_{id}")),
+        ("{act}", "delete_tenant".to_owned()),
     ];
     let mut found = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("an object of paths") {

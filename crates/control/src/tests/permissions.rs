@@ -95,10 +95,16 @@ pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String
         ("passkey", "pky"),
         ("role", "rol"),
         ("binding", "bnd"),
+        ("budget", "bud"),
+        ("alert_rule", "alr"),
+        ("alert_channel", "alc"),
+        ("alert_silence", "als"),
+        ("approval", "apr"),
     ];
     let path = prefixes.iter().fold(path, |path, (name, prefix)| {
         path.replace(&format!("{{{name}}}"), &format!("{prefix}_{id}"))
     });
+    let path = path.replace("{plan}", "gold").replace("{act}", "delete_tenant");
     path.replace("{topic}", "orders").replace("{connection}", "7")
 }
 

@@ -50,7 +50,7 @@ impl People {
     }
 
     /// Letters are a service: who waits for one that was not taken asks again.
-    fn post(&self, to: &str, subject: &str, text: String) {
+    pub(super) fn post(&self, to: &str, subject: &str, text: String) {
         let letter = Letter { to: to.to_owned(), subject: subject.to_owned(), text };
         if self.mailer.is_working() && self.mailer.send(letter).is_err() {
             tracing::warn!(subject, "a letter was not taken: too many wait");

@@ -71,6 +71,7 @@ pub struct Admin {
     /// File that holds the token.
     pub token_file: Option<PathBuf>,
     pub rate: control::RateSettings,
+    pub approvals: control::ApprovalSettings,
 }
 
 /// Where tenants, projects, keys and topic definitions are kept.
