@@ -18,6 +18,7 @@ export type Page =
   | { name: 'access' }
   | { name: 'audit' }
   | { name: 'alerts' }
+  | { name: 'approvals' }
   | { name: 'account' }
   | { name: 'tenants' }
   | { name: 'tenant'; tenant: string }
@@ -34,7 +35,7 @@ const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'access', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
+const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'approvals', 'access', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');

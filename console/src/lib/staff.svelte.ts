@@ -3,6 +3,7 @@
 // stays when the user signs out: by it the server knows the browser again.
 
 import { ApiError } from './api';
+import { ApprovalsApi, asked, type Asked } from './approvals-api';
 import { usePasskey } from './passkeys';
 import { WatchApi } from './watch-api';
 import { fieldOf, readFailure, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
@@ -54,8 +55,12 @@ class Staff {
   passkeyOrigin = $state<string | null>(null);
   /** Set while a dialog asks for a fresh proof; called with whether it was given. */
   proving = $state<(given: boolean) => void>();
+  /** One's act that waits for a second person, until it was taken note of. */
+  waiting = $state.raw<Asked>();
   readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
   readonly watch = new WatchApi((method, path, body) => this.ask(method, path, body), (path, signal) => this.open(path, signal));
+
+  readonly approvals = new ApprovalsApi((method, path, body) => this.ask(method, path, body));
 
   async start(): Promise<void> {
     this.problem = undefined;
@@ -148,7 +153,12 @@ class Staff {
   /** One request as who is signed in. */
   async ask(method: string, path: string, body?: unknown): Promise<any> {
     try {
-      return await request(await this.token(), method, path, body);
+      const answer = await request(await this.token(), method, path, body);
+      // Nothing was done: whoever asked must not take this for what he asked for.
+      const waiting = asked(answer);
+      if (waiting === undefined) return answer;
+      this.waiting = waiting;
+      throw new ApiError(202, { code: waiting.code, message: 'Nothing was done yet: this waits for a second person.', details: { hint: 'Approvals shows it, and what comes of it.' } });
     } catch (error) {
       const ended = error instanceof ApiError && error.status === 401 && fieldOf(error) === 'authorization';
       if (ended) this.forget();

@@ -159,10 +159,13 @@ async fn open(request: reqwest::RequestBuilder, api: &Api) -> Result<reqwest::Re
     let answer = request.send().await;
     let answer = answer.map_err(|error| format!("{} does not answer: {error}", api.url))?;
     let status = answer.status();
-    if status.is_success() {
+    if status.is_success() && status != reqwest::StatusCode::ACCEPTED {
         return Ok(answer);
     }
     let text = answer.text().await.map_err(|error| error.to_string())?;
+    if let Some(waiting) = crate::approvals::waiting(&text) {
+        return Err(waiting);
+    }
     Err(refusal(&text).unwrap_or_else(|| format!("{status}: {text}")))
 }
 

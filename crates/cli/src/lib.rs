@@ -5,6 +5,7 @@
 pub mod acl;
 pub mod admin;
 pub mod alerts;
+pub mod approvals;
 pub mod at_rest;
 pub mod audit;
 pub mod backup;

@@ -1,6 +1,7 @@
 //! Which server a command talks to, and as whom: options, environment, or the credentials file
 //! that `mainstem dev` writes.
 
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -23,6 +24,16 @@ pub struct Target {
     /// The operator's token, for the admin API.
     #[arg(long, global = true, env = "MAINSTEM_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
+    /// Why it is asked for, for whoever approves an act that waits for a second person.
+    #[arg(long, global = true)]
+    pub approval_reason: Option<String>,
+    /// An approved pass (`apr_...`), for exports and imports that waited for a second person.
+    #[arg(long, global = true)]
+    pub approval: Option<String>,
+    /// Acts at once where a second person would have to approve, and says why: operator tokens
+    /// only. It is written to the audit trail, and an alert fires.
+    #[arg(long, global = true, value_name = "REASON")]
+    pub break_glass: Option<String>,
     /// Where to look for what is not given: the file `mainstem dev` writes.
     #[arg(long, global = true, default_value = "data/dev-credentials.json")]
     pub credentials: PathBuf,
@@ -42,6 +53,8 @@ pub struct Api {
     pub url: String,
     pub secret: String,
     pub http: reqwest::Client,
+    /// Sent with every request.
+    pub headers: HeaderMap,
 }
 
 impl Target {
@@ -67,7 +80,24 @@ impl Target {
              `mainstem dev`",
         )?;
         let url = self.admin_url.clone().or(file.admin_url);
-        Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned()), secret)
+        let api = Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned()), secret)?;
+        Ok(Api { headers: self.said()?, ..api })
+    }
+
+    /// What is said of acts that wait for a second person.
+    fn said(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        for (name, text) in [
+            ("approval-reason", &self.approval_reason),
+            ("approval", &self.approval),
+            ("break-glass", &self.break_glass),
+        ] {
+            let Some(text) = text else { continue };
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            let value = value.map_err(|_| format!("--{name} is one line of text"))?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
     }
 
     /// A missing or unreadable file is as good as none: what is needed is asked for by name.
@@ -86,11 +116,13 @@ impl Api {
             .connect_timeout(REQUEST_TIME_MAX)
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Api { url: url.trim_end_matches('/').to_owned(), secret, http })
+        let headers = HeaderMap::new();
+        Ok(Api { url: url.trim_end_matches('/').to_owned(), secret, http, headers })
     }
 
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.secret)
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        request.headers(self.headers.clone()).bearer_auth(&self.secret)
     }
 
     /// Sends and reads the JSON answer; a refusal becomes its message.
@@ -120,6 +152,12 @@ impl Api {
         if !status.is_success() {
             let text = String::from_utf8_lossy(&bytes);
             return Err(refusal(&text).unwrap_or_else(|| format!("{status}: {text}")));
+        }
+        // Nothing was done, and whoever waits for its answer must not take this for one.
+        if status == reqwest::StatusCode::ACCEPTED
+            && let Some(waiting) = crate::approvals::waiting(&String::from_utf8_lossy(&bytes))
+        {
+            return Err(waiting);
         }
         Ok(bytes.into())
     }

@@ -132,6 +132,9 @@ impl Place {
             (true, Some(next), Some(end)) => Ok(Piece { batches, next, end }),
             _ => {
                 let text = String::from_utf8_lossy(&batches);
+                if let Some(waiting) = crate::approvals::waiting(&text) {
+                    return Err(waiting);
+                }
                 Err(refusal(&text).unwrap_or_else(|| format!("{status}: {text}")))
             }
         }

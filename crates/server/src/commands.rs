@@ -71,6 +71,9 @@ enum Command {
     /// The audit trail: search, follow, check its chain, export, report.
     #[command(subcommand)]
     Audit(cli::audit::Audit),
+    /// Acts that wait for a second person: list, show, approve, refuse, withdraw; which acts do.
+    #[command(subcommand)]
+    Approvals(cli::approvals::Approvals),
     /// Alerts: what fires, the rules, who is told, what is silent.
     #[command(subcommand)]
     Alerts(cli::alerts::Alerts),
@@ -148,6 +151,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Accounts(accounts) => client(accounts.run(&target)),
         Command::Billing(billing) => client(billing.run(&target)),
         Command::Audit(audit) => client(audit.run(&target)),
+        Command::Approvals(approvals) => client(approvals.run(&target)),
         Command::Alerts(alerts) => client(alerts.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),

@@ -349,11 +349,7 @@ impl Tenancy {
     }
 
     /// Newest first.
-    pub async fn approvals(
-        &self,
-        filter: &ApprovalFilter,
-        limit: usize,
-    ) -> Result<Page<Approval>> {
+    pub async fn approvals(&self, filter: &ApprovalFilter, limit: usize) -> Result<Page<Approval>> {
         let mut rows = table::Entity::find().filter(seen(filter));
         if let Some(tenant) = filter.tenant {
             rows = rows.filter(table::Column::TenantId.eq(tenant.0));

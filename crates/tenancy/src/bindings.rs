@@ -207,8 +207,7 @@ impl Tenancy {
         if let Some(tenant) = tenant {
             there = there.add(table::Column::TenantId.eq(tenant.0));
         }
-        let bound =
-            table::Entity::find().select_only().column(table::Column::UserId).filter(there);
+        let bound = table::Entity::find().select_only().column(table::Column::UserId).filter(there);
         let rows = user::Entity::find()
             .filter(user::Column::Id.in_subquery(bound.into_query()))
             .filter(user::Column::Status.eq(UserStatus::Active.word()))

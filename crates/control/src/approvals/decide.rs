@@ -80,9 +80,8 @@ pub(crate) async fn approvers(
     asker: Option<UserId>,
 ) -> Result<Vec<User>, Refusal> {
     let staff = shared.control.people.staff_of(needs.place.tenant()).await?;
-    let may = staff
-        .into_iter()
-        .filter(|one| Some(one.user.id) != asker && needs.may_decide(&one.rights));
+    let may =
+        staff.into_iter().filter(|one| Some(one.user.id) != asker && needs.may_decide(&one.rights));
     Ok(may.map(|one| one.user).take(APPROVERS_MAX).collect())
 }
 

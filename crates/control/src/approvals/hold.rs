@@ -41,9 +41,8 @@ pub(crate) async fn hold(
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let found = route.and_then(|route| {
-        holding.shared.acts.find(request.method(), route.as_str()).cloned()
-    });
+    let found =
+        route.and_then(|route| holding.shared.acts.find(request.method(), route.as_str()).cloned());
     let id = request.extensions().get::<Peer>().map(|peer| peer.request_id.clone());
     let Some(act) = found.filter(|_| request.extensions().get::<InTurn>().is_none()) else {
         return next.run(request).await;
@@ -121,8 +120,9 @@ async fn own_mark(
     let params = path_params(parts).await;
     let act = params.iter().find(|(name, _)| name == "act").map(|(_, value)| value.as_str());
     let rules = shared.control.tenancy.approval_rules(tenants.first().copied()).await?;
-    let is_it =
-        |rule: &ApprovalRule| Some(rule.act.as_str()) == act && rule.tenant == tenants.first().copied();
+    let is_it = |rule: &ApprovalRule| {
+        Some(rule.act.as_str()) == act && rule.tenant == tenants.first().copied()
+    };
     Ok(rules.into_iter().find(is_it))
 }
 
@@ -257,13 +257,7 @@ fn write_letters(shared: &Shared, act: &Act, made: &Approval, approvers: &[User]
     }
 }
 
-fn answer(
-    shared: &Shared,
-    act: &Act,
-    who: &Who,
-    made: &Approval,
-    approvers: &[User],
-) -> Response {
+fn answer(shared: &Shared, act: &Act, who: &Who, made: &Approval, approvers: &[User]) -> Response {
     let body = AskedView {
         code: APPROVAL_REQUIRED,
         message: told(act, made),

@@ -90,9 +90,9 @@ async fn by_handler(
     }
     if let Some(connection) = of::<u64>(params, "connection") {
         let open = open_at(&*shared.control.live, ConnectionId(connection));
-        return Ok(open.map_or_else(Named::default, |place| {
-            Named::at(place.tenant(), place.project())
-        }));
+        return Ok(
+            open.map_or_else(Named::default, |place| Named::at(place.tenant(), place.project()))
+        );
     }
     Ok(in_words(parts.uri.query().unwrap_or_default(), body))
 }

@@ -82,11 +82,7 @@ pub(crate) fn seal_answer(shared: &Shared, answer: &[u8], digest: &[u8]) -> Vec<
     shared.control.sealer.seal(&format!("{} answer", seal_place(digest)), answer)
 }
 
-pub(crate) fn open_answer(
-    shared: &Shared,
-    sealed: &[u8],
-    digest: &[u8],
-) -> Result<Value, Refusal> {
+pub(crate) fn open_answer(shared: &Shared, sealed: &[u8], digest: &[u8]) -> Result<Value, Refusal> {
     let place = format!("{} answer", seal_place(digest));
     let lost = || Refusal::new(Code::Conflict, "the answer cannot be read any more");
     let plain = shared.control.sealer.open(&place, sealed).map_err(|_| lost())?;

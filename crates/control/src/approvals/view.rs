@@ -103,11 +103,7 @@ pub(crate) struct ApproverView {
 
 impl From<&User> for ApproverView {
     fn from(user: &User) -> ApproverView {
-        ApproverView {
-            id: user.id.to_string(),
-            email: user.email.clone(),
-            name: user.name.clone(),
-        }
+        ApproverView { id: user.id.to_string(), email: user.email.clone(), name: user.name.clone() }
     }
 }
 

@@ -2,6 +2,7 @@
 //! installation and of tenants. Taking a mark away waits for a second person itself.
 
 use crate::Routes;
+use crate::access::Checked;
 use crate::admin::Admin;
 use crate::approvals::catalogue::Act;
 use crate::approvals::decide::{Needs, approvers};
@@ -12,7 +13,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use port::{Code, Refusal};
-use rules::Permission;
+use rules::{Permission, Place};
 use serde::{Deserialize, Serialize};
 use tenancy::{APPROVAL_HOURS_MAX, ApprovalPlace, ApprovalRule, NewApprovalRule};
 use types::{TenantId, TimestampMs};
@@ -172,10 +173,14 @@ async fn mark_act(
     let outcome = async {
         admin.require(Permission::ApprovalsWrite, place(query.tenant, None))?;
         let act = find(&admin, &name, query.tenant)?;
+        if act.checked == Checked::InInstallation {
+            // What is the installation's to do is not the tenant's to hold up.
+            admin.require(Permission::ApprovalsWrite, Place::Installation)?;
+        }
         let hours = body.hours.unwrap_or(HOURS);
         let new = NewApprovalRule { tenant: query.tenant, act: act.name.clone(), hours };
         let made = admin.tenancy.put_approval_rule(new, &admin.actor()).await?;
-        let at_installation = act.checked == crate::access::Checked::InInstallation;
+        let at_installation = act.checked == Checked::InInstallation;
         let there = ApprovalPlace { tenant: query.tenant, project: None, at_installation };
         let needs = Needs::new(act.permission, &there);
         let approvers = approvers(admin.shared(), needs, None).await?.len();

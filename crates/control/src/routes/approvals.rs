@@ -16,9 +16,7 @@ use port::{Code, Refusal, metric};
 use rules::{Permission, Place, Visible};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tenancy::{
-    Approval, ApprovalEnd, ApprovalFilter, ApprovalMode, ApprovalState, TenancyError,
-};
+use tenancy::{Approval, ApprovalEnd, ApprovalFilter, ApprovalMode, ApprovalState, TenancyError};
 use types::TenantId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -82,8 +80,10 @@ fn states(text: Option<&str>) -> Result<Vec<ApprovalState>, Refusal> {
         ApprovalState::named(word).ok_or_else(|| {
             Refusal::new(Code::InvalidRequest, format!("there is no state `{word}`"))
                 .field("state")
-                .hint("`pending`, `approved`, `running`, `done`, `failed`, `refused`, `expired`, \
-                       `withdrawn` or `void`; several with commas between them")
+                .hint(
+                    "`pending`, `approved`, `running`, `done`, `failed`, `refused`, `expired`, \
+                       `withdrawn` or `void`; several with commas between them",
+                )
         })
     };
     text.into_iter().flat_map(|text| text.split(',')).map(named).collect()
@@ -97,9 +97,8 @@ fn filter(admin: &Admin, query: &ListQuery) -> Result<ApprovalFilter, Refusal> {
     for permission in [Permission::ApprovalsRead, Permission::ApprovalsDecide] {
         match admin.places_of(permission) {
             Visible::Everywhere => is_everywhere = true,
-            Visible::In(held) => places.extend(
-                held.iter().filter_map(|place| Some((place.tenant()?, place.project()))),
-            ),
+            Visible::In(held) => places
+                .extend(held.iter().filter_map(|place| Some((place.tenant()?, place.project())))),
         }
     }
     let (asker, places) = match query.show {
@@ -225,8 +224,7 @@ async fn approve(
     let outcome = async {
         let found = seen(&admin, path).await?;
         let by = decider(admin.shared(), admin.who(), &found)?;
-        if found.state == ApprovalState::Pending && asker(admin.shared(), &found).await?.is_none()
-        {
+        if found.state == ApprovalState::Pending && asker(admin.shared(), &found).await?.is_none() {
             let why = "who asked is gone, or may it no more";
             let end = ApprovalEnd::because(ApprovalState::Void, why);
             admin.tenancy.close_approval(found.id, ApprovalState::Pending, end).await?;

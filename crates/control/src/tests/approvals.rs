@@ -222,8 +222,7 @@ async fn what_has_changed_meanwhile_is_not_done() {
     let (tenant, _) = world.rig.project("before").await;
     world.mark("suspend_tenant", None).await;
     let body = json!({"reason": "unpaid"});
-    let approval =
-        World::waiting(world.ann("POST", &format!("{tenant}/suspend"), body).await);
+    let approval = World::waiting(world.ann("POST", &format!("{tenant}/suspend"), body).await);
     world.rig.call("PATCH", &tenant, json!({"name": "after"})).await.ok(200);
     world.approve(&approval).await.ok(200);
     assert_eq!(world.worker.turn().await, Ok(1));
@@ -260,8 +259,7 @@ async fn an_operator_waits_too_unless_he_breaks_the_glass() {
 async fn an_operator_decides_only_where_it_is_allowed() {
     let world = World::new().await;
     world.mark("create_tenant", None).await;
-    let approval =
-        World::waiting(world.ann("POST", "/v1/tenants", json!({"name": "a"})).await);
+    let approval = World::waiting(world.ann("POST", "/v1/tenants", json!({"name": "a"})).await);
     let path = format!("{approval}/approve");
     let refused = world.rig.call("POST", &path, json!({})).await;
     refused.refused(403, "INSUFFICIENT_SCOPE", "approval");
@@ -286,8 +284,7 @@ async fn a_tenants_mark_concerns_the_tenant_only_and_so_does_what_one_sees() {
     let eve = world.rig.user("eve@example.org").await;
     let give = |tenant: &str| json!({"user": eve, "role": "owner", "tenant": tenant});
     world.ann("POST", "/v1/role-bindings", give(&theirs)).await.ok(201);
-    let approval =
-        World::waiting(world.ann("POST", "/v1/role-bindings", give(&mine)).await);
+    let approval = World::waiting(world.ann("POST", "/v1/role-bindings", give(&mine)).await);
     let shown = world.seen(&approval).await;
     assert_eq!(shown["tenant"], mine.as_str());
     // Eve has nothing to do with this tenant yet, and sees nothing of it.

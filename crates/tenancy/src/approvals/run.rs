@@ -104,9 +104,8 @@ impl Tenancy {
     pub async fn claim_approval(&self, id: ApprovalId) -> Result<Option<ApprovalTurn>> {
         let now = self.ids.now_ms();
         let transaction = self.begin().await?;
-        let may = Condition::any()
-            .add(table::Column::State.eq(ApprovalState::Approved.word()))
-            .add(
+        let may =
+            Condition::any().add(table::Column::State.eq(ApprovalState::Approved.word())).add(
                 Condition::all()
                     .add(table::Column::State.eq(ApprovalState::Running.word()))
                     .add(table::Column::LeaseUntil.lte(now)),

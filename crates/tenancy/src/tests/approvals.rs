@@ -228,15 +228,23 @@ fn ended() -> ApprovalEnd {
 /// What may happen next, to one of the acts that were asked for.
 #[derive(Debug, Clone)]
 enum Step {
-    Approve { by: u128 },
-    Refuse { by: u128 },
+    Approve {
+        by: u128,
+    },
+    Refuse {
+        by: u128,
+    },
     Withdraw,
     /// One of several nodes begins, or begins again.
     Claim,
     /// Whoever had the turn of this number goes on by one step: acts, then ends. One that never
     /// goes on has died; one that goes on late had only seemed so.
-    GoOn { turn: prop::sample::Index },
-    Wait { ms: i64 },
+    GoOn {
+        turn: prop::sample::Index,
+    },
+    Wait {
+        ms: i64,
+    },
     /// The worker closes what is overdue.
     Sweep,
 }

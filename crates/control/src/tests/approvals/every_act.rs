@@ -8,15 +8,18 @@ use crate::approvals::catalogue::{NOT_REPEATED, SUGGESTED, UNMARK};
 use rules::Permission;
 
 /// What is not an act though it changes something, and why.
-const NEVER: &[(&str, &str)] = &[
-    ("approve_act", "is the second person's"),
-    ("refuse_act", "is the second person's"),
-];
+const NEVER: &[(&str, &str)] =
+    &[("approve_act", "is the second person's"), ("refuse_act", "is the second person's")];
 
 async fn acts(rig: &Rig) -> Vec<Value> {
     let mut acts = rig.get("/v1/approval-acts").await.ok(200)["acts"].as_array().unwrap().clone();
-    // The mark that is taken away must be there until then.
-    acts.sort_by_key(|act| act["name"] == UNMARK);
+    // What is marked must be so until its own turn has come, and not before.
+    let order = |act: &Value| match act["name"].as_str() {
+        Some(UNMARK) => 2,
+        Some("mark_act") => 1,
+        _ => 0,
+    };
+    acts.sort_by_key(order);
     acts
 }
 
@@ -71,8 +74,7 @@ async fn every_marked_act_is_held_and_comes_to_the_same_after_approval() {
     }
     marked.mark("mark_act", None).await;
     for act in &acts {
-        let (name, method, path) =
-            (text(&act["name"]), text(&act["method"]), text(&act["path"]));
+        let (name, method, path) = (text(&act["name"]), text(&act["method"]), text(&act["path"]));
         let (path, twin) = (filled(&path, &marked_ids), filled(&path, &plain_ids));
         marked.rig.changes();
         let held = marked.ann(&method, &path, json!({})).await;
