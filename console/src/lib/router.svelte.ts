@@ -20,6 +20,7 @@ export type Page =
   | { name: 'alerts' }
   | { name: 'approvals' }
   | { name: 'account' }
+  | { name: 'device' }
   | { name: 'tenants' }
   | { name: 'tenant'; tenant: string }
   | { name: 'project'; tenant: string; project: string }
@@ -35,7 +36,7 @@ const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'approvals', 'access', 'account', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
+const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'approvals', 'access', 'account', 'device', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');

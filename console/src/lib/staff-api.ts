@@ -54,6 +54,15 @@ export interface PasskeyList {
   origin: string | null;
 }
 
+/** A device that shows a code and waits for somebody to confirm it. */
+export interface WaitingDevice {
+  user_code: string;
+  device: string;
+  address: string;
+  created_at: number;
+  expires_at: number;
+}
+
 export interface Account {
   user: User;
   session: SessionView;
@@ -147,6 +156,9 @@ export class StaffApi {
   renamePasskey = (id: string, name: string): Promise<PasskeyView> =>
     this.ask('PATCH', `/v1/account/passkeys/${encodeURIComponent(id)}`, { name });
   removePasskey = (id: string): Promise<void> => this.ask('DELETE', `/v1/account/passkeys/${encodeURIComponent(id)}`);
+  lookAtDevice = (user_code: string): Promise<WaitingDevice> => this.ask('POST', '/v1/account/device', { user_code });
+  answerDevice = (user_code: string, word: 'confirm' | 'refuse'): Promise<void> =>
+    this.ask('POST', `/v1/account/device/${word}`, { user_code });
   changePassword = (current: string, code: string, password: string): Promise<void> =>
     this.ask('POST', '/v1/account/password', { current, password, ...(code === '' ? {} : { code }) });
   startSecondFactor = (): Promise<{ secret: string; uri: string }> => this.ask('POST', '/v1/account/second-factor');

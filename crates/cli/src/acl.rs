@@ -153,7 +153,7 @@ impl Acl {
     }
 
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let get = async |path: String| call(&api, Method::GET, &path, None).await;
         let post = async |path: String, body| call(&api, Method::POST, &path, Some(body)).await;
         let number = |number: &Option<u64>| number.map(|number| number.to_string());

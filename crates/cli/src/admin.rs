@@ -141,7 +141,7 @@ pub(crate) fn object(text: &str) -> Result<Value, String> {
 
 impl Admin {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let (method, path, body) = match self {
             Admin::Tenants(command) => command.request(),
             Admin::Projects(command) => command.request(),

@@ -224,7 +224,7 @@ impl Alerts {
 
     pub async fn run(&self, target: &Target) -> Outcome {
         let (method, path, body) = self.request();
-        match call(&target.admin()?, method, &path, body).await? {
+        match call(&target.admin().await?, method, &path, body).await? {
             Value::Null => Ok(()),
             answer => print(&answer),
         }

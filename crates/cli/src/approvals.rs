@@ -129,7 +129,7 @@ impl Approvals {
     }
 
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let (method, path, body) = self.request();
         let answer = call(&api, method, &path, body).await?;
         let answer = match self {

@@ -53,7 +53,7 @@ const PATH: &str = "/v1/keys-at-rest";
 impl AtRest {
     /// Asks the running server.
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let (path, body) = match self {
             AtRest::Status { tenant: None } => return print(&all(&api).await?),
             AtRest::Status { tenant: Some(tenant) } => {

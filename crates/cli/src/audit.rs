@@ -120,7 +120,7 @@ fn path(base: &str, parts: &[(&'static str, Option<String>)]) -> String {
 
 impl Audit {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         match self {
             Audit::List { search, limit } => {
                 let mut parts = search.query();

@@ -31,7 +31,7 @@ pub struct Create {
 
 impl Create {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let mut body = json!({"kind": if self.full { "full" } else { "incremental" }});
         if let Some(to) = &self.to {
             body["to"] = json!(absolute(to)?);
@@ -95,13 +95,13 @@ fn bar() -> ProgressBar {
 
 /// The backup under way, and how the last one of this process ended.
 pub async fn status(target: &Target) -> Outcome {
-    let api = target.admin()?;
+    let api = target.admin().await?;
     print(&api.call(api.request(Method::GET, PATH)).await?)
 }
 
 /// Cancels the backup under way.
 pub async fn cancel(target: &Target) -> Outcome {
-    let api = target.admin()?;
+    let api = target.admin().await?;
     api.call(api.request(Method::DELETE, PATH)).await.map(|_| ())
 }
 

@@ -111,7 +111,7 @@ fn report(answer: &Value) {
 
 impl Configuration {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         match self {
             Configuration::Show { text } => {
                 let mut answer = call(&api, Method::GET, "/v1/config", None).await?;

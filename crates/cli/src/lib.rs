@@ -14,11 +14,13 @@ pub mod configuration;
 pub mod consumers;
 mod events;
 pub mod follow;
+pub mod login;
 pub mod logs;
 pub mod people;
 pub mod plans;
 pub mod publish;
 pub mod schemas;
+pub mod session;
 pub mod target;
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ impl Logs {
     }
 
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         if let Some(log) = &self.set {
             let body = json!({"log": log, "note": self.note});
             let kept = call(&api, Method::PUT, "/v1/logs/level", Some(body)).await?;
@@ -101,7 +101,7 @@ impl Logs {
 
 impl Diagnostics {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let bundle = api.call(api.request(Method::GET, "/v1/diagnostics")).await?;
         let text = serde_json::to_string_pretty(&bundle).map_err(|error| error.to_string())?;
         write(&self.out, &text).map_err(|error| format!("{}: {error}", self.out.display()))?;

@@ -109,7 +109,7 @@ impl Accounts {
 }
 
 async fn run(target: &Target, (method, path, body): Request) -> Outcome {
-    let answer = call(&target.admin()?, method, &path, body).await?;
+    let answer = call(&target.admin().await?, method, &path, body).await?;
     match answer {
         Value::Null => Ok(()),
         answer => print(&answer),

@@ -1,6 +1,8 @@
-//! Which server a command talks to, and as whom: options, environment, or the credentials file
-//! that `mainstem dev` writes.
+//! Which server a command talks to, and as whom: options, environment, the credentials file that
+//! `mainstem dev` writes, or the session of a person who signed in.
 
+use crate::session::{Keep, Session};
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,6 +11,9 @@ use std::time::Duration;
 
 /// A request that takes longer failed.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Where a server on this computer has its admin API.
+const ADMIN_URL: &str = "http://127.0.0.1:8081";
 
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct Target {
@@ -73,14 +78,29 @@ impl Target {
         Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()), secret)
     }
 
-    pub fn admin(&self) -> Result<Api, String> {
+    /// The admin API: as the operator whose token is given, as the person who signed in at the
+    /// server that is named, as the operator of the `mainstem dev` beside, or as whoever signed in.
+    pub async fn admin(&self) -> Result<Api, String> {
         let file = self.dev_credentials();
+        let keep = Keep::of_user();
+        let session = keep.as_ref().ok().and_then(Keep::load);
+        let is_named = |session: &Session| {
+            self.admin_url.as_deref().is_some_and(|url| plain(url) == session.server)
+        };
+        let is_asked = session.as_ref().is_some_and(|session| {
+            is_named(session) || (self.admin_url.is_none() && file.admin_token.is_none())
+        });
+        if let (None, true, Ok(keep)) = (&self.admin_token, is_asked, &keep) {
+            let session = keep.fresh().await?;
+            let api = Api::with_secret(&session.server, session.access_token)?;
+            return Ok(Api { headers: self.said()?, ..api });
+        }
         let secret = self.admin_token.clone().or(file.admin_token).ok_or(
-            "no admin token: give --admin-token or MAINSTEM_ADMIN_TOKEN, or run beside \
-             `mainstem dev`",
+            "nobody is signed in and there is no admin token: `mainstem login`, give \
+             --admin-token or MAINSTEM_ADMIN_TOKEN, or run beside `mainstem dev`",
         )?;
         let url = self.admin_url.clone().or(file.admin_url);
-        let api = Api::new(url.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned()), secret)?;
+        let api = Api::new(url.unwrap_or_else(|| ADMIN_URL.to_owned()), secret)?;
         Ok(Api { headers: self.said()?, ..api })
     }
 
@@ -100,6 +120,13 @@ impl Target {
         Ok(headers)
     }
 
+    /// Where to sign in: what is named, else what `admin` would ask.
+    pub fn admin_server(&self, named: Option<&str>) -> String {
+        let named = named.map(str::to_owned).or_else(|| self.admin_url.clone());
+        let known = named.or_else(|| self.dev_credentials().admin_url);
+        known.unwrap_or_else(|| ADMIN_URL.to_owned())
+    }
+
     /// A missing or unreadable file is as good as none: what is needed is asked for by name.
     fn dev_credentials(&self) -> DevCredentials {
         std::fs::read(&self.credentials)
@@ -109,20 +136,78 @@ impl Target {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Refused {
+    /// The server's own refusal.
+    Told {
+        code: String,
+        field: String,
+        line: String,
+    },
+    Failed(String),
+}
+
+impl Refused {
+    /// One line for people.
+    pub fn into_line(self) -> String {
+        match self {
+            Refused::Told { line, .. } | Refused::Failed(line) => line,
+        }
+    }
+}
+
+/// An address as sessions keep it.
+fn plain(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
 impl Api {
+    /// For what anybody may ask.
+    pub fn open(url: &str) -> Result<Api, String> {
+        Api::new(url.to_owned(), String::new())
+    }
+
+    pub fn with_secret(url: &str, secret: String) -> Result<Api, String> {
+        Api::new(url.to_owned(), secret)
+    }
+
     fn new(url: String, secret: String) -> Result<Api, String> {
         // No limit on the whole of an answer: following never ends.
         let http = reqwest::Client::builder()
             .connect_timeout(REQUEST_TIME_MAX)
             .build()
             .map_err(|error| error.to_string())?;
-        let headers = HeaderMap::new();
-        Ok(Api { url: url.trim_end_matches('/').to_owned(), secret, http, headers })
+        let (url, headers) = (plain(&url).to_owned(), HeaderMap::new());
+        Ok(Api { url, secret, http, headers })
     }
 
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
         request.headers(self.headers.clone()).bearer_auth(&self.secret)
+    }
+
+    /// Sends and reads the JSON answer with its status; a refusal keeps its code and field.
+    pub async fn ask(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, Value), Refused> {
+        let sent = request.timeout(REQUEST_TIME_MAX).send().await;
+        let failed = |error: reqwest::Error| Refused::Failed(format!("{}: {error}", self.url));
+        let answer = sent.map_err(failed)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(failed)?;
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok((status, body));
+        }
+        let Some(line) = refusal(&text) else {
+            return Err(Refused::Failed(format!("{status}: {text}")));
+        };
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let error = &body["error"];
+        let (code, field) = (word(&error["code"]), word(&error["details"]["field"]));
+        Err(Refused::Told { code, field, line })
     }
 
     /// Sends and reads the JSON answer; a refusal becomes its message.

@@ -1,6 +1,7 @@
 //! The pure parts: event parsing, paths, refusals.
 
 mod bench;
+mod session;
 mod transfer;
 
 use crate::bench::progress::{self, Audience};

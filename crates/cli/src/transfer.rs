@@ -101,9 +101,14 @@ struct Piece {
 }
 
 impl Place {
-    fn new(target: &Target, tenant: &str, project: &str, topic: &str) -> Result<Place, String> {
+    async fn new(
+        target: &Target,
+        tenant: &str,
+        project: &str,
+        topic: &str,
+    ) -> Result<Place, String> {
         let path = topic_path(tenant, project, topic);
-        Ok(Place { api: target.admin()?, path })
+        Ok(Place { api: target.admin().await?, path })
     }
 
     async fn partitions(&self) -> Result<Partition, String> {
@@ -156,7 +161,7 @@ impl Place {
 
 impl Export {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let place = Place::new(target, &self.tenant, &self.project, &self.topic)?;
+        let place = Place::new(target, &self.tenant, &self.project, &self.topic).await?;
         let partitions = place.partitions().await?;
         let mut out = Writing::open(&self.to, self.format, self.resume)?;
         let bar = crate::publish::progress();
@@ -201,7 +206,7 @@ impl Export {
 
 impl Import {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let place = Place::new(target, &self.tenant, &self.project, &self.topic)?;
+        let place = Place::new(target, &self.tenant, &self.project, &self.topic).await?;
         let partitions = place.partitions().await?;
         let mut input = Reading::open(&self.from, self.format, self.resume)?;
         let offsets = if self.keep_offsets { "keep" } else { "new" };

@@ -66,7 +66,7 @@ fn number(value: Option<i64>) -> Option<String> {
 
 impl Usage {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let (path, parts) = match self {
             Usage::Show { tenant, project, step, from, to } => {
                 let parts = vec![
@@ -104,7 +104,7 @@ impl Recompute {
     }
 
     async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let path = format!("{}/usage/recompute", tenant_path(&self.tenant));
         let request = api.request(Method::POST, &path).json(&self.body());
         // The log may be long.

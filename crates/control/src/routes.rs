@@ -13,6 +13,7 @@ mod auth;
 mod backups;
 mod configuration;
 pub(crate) mod connections;
+mod device;
 mod keys;
 mod keys_at_rest;
 mod letters;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Routes {
         .merge(letters::routes())
         .merge(second_factor::routes())
         .merge(passkeys::routes())
+        .merge(device::routes())
         .merge(roles::routes())
         .merge(tenants::routes())
         .merge(projects::routes())

@@ -5,6 +5,7 @@ mod acl;
 mod alerts;
 mod approvals;
 mod audit;
+mod device;
 mod gate;
 mod input;
 mod keys;

@@ -5,6 +5,7 @@
 mod absent;
 mod account;
 mod challenges;
+mod device;
 mod invitation;
 mod passkey_proof;
 mod passkeys;
@@ -21,6 +22,7 @@ mod totp;
 
 pub use absent::Absent;
 pub use account::{NewOwner, Proof};
+pub use device::{DeviceOutcome, DevicePoll, DeviceStart, DeviceStarted};
 pub use invitation::{Invitation, Redeem, Sent};
 pub use passkey_proof::{PasskeyAfterPassword, PasskeyProof, PasskeySignIn};
 pub use passkeys::{CreationOptions, MadePasskey, RequestOptions};

@@ -54,6 +54,8 @@ enum Command {
     Webhooks(cli::webhooks::Webhooks),
     #[command(flatten)]
     Admin(cli::admin::Admin),
+    #[command(flatten)]
+    Own(cli::login::Own),
     /// Access lists: who may do what where; versions, and why something is refused.
     Acl(cli::acl::Acl),
     /// Plans: those that are always there, and one's own.
@@ -145,6 +147,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Schemas(schemas) => client(schemas.run(&target)),
         Command::Webhooks(webhooks) => client(webhooks.run(&target)),
         Command::Admin(admin) => client(admin.run(&target)),
+        Command::Own(own) => client(own.run(&target)),
         Command::Usage(usage) => client(usage.run(&target)),
         Command::Acl(acl) => client(acl.run(&target)),
         Command::Plans(plans) => client(plans.run(&target)),

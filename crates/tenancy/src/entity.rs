@@ -153,6 +153,21 @@ table!(passkey, "passkeys", {
     pub used_at: Option<i64>,
 });
 
+table!(device_sign_in, "device_sign_ins", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub user_code: String,
+    pub secret_hash: Vec<u8>,
+    pub device_hash: Vec<u8>,
+    pub device_name: String,
+    pub address: String,
+    pub state: String,
+    pub user_id: Option<Uuid>,
+    pub created_at: i64,
+    pub expires_at: i64,
+    pub asked_at: Option<i64>,
+});
+
 table!(spent_challenge, "spent_challenges", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: Vec<u8>,

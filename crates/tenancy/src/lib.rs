@@ -17,6 +17,7 @@ mod bootstrap;
 mod budgets;
 mod connect;
 mod consumers;
+mod device_sign_ins;
 mod dump;
 mod entity;
 mod error;
@@ -76,6 +77,10 @@ pub use bootstrap::{Bootstrapped, SYSTEM};
 pub use budgets::{BUDGETS_MAX, Budget, BudgetAction, BudgetId, NewBudget};
 pub use connect::{Options, Tenancy};
 pub use consumers::{Consumer, ConsumerId, ConsumerPlace, ConsumerTerms};
+pub use device_sign_ins::{
+    DEVICE_SIGN_INS_MAX, DeviceAnswer, DeviceAsking, DeviceSignIn, DeviceSignInId, DeviceWord,
+    NewDeviceSignIn,
+};
 pub use dump::{DUMP_LINE_BYTES_MAX, DumpSink, DumpSize, DumpSource};
 pub use error::TenancyError;
 pub use keys::{ApiKey, FoundKey, KeyMode, NewKey, RotatedKey};

@@ -13,6 +13,7 @@ mod m0020_access_lists;
 mod m0030_audit_chain;
 mod m0031_alerts;
 mod m0050_passkeys;
+mod m0051_device_sign_ins;
 mod m0060_approvals;
 
 use sea_orm_migration::prelude::*;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_audit_chain::Migration),
             Box::new(m0031_alerts::Migration),
             Box::new(m0050_passkeys::Migration),
+            Box::new(m0051_device_sign_ins::Migration),
             Box::new(m0060_approvals::Migration),
         ]
     }

@@ -66,6 +66,8 @@ pub enum Proven {
     PasswordAndCode,
     PasswordAndPasskey,
     Passkey,
+    /// Somebody who was signed in confirmed the device.
+    Confirmed,
 }
 
 impl Word for Proven {
@@ -74,6 +76,7 @@ impl Word for Proven {
         (Proven::PasswordAndCode, "password+code"),
         (Proven::PasswordAndPasskey, "password+passkey"),
         (Proven::Passkey, "passkey"),
+        (Proven::Confirmed, "confirmed"),
     ];
 }
 

@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 mod connect;
 mod consumers;
+mod device_sign_ins;
 mod dump;
 mod isolation;
 mod keys;

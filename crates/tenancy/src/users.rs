@@ -313,6 +313,7 @@ impl Tenancy {
         self.delete_tokens_of(&change, user).await?;
         self.delete_second_factor_of(&change, user).await?;
         self.delete_passkeys_of(&change, user).await?;
+        self.delete_device_sign_ins_of(&change, user).await?;
         table::Entity::delete_by_id(user.0).exec(transaction).await?;
         change.commit(entry(&user, "user.delete", json!({"email": row.email}))).await
     }

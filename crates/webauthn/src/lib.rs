@@ -3,7 +3,7 @@
 //! It must not know who the user is, whether a challenge still counts, or where keys are kept.
 //!
 //! The subset: ES256, EdDSA (Ed25519) and RS256; attestation `none` and self attestation, which
-//! both say nothing of the make of the authenticator; user presence and user verification always asked.
+//! both say nothing of the make of the authenticator; user presence and verification always asked.
 #![forbid(unsafe_code)]
 
 mod authenticator_data;

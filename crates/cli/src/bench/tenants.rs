@@ -54,7 +54,7 @@ struct Made {
 
 impl TenantsBench {
     pub async fn run(&self, target: &Target) -> Outcome {
-        let (api, admin) = (target.public_as(String::new())?, target.admin()?);
+        let (api, admin) = (target.public_as(String::new())?, target.admin().await?);
         let made = self.make(&api, &admin).await;
         let secrets = made.iter().flatten().map(|one| one.secret.clone()).collect::<Vec<_>>();
         let outcome = match &made {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use stdx::Rng;
-use tenancy::{MailTokenId, SessionId};
+use tenancy::{DeviceSignInId, MailTokenId, SessionId};
 use types::TimestampMs;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 const ACCESS: &str = "mss_";
 const REFRESH: &str = "msr_";
 const MAILED: &str = "msi_";
+const DEVICE: &str = "msc_";
 const ID_BYTES: usize = 16;
 const NUMBER_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 32;
@@ -26,6 +27,7 @@ pub(crate) struct SessionTexts {
     access: hmac::Key,
     refresh: hmac::Key,
     mailed: hmac::Key,
+    waiting: hmac::Key,
     recovery: hmac::Key,
     device: hmac::Key,
     rng: Arc<dyn Rng>,
@@ -80,6 +82,7 @@ impl SessionTexts {
             access: key("session access"),
             refresh: key("session refresh"),
             mailed: key("mailed token"),
+            waiting: key("device code"),
             recovery: key("recovery code"),
             device: key("session device"),
             rng,
@@ -135,6 +138,19 @@ impl SessionTexts {
         let (id, random) = body.split_at_checked(ID_BYTES)?;
         let hash = hmac::sign(&self.refresh, random).as_ref().to_vec();
         Some((MailTokenId(Uuid::from_slice(id).ok()?), hash))
+    }
+
+    /// What a device asks with that waits to be confirmed.
+    pub(crate) fn device_code(&self, fresh: &Fresh, id: DeviceSignInId) -> SecretString {
+        signed(&self.waiting, DEVICE, &[id.0.as_bytes(), &*fresh.random])
+    }
+
+    /// The device that asks, and what is stored of the code's random part.
+    pub(crate) fn open_device_code(&self, text: &str) -> Option<(DeviceSignInId, Vec<u8>)> {
+        let body = opened::<{ ID_BYTES + RANDOM_BYTES }>(&self.waiting, DEVICE, text)?;
+        let (id, random) = body.split_at_checked(ID_BYTES)?;
+        let hash = hmac::sign(&self.refresh, random).as_ref().to_vec();
+        Some((DeviceSignInId(Uuid::from_slice(id).ok()?), hash))
     }
 
     /// What is stored of a recovery code.

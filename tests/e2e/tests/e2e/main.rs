@@ -21,6 +21,7 @@ mod live;
 mod occupancy;
 mod once;
 mod pairs;
+mod people;
 mod plans;
 mod presence;
 mod processes;
