@@ -61,6 +61,7 @@ await check('it is renamed, and this device makes no second one', async () => {
   await page.keyboard.press('Enter');
   await page.getByText('Work laptop', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Once more');
   await page.keyboard.press('Enter');
   await page.getByText('has a passkey for your account already').waitFor();
   await page.keyboard.press('Escape');

@@ -1,6 +1,6 @@
 //! Devices without a browser that wait for somebody to confirm them (RFC 8628). Each waits for a
-//! few minutes, is confirmed or refused once, and turned into a session once. Only hashes are kept of
-//! what the device proves itself with.
+//! few minutes, is confirmed or refused once, and turned into a session once. Only hashes are kept
+//! of what the device proves itself with.
 
 use crate::audit::Change;
 use crate::entity::{device_sign_in as table, user};

@@ -1,6 +1,7 @@
 //! What browsers and this API tell each other of passkeys, in Web Authentication's own JSON (Level
 //! 3 sections 5.4, 5.5 and 6): its names are the standard's. Browsers may add members to answers,
-//! so these types pass over what they do not know. Bytes are base64url. It must not judge an answer.
+//! so these types pass over what they do not know. Bytes are base64url. It must not judge an
+//! answer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

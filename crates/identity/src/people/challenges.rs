@@ -1,6 +1,7 @@
 //! Challenges for passkeys. Each is signed together with what it is for, so that one that was made
 //! up, or made for something or somebody else, is told at once, and asking for one writes nothing
-//! down: nobody fills a table by asking. Answered ones are written down, and count once on every node.
+//! down: nobody fills a table by asking. Answered ones are written down, and count once on every
+//! node.
 //!
 //! ```text
 //! | end: 8 | random: 16 | tag: 32 |     tag = HMAC(purpose | user | session | end | random)

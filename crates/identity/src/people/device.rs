@@ -1,6 +1,6 @@
 //! Signing a device in that has no browser (RFC 8628): it shows a short code, somebody who is
-//! signed in elsewhere confirms it after a fresh proof, and the device, which asks again and again, gets a
-//! session once.
+//! signed in elsewhere confirms it after a fresh proof, and the device, which asks again and
+//! again, gets a session once.
 
 use super::sign_in::{device_secret, network};
 use super::throttle::Subject;

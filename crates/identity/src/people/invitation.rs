@@ -186,9 +186,9 @@ impl People {
     pub(super) fn tell_of_copy(&self, user: &User, name: &str, address: IpAddr) {
         let text = format!(
             "Somebody tried to sign in to your account at Mainstem with the passkey \"{name}\", \
-             and was refused: the passkey has been used fewer times than it should have been, so \
-             there may be a copy of it.\n\nAddress: {address}\n\nRemove the passkey at {} and make a new \
-             one.\n",
+             and was refused: the passkey has been used fewer times than it should have been, \
+             so there may be a copy of it.\n\nAddress: {address}\n\nRemove the passkey at {} and \
+             make a new one.\n",
             self.settings.console_url
         );
         self.post(&user.email, "A passkey was refused", text);
