@@ -1,6 +1,6 @@
 // Passkeys through the browser: Chromium's own virtual authenticator (CDP `WebAuthn`) makes one, signs
-// in with it by button and by itself in the address field, proves who one is, stands in for the code,
-// and is removed; by keyboard where people would, with axe in both themes. Pictures are left in e2e/shots.
+// in with it by button and by itself in the address field, proves who one is, confirms a terminal by its
+// code, and is removed; by keyboard, with axe in both themes. Pictures are left in e2e/shots.
 //
 //   npm run build && cargo build -p server && MAINSTEM_BIN=../target/debug/mainstem npm run e2e:passkeys
 
@@ -119,6 +119,39 @@ await check('the browser offers it by itself in the address field', async () => 
   await page.reload();
   // Nothing is clicked: the conditional request is answered.
   await heading('Account').or(heading('Users')).waitFor();
+});
+
+const post = async (path, body) => (await fetch(`${base}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).json();
+const terminal = { device: 'a terminal that waits for somebody' };
+
+await check('a terminal is looked at and confirmed by its code', async () => {
+  const started = await post('/v1/auth/device', { ...terminal, device_name: 'mainstem on box' });
+  await page.goto(started.verification_url_complete);
+  await heading('Sign a device in').waitFor();
+  must(!page.url().includes(started.user_code), 'the code stays in the address');
+  await page.getByLabel('Code', { exact: true }).focus();
+  await audit('device-code');
+  await page.keyboard.press('Enter');
+  await heading('Is this yours?').waitFor();
+  await page.getByText('mainstem on box').waitFor();
+  await audit('device');
+  await page.getByRole('button', { name: 'Yes, sign it in' }).focus();
+  await page.keyboard.press('Enter');
+  await heading('Is it you?').waitFor();
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await page.getByText('The device is signed in as you.').waitFor();
+  const tokens = await post('/v1/auth/device/token', { ...terminal, device_code: started.device_code });
+  must(tokens.user?.email === 'ann@example.org', `the terminal got ${JSON.stringify(tokens)}`);
+});
+
+await check('another one is refused', async () => {
+  const started = await post('/v1/auth/device', { ...terminal, device_name: 'somebody else' });
+  await page.getByLabel('Code', { exact: true }).fill(started.user_code);
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'No, refuse it' }).click();
+  await page.getByText('The device was refused.').waitFor();
+  const answer = await post('/v1/auth/device/token', { ...terminal, device_code: started.device_code });
+  must(answer.error?.code === 'INVALID_TOKEN', `the terminal got ${JSON.stringify(answer)}`);
 });
 
 await check('it is removed, and signs nobody in', async () => {
