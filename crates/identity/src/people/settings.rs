@@ -19,7 +19,8 @@ pub struct PeopleSettings {
     pub password_chars_min: usize,
     pub password_cost: PasswordCost,
     /// Where people open the console, for the links in letters: its address as they see it. The
-    /// admin port serves it.
+    /// admin port serves it. Passkeys are bound to its name, which has to be reached over https,
+    /// or be `localhost`.
     pub console_url: String,
     /// How long the link of an invitation works.
     pub invitation_hours: u32,
@@ -70,7 +71,7 @@ impl Default for PeopleSettings {
             elevated_ms: 5 * 60_000,
             password_chars_min: 12,
             password_cost: PasswordCost::default(),
-            console_url: "http://127.0.0.1:8081".to_owned(),
+            console_url: "http://localhost:8081".to_owned(),
             invitation_hours: 7 * 24,
             reset_minutes: 60,
             throttle: ThrottleSettings::default(),
