@@ -249,8 +249,7 @@ impl Rig {
         let options = Options::sqlite(&dir.path().join("mainstem.db"));
         let tenancy = Tenancy::connect(&options, clock.clone(), Arc::clone(&rng)).await;
         let tenancy = Arc::new(tenancy.expect("a fresh database"));
-        let secrets = Secrets::from_bytes([7; 32]);
-        let time: Arc<dyn Clock> = clock.clone();
+        let (secrets, time) = (Secrets::from_bytes([7; 32]), clock.clone() as Arc<dyn Clock>);
         let authenticator = Authenticator::new(
             Arc::clone(&tenancy) as _,
             &secrets,
