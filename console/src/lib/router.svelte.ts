@@ -15,6 +15,8 @@ export type Page =
   | { name: 'api' }
   | { name: 'users' }
   | { name: 'roles' }
+  | { name: 'providers' }
+  | { name: 'return' }
   | { name: 'access' }
   | { name: 'audit' }
   | { name: 'alerts' }
@@ -36,7 +38,7 @@ const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'audit', 'alerts', 'approvals', 'access', 'account', 'device', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
+const STAFF_PAGES = ['users', 'roles', 'providers', 'audit', 'alerts', 'approvals', 'access', 'account', 'device', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');
@@ -56,6 +58,7 @@ export function pageOf(path: string): Page {
   }
   if (first === 'usage' && parts.length === 1) return { name: 'usage' };
   if (first === 'demo' && parts.length === 1) return { name: 'demo' };
+  if (first === 'sign-in' && second === 'return' && parts.length === 2) return { name: 'return' };
   if (first === 'docs' && second === 'api' && parts.length === 2) return { name: 'api' };
   if (first === 'tenants' && second !== undefined) {
     const tenant = safeDecode(second);

@@ -38,6 +38,8 @@ export interface SessionView {
   seen_at: number;
   elevated_until: number | null;
   is_current: boolean;
+  /** The provider that vouches for the user. */
+  provider: string | null;
 }
 
 export interface PasskeyView {

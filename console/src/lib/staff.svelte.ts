@@ -5,6 +5,7 @@
 import { ApiError } from './api';
 import { ApprovalsApi, asked, type Asked } from './approvals-api';
 import { usePasskey } from './passkeys';
+import { ProvidersApi } from './providers';
 import { WatchApi } from './watch-api';
 import { fieldOf, readFailure, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
 
@@ -58,6 +59,7 @@ class Staff {
   /** One's act that waits for a second person, until it was taken note of. */
   waiting = $state.raw<Asked>();
   readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
+  readonly providers = new ProvidersApi((method, path, body) => this.ask(method, path, body));
   readonly watch = new WatchApi((method, path, body) => this.ask(method, path, body), (path, signal) => this.open(path, signal));
 
   readonly approvals = new ApprovalsApi((method, path, body) => this.ask(method, path, body));
@@ -112,6 +114,12 @@ class Staff {
   /** A fresh proof by a passkey. */
   async elevateByPasskey(): Promise<void> {
     await this.api.elevateByPasskey(await usePasskey(await this.api.elevateOptions()));
+  }
+
+  /** With tokens that were got in another way than by a password. */
+  async enter(tokens: Tokens): Promise<void> {
+    this.keep(tokens);
+    await this.load();
   }
 
   async signOut(): Promise<void> {

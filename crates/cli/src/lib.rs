@@ -18,6 +18,7 @@ pub mod login;
 pub mod logs;
 pub mod people;
 pub mod plans;
+pub mod providers;
 pub mod publish;
 pub mod schemas;
 pub mod session;

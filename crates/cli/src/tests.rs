@@ -1,6 +1,7 @@
 //! The pure parts: event parsing, paths, refusals.
 
 mod bench;
+mod providers;
 mod session;
 mod transfer;
 

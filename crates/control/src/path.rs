@@ -7,8 +7,8 @@ use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
 use tenancy::{
-    AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, PasskeyId, Plan,
-    RoleId, SessionId, SigningKeyId, UserId, WebhookId,
+    AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, IdentityId,
+    PasskeyId, Plan, ProviderId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
@@ -66,6 +66,14 @@ pub(crate) struct RolePath(pub(crate) RoleId);
 /// `{binding}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BindingPath(pub(crate) BindingId);
+
+/// `{provider}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProviderPath(pub(crate) ProviderId);
+
+/// `{identity}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IdentityPath(pub(crate) IdentityId);
 
 /// `{plan}`
 #[derive(Debug, Clone)]
@@ -197,6 +205,20 @@ impl<S: Send + Sync> FromRequestParts<S> for BindingPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<BindingPath, Rejection> {
         param(parts, "binding").await.map(BindingPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ProviderPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ProviderPath, Rejection> {
+        param(parts, "provider").await.map(ProviderPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdentityPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<IdentityPath, Rejection> {
+        param(parts, "identity").await.map(IdentityPath)
     }
 }
 

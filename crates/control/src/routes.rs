@@ -24,6 +24,9 @@ pub(crate) mod people_view;
 mod plans;
 pub(crate) mod principals;
 mod projects;
+mod provider_sign_in;
+mod providers;
+mod providers_view;
 mod recompute;
 mod roles;
 mod second_factor;
@@ -43,6 +46,8 @@ pub(crate) fn all() -> Routes {
     Routes::new()
         .merge(auth::routes())
         .merge(account::routes())
+        .merge(provider_sign_in::routes())
+        .merge(providers::routes())
         .merge(users::routes())
         .merge(letters::routes())
         .merge(second_factor::routes())

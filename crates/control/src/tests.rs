@@ -20,10 +20,14 @@ mod permissions;
 mod plans;
 mod promise;
 mod properties;
+mod provider_lies;
+mod provider_sign_in;
+mod providers;
 mod records;
 mod repeat;
 mod rig_consumers;
 mod rig_hub;
+mod rig_provider;
 mod signing;
 mod telemetry;
 mod topics;
@@ -36,7 +40,7 @@ use crate::{
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
-use identity::{Authenticator, OperatorTokens, People, PeopleParts, Secrets, Settings};
+use identity::{Authenticator, OperatorTokens, PeopleParts, Secrets, Settings};
 use parking_lot::Mutex;
 use port::{
     Change, ConnectionFilter, ConnectionId, ConnectionState, Hub, Live, Peer, RequestId, ShardId,
@@ -276,14 +280,14 @@ impl Rig {
         let trail = Arc::new(::audit::Trail::new(records, keys, Arc::clone(&hub)));
         let alerts = alerts::parts(&tenancy, &sealer, &time, &rng);
         let (mailer, letters) = people::mailer(&dir, &time, &rng);
-        let people = Arc::new(People::new(PeopleParts {
+        let people = people::service(PeopleParts {
             tenancy: Arc::clone(&tenancy),
             secrets: &secrets,
             settings: people::settings(console),
             mailer,
             clock: Arc::clone(&time),
             rng: Arc::clone(&rng),
-        }));
+        });
         let unlimited = RateSettings { principal_per_second_max: 0, address_per_second_max: 0 };
         let control = Control {
             tenancy: Arc::clone(&tenancy),
@@ -315,14 +319,14 @@ impl Rig {
 
     /// The API as another process would serve it, from the same records and secrets.
     fn restarted(&self) -> Router {
-        let people = Arc::new(People::new(PeopleParts {
+        let people = people::service(PeopleParts {
             tenancy: Arc::clone(&self.tenancy),
             secrets: &Secrets::from_bytes([7; 32]),
             settings: people::settings("http://localhost:8081"),
             mailer: mail::Mailer::none(),
             clock: Arc::clone(&self.control.clock),
             rng: SeededRng::shared(12),
-        }));
+        });
         Control { people, ..self.control.clone() }.routes()
     }
 

@@ -36,7 +36,9 @@ pub fn check(url: &str, settings: &JwksSettings) -> Result<Url, &'static str> {
 }
 
 fn may_connect(address: IpAddr, settings: &JwksSettings) -> bool {
-    settings.private_addresses_allowed || is_public(address)
+    settings.private_addresses_allowed
+        || is_public(address)
+        || settings.allow_networks.iter().any(|network| network.contains(address))
 }
 
 /// Reachable over the public internet (the IANA special-purpose registries say what is not).

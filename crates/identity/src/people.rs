@@ -10,6 +10,8 @@ mod invitation;
 mod passkey_proof;
 mod passkeys;
 mod password;
+mod provided;
+mod provider_settings;
 mod rights;
 mod second_factor;
 mod session_text;
@@ -19,6 +21,7 @@ mod sign_in;
 mod tests;
 mod throttle;
 mod totp;
+mod vouched;
 
 pub use absent::Absent;
 pub use account::{NewOwner, Proof};
@@ -26,11 +29,14 @@ pub use device::{DeviceOutcome, DevicePoll, DeviceStart, DeviceStarted};
 pub use invitation::{Invitation, Redeem, Sent};
 pub use passkey_proof::{PasskeyAfterPassword, PasskeyProof, PasskeySignIn};
 pub use passkeys::{CreationOptions, MadePasskey, RequestOptions};
+pub use provided::{Arrived, Back, BackWithCode, Departure};
+pub use provider_settings::{ProviderWish, SecretChange, Tried};
 pub use second_factor::Enrolment;
 pub use settings::{PasswordCost, PeopleSettings, ThrottleSettings};
 pub use sign_in::{Refresh, SignIn, SignedIn};
+pub use vouched::{EVERYBODY, domain_of, place_of};
 
-use crate::{Sealer, Secrets};
+use crate::{OidcClient, Sealer, Secrets};
 use challenges::Challenges;
 use mail::Mailer;
 use password::Passwords;
@@ -77,6 +83,7 @@ pub struct People {
     challenges: Challenges,
     throttle: Throttle,
     sealer: Arc<Sealer>,
+    oidc: OidcClient,
     mailer: Mailer,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -99,20 +106,23 @@ impl std::fmt::Debug for People {
 }
 
 impl People {
-    pub fn new(parts: PeopleParts<'_>) -> People {
+    /// Refuses when no client for providers can be made.
+    pub fn new(parts: PeopleParts<'_>) -> Result<People, Refusal> {
         let PeopleParts { tenancy, secrets, settings, mailer, clock, rng } = parts;
-        People {
+        let oidc = OidcClient::new(settings.oidc.clone(), Arc::clone(&clock), Arc::clone(&rng))?;
+        Ok(People {
             tenancy,
             passwords: Passwords::new(settings.password_cost, Arc::clone(&rng)),
             texts: SessionTexts::new(secrets, Arc::clone(&rng)),
             challenges: Challenges::new(secrets, Arc::clone(&rng)),
             throttle: Throttle::new(settings.throttle.clone(), Arc::clone(&clock)),
             sealer: Arc::new(secrets.sealer(Arc::clone(&rng))),
+            oidc,
             settings,
             mailer,
             clock,
             rng,
-        }
+        })
     }
 
     /// Whether the text is meant for `check`, by its looks.
@@ -148,7 +158,20 @@ impl People {
         if !session.is_open(now, self.settings.times()) || !is_active(&user) {
             return Err(not_signed_in());
         }
+        self.person(session, user).await
+    }
+
+    /// With what he may do. Whom a provider vouches for may do less, and nothing once the provider
+    /// is switched off.
+    async fn person(&self, session: Session, user: User) -> Result<Person, Refusal> {
         let rights = rights::of(&self.tenancy, user.id).await?;
+        let Some(provider) = session.provider else { return Ok(Person { user, session, rights }) };
+        let provider = match self.tenancy.provider(provider).await {
+            Ok(provider) if provider.is_enabled => provider,
+            Ok(_) | Err(tenancy::TenancyError::NotFound { .. }) => return Err(not_signed_in()),
+            Err(error) => return Err(error.into()),
+        };
+        let rights = vouched::limited(rights, &provider);
         Ok(Person { user, session, rights })
     }
 
@@ -160,8 +183,7 @@ impl People {
         if !self.is_open(&session) || !is_active(&user) {
             return Err(not_signed_in());
         }
-        let rights = rights::of(&self.tenancy, user.id).await?;
-        Ok(Person { user, session, rights })
+        self.person(session, user).await
     }
 }
 

@@ -59,6 +59,9 @@ pub struct JwksSettings {
     /// Whether key sets may be fetched from loopback, private and link-local addresses. Off, so
     /// that a tenant cannot make the server speak to its own network.
     pub private_addresses_allowed: bool,
+    /// Networks that key sets may be fetched from besides public addresses: `10.0.0.0/8`.
+    #[schemars(with = "Vec<String>")]
+    pub allow_networks: Vec<types::acl::Network>,
     /// Whether key sets may be fetched without TLS from hosts other than loopback.
     pub plain_http_allowed: bool,
 }
@@ -96,6 +99,7 @@ impl Default for JwksSettings {
             backoff_ms_first: 1_000,
             backoff_ms_max: 60_000,
             private_addresses_allowed: false,
+            allow_networks: Vec::new(),
             plain_http_allowed: false,
         }
     }

@@ -23,17 +23,17 @@ const ATTRIBUTE_LEVELS_MAX: usize = 4;
 pub const KID_BYTES_MAX: usize = 256;
 
 /// A token taken apart; nothing in it is proven.
-pub struct Unproven<'a> {
+pub struct Unproven<'a, Claims = TokenClaims> {
     pub algorithm: Algorithm,
     pub kid: Option<String>,
-    pub claims: TokenClaims,
+    pub claims: Claims,
     /// What the signature is over.
     pub input: &'a str,
     /// base64url.
     pub signature: &'a str,
 }
 
-impl std::fmt::Debug for Unproven<'_> {
+impl<Claims> std::fmt::Debug for Unproven<'_, Claims> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Unproven({})", self.algorithm.name())
     }
@@ -98,6 +98,14 @@ struct Header {
 
 /// Takes a token apart. The error says why not, in words for the client.
 pub fn parse(text: &str, bytes_max: usize) -> Result<Unproven<'_>, String> {
+    parse_as(text, bytes_max)
+}
+
+/// As `parse`, for tokens that claim something else.
+pub(crate) fn parse_as<Claims: serde::de::DeserializeOwned>(
+    text: &str,
+    bytes_max: usize,
+) -> Result<Unproven<'_, Claims>, String> {
     if text.len() > bytes_max {
         return Err(format!("the token has more than {bytes_max} bytes"));
     }
@@ -116,7 +124,7 @@ pub fn parse(text: &str, bytes_max: usize) -> Result<Unproven<'_>, String> {
     if header.kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
         return Err("the token's `kid` is too long".to_owned());
     }
-    let claims: TokenClaims = part(claims)
+    let claims: Claims = part(claims)
         .ok_or("the token's claims are not readable: `sub` and `exp` are needed, see the docs")?;
     Ok(Unproven { algorithm, kid: header.kid, claims, input, signature })
 }

@@ -83,7 +83,7 @@ fn check_times(
 }
 
 /// Saturates at both ends; JSON has no number that is not one.
-fn milliseconds(seconds: f64) -> TimestampMs {
+pub(crate) fn milliseconds(seconds: f64) -> TimestampMs {
     (seconds * 1_000.0).floor() as TimestampMs
 }
 

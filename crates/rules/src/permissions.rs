@@ -129,6 +129,10 @@ permissions! {
     RolesRead = "roles:read";
     /// Give and take roles; make, change and delete them.
     RolesWrite = "roles:write";
+    /// See the providers that people sign in with, never their secrets.
+    ProvidersRead = "providers:read";
+    /// Set up, change, test and delete providers that people sign in with.
+    ProvidersWrite = "providers:write";
     /// See the configuration and its revisions.
     ConfigRead = "config:read";
     /// Change the configuration.
@@ -326,6 +330,13 @@ impl Rights {
             }
         }
         Visible::In(places)
+    }
+
+    /// What is left of them for somebody whom another vouches for: what was given in this place or
+    /// inside it, and of that no more than `most`.
+    pub fn within(self, here: Place, most: PermissionSet) -> Rights {
+        let inside = self.0.into_iter().filter(|(place, _)| here.covers(*place));
+        Rights(inside.map(|(place, set)| (place, PermissionSet(set.0 & most.0))).collect())
     }
 
     pub fn places(&self) -> &[(Place, PermissionSet)] {

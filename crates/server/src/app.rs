@@ -297,7 +297,7 @@ fn open_people(
         clock,
         rng,
     };
-    Ok((Arc::new(People::new(parts)), postman, mailer))
+    Ok((Arc::new(People::new(parts).map_err(other)?), postman, mailer))
 }
 
 fn node_options(config: &Config) -> hub::Options {

@@ -56,6 +56,9 @@ enum Command {
     Admin(cli::admin::Admin),
     #[command(flatten)]
     Own(cli::login::Own),
+    /// Providers that people sign in with (OpenID Connect).
+    #[command(subcommand)]
+    Oidc(cli::providers::Oidc),
     /// Access lists: who may do what where; versions, and why something is refused.
     Acl(cli::acl::Acl),
     /// Plans: those that are always there, and one's own.
@@ -149,6 +152,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Admin(admin) => client(admin.run(&target)),
         Command::Own(own) => client(own.run(&target)),
         Command::Usage(usage) => client(usage.run(&target)),
+        Command::Oidc(oidc) => client(oidc.run(&target)),
         Command::Acl(acl) => client(acl.run(&target)),
         Command::Plans(plans) => client(plans.run(&target)),
         Command::Accounts(accounts) => client(accounts.run(&target)),

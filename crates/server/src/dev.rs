@@ -63,6 +63,9 @@ impl Dev {
         config.webhooks.allow_networks =
             ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
         config.webhooks.plain_http_allowed = true;
+        // A provider that the developer runs himself.
+        config.people.oidc.allow_networks =
+            ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
         config
     }
 

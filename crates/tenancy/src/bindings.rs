@@ -7,9 +7,11 @@ use crate::ids::record_id;
 use crate::page::{PAGE_ITEMS_MAX, fetch_count};
 use crate::tenants::Word;
 use crate::users::{check_owner_remains, locked, read as read_user};
-use crate::{Actor, Page, Result, RoleId, Tenancy, TenancyError, User, UserId, UserStatus};
+use crate::{
+    Actor, Page, ProviderId, Result, RoleId, Tenancy, TenancyError, User, UserId, UserStatus,
+};
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde_json::json;
 use types::{ProjectId, TenantId, TimestampMs};
 
@@ -33,6 +35,8 @@ pub struct Binding {
     /// `None`: in all projects of the tenant.
     pub project: Option<ProjectId>,
     pub created_at: TimestampMs,
+    /// The provider whose rules gave it, and take it.
+    pub provider: Option<ProviderId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +56,12 @@ fn read(row: table::Model) -> Binding {
         tenant: row.tenant_id.map(TenantId),
         project: row.project_id.map(ProjectId),
         created_at: row.created_at,
+        provider: row.provider_id.map(ProviderId),
     }
 }
 
 /// Whether place and role exist, so that no binding stands on nothing.
-async fn check_place(change: &Change<'_>, new: &NewBinding) -> Result<()> {
+pub(crate) async fn check_place(change: &Change<'_>, new: &NewBinding) -> Result<()> {
     let transaction = &change.transaction;
     match (new.tenant, new.project) {
         (None, Some(_)) => {
@@ -84,16 +89,30 @@ async fn check_place(change: &Change<'_>, new: &NewBinding) -> Result<()> {
 impl Tenancy {
     /// Gives a user a role somewhere. Having it already is no error: what there is, is answered.
     pub async fn bind_role(&self, new: NewBinding, by: &Actor) -> Result<Binding> {
+        self.bind_role_by(new, None, by).await
+    }
+
+    /// As `bind_role`; a provider's rules take away what they gave, and that only.
+    pub(crate) async fn bind_role_by(
+        &self,
+        new: NewBinding,
+        provider: Option<ProviderId>,
+        by: &Actor,
+    ) -> Result<Binding> {
         let change = self.change(by).await?;
         let holder = locked(&change, new.user).await?;
-        let (made, is_new) = self.insert_binding(&change, new).await?;
+        let (made, is_new) = self.insert_binding(&change, new, provider).await?;
         if is_new {
+            let mut details = json!({"binding": made.id, "email": holder.email, "role": made.role});
+            if let Some(provider) = provider {
+                details["provider"] = json!(provider);
+            }
             let entry = Entry {
                 tenant: made.tenant,
                 project: made.project,
                 action: "role.grant",
                 target: &made.user,
-                details: json!({"binding": made.id, "email": holder.email, "role": made.role}),
+                details,
             };
             change.commit(entry).await?;
         }
@@ -105,6 +124,7 @@ impl Tenancy {
         &self,
         change: &Change<'_>,
         new: NewBinding,
+        provider: Option<ProviderId>,
     ) -> Result<(Binding, bool)> {
         check_place(change, &new).await?;
         let held = table::Entity::find()
@@ -117,7 +137,13 @@ impl Tenancy {
                 && row.project_id == new.project.map(|id| id.0)
         });
         if let Some(same) = same {
-            return Ok((read(same.clone()), false));
+            if same.provider_id.is_none() || provider.is_some() {
+                return Ok((read(same.clone()), false));
+            }
+            // What a provider's rules gave, somebody gives by hand now: they take it no more.
+            let mut kept = same.clone().into_active_model();
+            kept.provider_id = Set(None);
+            return Ok((read(kept.update(&change.transaction).await?), true));
         }
         if held.len() as u64 >= BINDINGS_MAX {
             return Err(TenancyError::state(format!("a user may have {BINDINGS_MAX} roles")));
@@ -129,6 +155,7 @@ impl Tenancy {
             tenant_id: new.tenant.map(|id| id.0),
             project_id: new.project.map(|id| id.0),
             created_at: change.at,
+            provider_id: provider.map(|id| id.0),
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)

@@ -99,6 +99,8 @@ table!(session, "sessions", {
     pub elevated_until: Option<i64>,
     pub ended_at: Option<i64>,
     pub ended_reason: Option<String>,
+    /// The provider that vouched for the user; null: he proved himself here.
+    pub provider_id: Option<Uuid>,
 });
 
 table!(device, "devices", {
@@ -192,6 +194,8 @@ table!(role_binding, "role_bindings", {
     pub tenant_id: Option<Uuid>,
     pub project_id: Option<Uuid>,
     pub created_at: i64,
+    /// The provider whose rules gave it, and take it; null: somebody gave it.
+    pub provider_id: Option<Uuid>,
 });
 
 table!(topic, "topics", {
@@ -582,3 +586,5 @@ table!(approval, "approvals", {
     pub answer: Option<Json>,
     pub sealed_answer: Option<Vec<u8>>,
 });
+
+pub(crate) mod providers;

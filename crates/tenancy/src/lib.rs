@@ -31,6 +31,8 @@ mod page;
 mod passkeys;
 mod plans;
 mod projects;
+mod provider_people;
+mod providers;
 mod requests;
 mod revisions;
 mod roles;
@@ -94,6 +96,14 @@ pub use passkeys::{
 };
 pub use plans::{Allowance, PlanRecord};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
+pub use provider_people::{
+    IdentityId, LinkedIdentity, NewIdentity, NewSignIn, PendingSignIn, Return, SignInId,
+    SignInPurpose,
+};
+pub use providers::{
+    GROUP_RULES_MAX, GroupRule, PROVIDER_DOMAINS_MAX, PROVIDERS_MAX, Provider, ProviderId,
+    ProviderSettings, ProviderTerms,
+};
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
 pub use roles::{NewRole, Role, RoleId, RolePatch};

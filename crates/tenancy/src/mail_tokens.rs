@@ -135,7 +135,7 @@ impl Tenancy {
         let user = read_user(row)?;
         let binding =
             NewBinding { user: user.id, role: new.role, tenant: new.tenant, project: new.project };
-        let (binding, _) = self.insert_binding(&change, binding).await?;
+        let (binding, _) = self.insert_binding(&change, binding, None).await?;
         let token = match user.status {
             UserStatus::Invited => {
                 let (kind, hash) = (MailTokenKind::Invitation, &new.token_hash);

@@ -14,6 +14,7 @@ mod m0030_audit_chain;
 mod m0031_alerts;
 mod m0050_passkeys;
 mod m0051_device_sign_ins;
+mod m0055_providers;
 mod m0060_approvals;
 
 use sea_orm_migration::prelude::*;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0031_alerts::Migration),
             Box::new(m0050_passkeys::Migration),
             Box::new(m0051_device_sign_ins::Migration),
+            Box::new(m0055_providers::Migration),
             Box::new(m0060_approvals::Migration),
         ]
     }

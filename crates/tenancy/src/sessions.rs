@@ -3,12 +3,13 @@
 //! ends the family. Only hashes are kept, which this file compares and cannot make.
 
 use crate::audit::Change;
+use crate::entity::providers::provider;
 use crate::entity::{device, session as table, user};
 use crate::ids::record_id;
 use crate::page::fetch_count;
 use crate::tenants::Word;
 use crate::users::{entry, locked, read as read_user};
-use crate::{Actor, Page, Result, Tenancy, TenancyError, User, UserId, UserStatus};
+use crate::{Actor, Page, ProviderId, Result, Tenancy, TenancyError, User, UserId, UserStatus};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect};
@@ -44,6 +45,8 @@ pub enum SessionEnd {
     Disabled,
     /// The user opened more sessions than he may have.
     Displaced,
+    /// The provider that vouched for him was switched off or deleted.
+    ProviderOff,
 }
 
 impl Word for SessionEnd {
@@ -55,6 +58,7 @@ impl Word for SessionEnd {
         (SessionEnd::PasswordChanged, "password_changed"),
         (SessionEnd::Disabled, "disabled"),
         (SessionEnd::Displaced, "displaced"),
+        (SessionEnd::ProviderOff, "provider_off"),
     ];
 }
 
@@ -68,6 +72,10 @@ pub enum Proven {
     Passkey,
     /// Somebody who was signed in confirmed the device.
     Confirmed,
+    /// A provider vouched for him.
+    Provider,
+    /// And a code of his second factor here.
+    ProviderAndCode,
 }
 
 impl Word for Proven {
@@ -77,6 +85,8 @@ impl Word for Proven {
         (Proven::PasswordAndPasskey, "password+passkey"),
         (Proven::Passkey, "passkey"),
         (Proven::Confirmed, "confirmed"),
+        (Proven::Provider, "provider"),
+        (Proven::ProviderAndCode, "provider+code"),
     ];
 }
 
@@ -95,6 +105,8 @@ pub struct Session {
     /// Until then the user counts as having just proved who he is.
     pub elevated_until: Option<TimestampMs>,
     pub ended: Option<(TimestampMs, SessionEnd)>,
+    /// Who vouched for the user; `None`: he proved himself here.
+    pub provider: Option<ProviderId>,
 }
 
 /// How long sessions last, in milliseconds.
@@ -123,6 +135,8 @@ pub struct NewSession {
     pub address: String,
     /// The part of the address that stays the same as the user moves about.
     pub network: String,
+    /// Who vouches for the user, and must be switched on.
+    pub provider: Option<ProviderId>,
 }
 
 /// What was known of the device a session was opened on.
@@ -172,6 +186,7 @@ fn read(row: table::Model) -> Result<Session> {
         seen_at: row.seen_at,
         elevated_until: row.elevated_until,
         ended,
+        provider: row.provider_id.map(ProviderId),
     })
 }
 
@@ -268,6 +283,12 @@ impl Tenancy {
         if UserStatus::read(&holder.status)? != UserStatus::Active {
             return Err(TenancyError::state("the user is not active"));
         }
+        if let Some(vouching) = new.provider {
+            // Locked, so that whoever switches it off ends this session too.
+            let found = provider::Entity::find_by_id(vouching.0).lock_shared();
+            let found = found.one(&change.transaction).await?.filter(|found| found.is_enabled);
+            found.ok_or_else(|| TenancyError::state("the provider is switched off"))?;
+        }
         make_room(&change, new.user).await?;
         let seen = see_device(&change, &new).await?;
         let mut name = new.device;
@@ -285,6 +306,7 @@ impl Tenancy {
             elevated_until: None,
             ended_at: None,
             ended_reason: None,
+            provider_id: new.provider.map(|id| id.0),
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
@@ -296,6 +318,7 @@ impl Tenancy {
         let details = json!({
             "session": session.id,
             "how": new.how.word(),
+            "provider": session.provider,
             "device": session.device,
             "address": session.address,
             "new_device": seen.is_new_device,

@@ -349,6 +349,7 @@ impl Tenancy {
         if projects > 0 {
             return Err(TenancyError::state("the tenant still has projects: delete them first"));
         }
+        self.delete_providers_of(&change, tenant).await?;
         self.delete_bindings_of(&change, tenant, None).await?;
         self.delete_access_lists_of(&change, crate::ListOwner::Tenant(tenant)).await?;
         self.delete_account_of(&change, tenant).await?;

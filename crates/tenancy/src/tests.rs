@@ -16,6 +16,7 @@ mod passkeys;
 mod people;
 mod plans;
 mod projects;
+mod providers;
 mod scoping;
 mod tenants;
 mod tokens;

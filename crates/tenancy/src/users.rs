@@ -3,6 +3,7 @@
 //! what checks a password and cannot check it.
 
 use crate::audit::{Change, Entry};
+use crate::entity::providers::identity;
 use crate::entity::{device, role_binding, session, user as table};
 use crate::ids::record_id;
 use crate::page::fetch_count;
@@ -185,6 +186,7 @@ impl Tenancy {
             tenant_id: None,
             project_id: None,
             created_at: change.at,
+            provider_id: None,
         };
         role_binding::Entity::insert(binding.into_active_model())
             .exec_without_returning(&change.transaction)
@@ -281,8 +283,11 @@ impl Tenancy {
     pub async fn enable_user(&self, user: UserId, by: &Actor) -> Result<User> {
         let change = self.change(by).await?;
         let row = locked(&change, user).await?;
+        let vouched = identity::Entity::find().filter(identity::Column::UserId.eq(user.0));
+        let is_vouched = vouched.count(&change.transaction).await? > 0;
         let status = match row.password {
             Some(_) => UserStatus::Active,
+            None if is_vouched => UserStatus::Active,
             None => UserStatus::Invited,
         };
         let mut row = row.into_active_model();
@@ -314,6 +319,7 @@ impl Tenancy {
         self.delete_second_factor_of(&change, user).await?;
         self.delete_passkeys_of(&change, user).await?;
         self.delete_device_sign_ins_of(&change, user).await?;
+        self.delete_identities_of(&change, user).await?;
         table::Entity::delete_by_id(user.0).exec(transaction).await?;
         change.commit(entry(&user, "user.delete", json!({"email": row.email}))).await
     }

@@ -50,6 +50,8 @@ pub(crate) struct SessionView {
     elevated_until: Option<TimestampMs>,
     /// The session of this very request.
     is_current: bool,
+    /// The provider that vouches for the user; `null`: he proved himself here.
+    provider: Option<String>,
 }
 
 impl SessionView {
@@ -62,6 +64,7 @@ impl SessionView {
             created_at: session.created_at,
             seen_at: session.seen_at,
             elevated_until: session.elevated_until,
+            provider: session.provider.map(|id| id.to_string()),
         }
     }
 }
@@ -78,6 +81,8 @@ pub(crate) struct BindingView {
     /// `null`: in all projects.
     project: Option<String>,
     created_at: TimestampMs,
+    /// The provider whose rules gave it, and take it.
+    provider: Option<String>,
 }
 
 impl From<Binding> for BindingView {
@@ -89,6 +94,7 @@ impl From<Binding> for BindingView {
             tenant: binding.tenant.map(|id| id.to_string()),
             project: binding.project.map(|id| id.to_string()),
             created_at: binding.created_at,
+            provider: binding.provider.map(|id| id.to_string()),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{passkey}", format!("pky_{id}")),
         ("{role}", format!("rol_{id}")),
         ("{binding}", format!("bnd_{id}")),
+        ("{provider}", format!("idp_{id}")),
+        ("{identity}", format!("idn_{id}")),
         ("{plan}", "gold".to_owned()),
         ("{budget}", format!("bud_{id}")),
         ("{alert_rule}", format!("alr_{id}")),

@@ -4,6 +4,7 @@ use super::{Answer, Rig, TOKEN, peer, text};
 use axum::body::Body;
 use http::Request;
 use identity::people::{PasswordCost, PeopleSettings};
+use identity::{OidcSettings, People, PeopleParts};
 use mail::{MailSettings, Mailer};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -19,8 +20,17 @@ pub(super) fn settings(console: &str) -> PeopleSettings {
     PeopleSettings {
         console_url: console.to_owned(),
         password_cost: PasswordCost { memory_kib: 64, passes: 1, ..PasswordCost::default() },
+        oidc: OidcSettings {
+            allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
+            timeout_ms: 3_000,
+            ..OidcSettings::default()
+        },
         ..PeopleSettings::default()
     }
+}
+
+pub(super) fn service(parts: PeopleParts<'_>) -> Arc<People> {
+    Arc::new(People::new(parts).expect("a client for providers"))
 }
 
 /// What was mailed, as files.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// Lists that are short by their nature, and why.
 const SHORT: &[(&str, &str)] = &[
+    ("/v1/auth/providers", "bounded: an installation, a tenant and a domain have few"),
     ("/v1/permissions", "as many as the program has"),
     ("/v1/alerts/metrics", "as many as the program has"),
     ("/v1/alerts/rules", "bounded: all are looked at in each round"),

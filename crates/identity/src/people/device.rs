@@ -156,6 +156,10 @@ impl People {
         word: DeviceWord,
         by: &Actor,
     ) -> Result<(), Refusal> {
+        // What a device gets is the user's own, beyond what a provider's word reaches.
+        if word == DeviceWord::Confirmed {
+            self.require_own_session(who)?;
+        }
         let code = plain(user_code)?;
         Ok(self.tenancy.answer_device_sign_in(who.user.id, &code, word, by).await?)
     }
@@ -201,6 +205,7 @@ impl People {
             device: name,
             address: wish.address.to_string(),
             network: network(wish.address),
+            provider: None,
         };
         Ok(DeviceOutcome::SignedIn(Box::new(self.open(user, new).await?)))
     }

@@ -124,6 +124,7 @@ impl People {
         let new = NewSession {
             user: user.id,
             how: Proven::Passkey,
+            provider: None,
             refresh_hash: Vec::new(),
             device_hash,
             device: wish.device_name,

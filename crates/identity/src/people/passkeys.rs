@@ -68,6 +68,7 @@ impl People {
 
     /// Asks for a new passkey. The caller has asked for a recent proof.
     pub async fn begin_passkey(&self, who: &Person) -> Result<CreationOptions, Refusal> {
+        self.require_own_session(who)?;
         let party = self.party()?;
         let purpose = Purpose::Register(who.user.id, who.session.id);
         Ok(CreationOptions {
@@ -88,6 +89,7 @@ impl People {
         made: MadePasskey,
         by: &Actor,
     ) -> Result<Passkey, Refusal> {
+        self.require_own_session(who)?;
         let party = self.party()?;
         let checked = || -> Result<_, Unfit> {
             let challenge = challenge_of(&made.answer.client_data)?;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use stdx::Rng;
-use tenancy::{DeviceSignInId, MailTokenId, SessionId};
+use tenancy::{DeviceSignInId, MailTokenId, SessionId, SignInId};
 use types::TimestampMs;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -17,6 +17,7 @@ const ACCESS: &str = "mss_";
 const REFRESH: &str = "msr_";
 const MAILED: &str = "msi_";
 const DEVICE: &str = "msc_";
+const SIGN_IN: &str = "msp_";
 const ID_BYTES: usize = 16;
 const NUMBER_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 32;
@@ -28,6 +29,7 @@ pub(crate) struct SessionTexts {
     refresh: hmac::Key,
     mailed: hmac::Key,
     waiting: hmac::Key,
+    sign_in: hmac::Key,
     recovery: hmac::Key,
     device: hmac::Key,
     rng: Arc<dyn Rng>,
@@ -38,6 +40,16 @@ pub(crate) struct Presented {
     pub(crate) session: SessionId,
     pub(crate) generation: u64,
     pub(crate) hash: Vec<u8>,
+}
+
+/// What somebody who comes back from a provider brings, when it is genuine, and what was made for
+/// his way there: both follow from the random part, so neither is stored.
+pub(crate) struct Returning {
+    pub(crate) id: SignInId,
+    pub(crate) hash: Vec<u8>,
+    /// RFC 7636 section 4.1: 43 characters.
+    pub(crate) verifier: SecretString,
+    pub(crate) nonce: String,
 }
 
 /// The random part of a refresh token to be, and what is stored of it.
@@ -83,6 +95,7 @@ impl SessionTexts {
             refresh: key("session refresh"),
             mailed: key("mailed token"),
             waiting: key("device code"),
+            sign_in: key("provider sign-in"),
             recovery: key("recovery code"),
             device: key("session device"),
             rng,
@@ -151,6 +164,26 @@ impl SessionTexts {
         let (id, random) = body.split_at_checked(ID_BYTES)?;
         let hash = hmac::sign(&self.refresh, random).as_ref().to_vec();
         Some((DeviceSignInId(Uuid::from_slice(id).ok()?), hash))
+    }
+
+    /// The `state` of somebody's way to a provider and back.
+    pub(crate) fn sign_in(&self, fresh: &Fresh, id: SignInId) -> SecretString {
+        signed(&self.sign_in, SIGN_IN, &[id.0.as_bytes(), &*fresh.random])
+    }
+
+    pub(crate) fn open_sign_in(&self, text: &str) -> Option<Returning> {
+        let body = opened::<{ ID_BYTES + RANDOM_BYTES }>(&self.sign_in, SIGN_IN, text)?;
+        let (id, random) = body.split_at_checked(ID_BYTES)?;
+        let derived = |purpose: &str| {
+            let tag = hmac::sign(&self.sign_in, &[purpose.as_bytes(), random].concat());
+            URL_SAFE_NO_PAD.encode(tag.as_ref())
+        };
+        Some(Returning {
+            id: SignInId(Uuid::from_slice(id).ok()?),
+            hash: hmac::sign(&self.refresh, random).as_ref().to_vec(),
+            verifier: derived("verifier").into(),
+            nonce: derived("nonce"),
+        })
     }
 
     /// What is stored of a recovery code.

@@ -1,5 +1,6 @@
 //! What an operator may set about people. The doc comments are the manual.
 
+use crate::oidc::OidcSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenancy::SessionTimes;
@@ -27,6 +28,8 @@ pub struct PeopleSettings {
     /// How long the link to choose another password works.
     pub reset_minutes: u32,
     pub throttle: ThrottleSettings,
+    /// Providers that people sign in with (OpenID Connect).
+    pub oidc: OidcSettings,
 }
 
 /// What checking one password costs, with argon2id. Passwords that were stored at another cost are
@@ -75,6 +78,7 @@ impl Default for PeopleSettings {
             invitation_hours: 7 * 24,
             reset_minutes: 60,
             throttle: ThrottleSettings::default(),
+            oidc: OidcSettings::default(),
         }
     }
 }
@@ -128,7 +132,7 @@ impl PeopleSettings {
         if self.throttle.entries_max == 0 || self.throttle.account_failures_max == 0 {
             return Err(("throttle", "numbers above zero"));
         }
-        Ok(())
+        self.oidc.check()
     }
 
     pub(crate) fn invitation_ms(&self) -> i64 {

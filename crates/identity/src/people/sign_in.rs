@@ -112,6 +112,7 @@ impl People {
             }
             None => self.prove_second(&login, wish.code.as_ref()).await?,
         };
+        self.check_password_allowed(login.id).await?;
         self.throttle.forgive(&subjects);
         let new = NewSession {
             user: login.id,
@@ -121,6 +122,7 @@ impl People {
             device: wish.device_name,
             address: wish.address.to_string(),
             network: network(wish.address),
+            provider: None,
         };
         self.open(login, new).await
     }

@@ -23,6 +23,7 @@ fn opening(user: &User, device: &str) -> NewSession {
         device: device.to_owned(),
         address: "192.0.2.7".to_owned(),
         network: "192.0.2.0/24".to_owned(),
+        provider: None,
     }
 }
 

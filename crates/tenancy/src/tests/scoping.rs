@@ -157,6 +157,23 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("use_recovery_code", "of the user that is named"),
     ("remove_second_factor", "of the user that is named"),
     ("note_attempt", "the trail of attempts to sign in"),
+    ("create_provider", "the place is in what is given"),
+    ("provider", "tells its tenant, which the caller looks at"),
+    ("providers", "the admin API narrows it to what may be seen"),
+    ("providers_offered", "asked by whoever is about to sign in: nobody is known yet"),
+    ("update_provider", "of the provider that is named, whose tenant the caller looked at"),
+    ("delete_provider", "of the provider that is named, whose tenant the caller looked at"),
+    ("begin_sign_in", "nobody is known yet"),
+    ("take_sign_in", "proven by what names it"),
+    ("try_sign_in", "proven by what names it"),
+    ("user_of_identity", "tells whose it is: nobody is known yet"),
+    ("create_vouched_user", "the place is the provider's"),
+    ("link_identity", "of the user that is named"),
+    ("identities", "of the user that is named"),
+    ("unlink_identity", "of the user that is named"),
+    ("providers_without_password", "of the user that is named"),
+    ("set_vouched_roles", "of the user that is named; the place is the provider's"),
+    ("see_identity", "of the identity that is named"),
 ];
 
 /// Words that a public signature must not hold: they would let a caller query by himself.
