@@ -53,7 +53,9 @@ export async function stage(name) {
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
   });
   const problems = [];
-  const stand = { base, shop, operator, failed: 0, page: undefined };
+  /** Origins besides its own that a page may go to. */
+  const friends = new Set();
+  const stand = { base, shop, operator, friends, failed: 0, page: undefined };
 
   function watch(page) {
     page.setDefaultTimeout(ANSWER_MS_MAX);
@@ -65,7 +67,7 @@ export async function stage(name) {
     });
     page.on('request', (request) => {
       const url = new URL(request.url());
-      const isOwn = [base, shop, base.replace('localhost', '127.0.0.1')].includes(url.origin);
+      const isOwn = [base, shop, base.replace('localhost', '127.0.0.1'), ...friends].includes(url.origin);
       if (!isOwn && !['data:', 'blob:'].includes(url.protocol)) problems.push(`foreign request: ${url}`);
       if (/mss_|msr_|msi_|msadmin_|ms_live_/.test(request.url())) problems.push(`a secret is in an address: ${url.pathname}`);
     });
