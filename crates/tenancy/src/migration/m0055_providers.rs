@@ -1,6 +1,6 @@
-//! Providers with which people sign in (OpenID Connect), whom they vouch for, and signing-in that
-//! is under way. Sessions and roles that came by a provider name it; without foreign keys, since what
-//! a provider gave outlives it for the moment until it is taken.
+//! Providers with which people sign in (OpenID Connect), whom they vouch for, and who is under way.
+//! Sessions and roles that came by a provider name it; without foreign keys, since what a provider
+//! gave outlives it for the moment until it is taken.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
