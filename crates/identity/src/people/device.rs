@@ -157,7 +157,7 @@ impl People {
         by: &Actor,
     ) -> Result<(), Refusal> {
         // What a device gets is the user's own, beyond what a provider's word reaches.
-        if word == DeviceWord::Confirmed {
+        if word == DeviceWord::Confirm {
             self.require_own_session(who)?;
         }
         let code = plain(user_code)?;
