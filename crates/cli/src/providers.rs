@@ -187,7 +187,7 @@ impl Oidc {
     }
 
     pub async fn run(&self, target: &Target) -> Outcome {
-        let api = target.admin()?;
+        let api = target.admin().await?;
         let (method, path, body) = self.request()?;
         let answer = call(&api, method, &path, body).await?;
         if answer != Value::Null {
