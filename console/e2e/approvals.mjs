@@ -130,7 +130,7 @@ await check('the act is done under the name of who asked, and is in the trail of
 
 await check('taking the mark off waits too, and is refused with a comment', async () => {
   await ann.goto(`${base}/tenants/${tenant.id}`);
-  await section(ann, 'Critical acts').getByRole('button', { name: /^Take the mark off/ }).click();
+  await section(ann, 'Critical acts').getByRole('button', { name: /^Take off/ }).click();
   await proof(ann);
   await ann.getByLabel('Waiting for approval').waitFor();
   stand.page = bob;
@@ -151,7 +151,7 @@ await check('taking the mark off waits too, and is refused with a comment', asyn
 
 await check('what is asked for is taken back', async () => {
   await ann.goto(`${base}/tenants/${tenant.id}`);
-  await section(ann, 'Critical acts').getByRole('button', { name: /^Take the mark off/ }).click();
+  await section(ann, 'Critical acts').getByRole('button', { name: /^Take off/ }).click();
   await proof(ann);
   await ann.getByRole('link', { name: 'Show it' }).click();
   await open(ann, 'Mine');

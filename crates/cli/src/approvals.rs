@@ -1,5 +1,5 @@
-//! `mainstem approvals`: acts that wait for a second person. List and look at them, approve, refuse,
-//! withdraw; say which acts wait. As who one is: an operator's token decides only where it may.
+//! `mainstem approvals`: acts that wait for a second person. List and look at them, approve,
+//! refuse, withdraw; say which acts wait. It must not decide who may: the server does.
 
 use crate::Outcome;
 use crate::admin::call;
@@ -87,7 +87,7 @@ fn rule_path(act: &str, tenant: Option<&String>) -> String {
 }
 
 impl Approvals {
-    fn request(&self) -> (Method, String, Option<Value>) {
+    pub(crate) fn request(&self) -> (Method, String, Option<Value>) {
         let comment = |text: &String| Some(json!({"comment": text}));
         match self {
             Approvals::List { state, tenant, mine } => {
@@ -180,8 +180,8 @@ pub(crate) fn waiting(text: &str) -> Option<String> {
     };
     let until = approval["expires_at"].as_i64().unwrap_or_default();
     Some(format!(
-        "APPROVAL_REQUIRED: nothing was done yet: it waits for a second person as {id} until {until} \
-         (milliseconds since 1970){then}. May approve: {people}. Follow it: `mainstem approvals \
-         show {id}`; take it back: `mainstem approvals withdraw {id}`",
+        "APPROVAL_REQUIRED: nothing was done yet: it waits for a second person as {id} until \
+         {until} (milliseconds since 1970){then}. May approve: {people}. Follow it: `mainstem \
+         approvals show {id}`; take it back: `mainstem approvals withdraw {id}`",
     ))
 }

@@ -1,6 +1,7 @@
-//! What an act is about, as it is: read the way who asks could read it himself, when it is asked for
-//! and again before it is carried out, so that nobody carries out what was approved of something
-//! else. What changes by itself (sizes, times of use) does not count.
+//! What an act is about, as it is: read the way who asks could read it himself, when it is asked
+//! for and again before it is carried out, so that nobody carries out what was approved of
+//! something else. What changes by itself (sizes, times of use) does not count. It must not know
+//! what it reads.
 
 use super::Holding;
 use super::catalogue::Act;
@@ -51,7 +52,8 @@ pub(crate) struct Before {
 fn subject(holding: &Holding, act: &Act, path: &str) -> Option<(String, String)> {
     let mut written: Vec<&str> = act.path.split('/').collect();
     let mut asked: Vec<&str> = path.split('/').collect();
-    let is_whole = act.method != Method::POST;
+    // What is deleted without being named, such as a backup under way, changes by itself.
+    let is_whole = act.method == Method::PUT || act.method == Method::PATCH;
     let mut is_first = true;
     while written.len() > 1 && written.len() == asked.len() {
         let names_one = written.last().is_some_and(|last| last.starts_with('{'));

@@ -1,6 +1,6 @@
 //! Holds acts that are marked: the request is kept, sealed, and put before a second person; the
-//! answer is 202 `APPROVAL_REQUIRED`. What an operator does with a reason that breaks the glass, and
-//! what somebody does with an approved pass, goes through.
+//! answer is 202 `APPROVAL_REQUIRED`. What an operator does with a reason that breaks the glass,
+//! and what somebody does with an approved pass, goes through. It must not decide who may.
 
 use super::before;
 use super::catalogue::{Act, UNMARK};

@@ -1,6 +1,6 @@
 //! Carrying out what was approved, once: whoever does it claims it for a while, and everything he
-//! writes is written together with the mark that it was. A process that dies leaves either the mark,
-//! and nobody begins again, or none, and somebody else may. One that only seemed dead writes
+//! writes is written together with the mark that it was. A process that dies leaves either the
+//! mark, and nobody begins again, or none, and somebody else may. One that only seemed dead writes
 //! nothing more: its turn is over.
 
 use super::{Approval, ApprovalId, ApprovalMode, ApprovalState, entry, locked, read};

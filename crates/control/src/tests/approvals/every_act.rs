@@ -1,5 +1,5 @@
-//! Every act that the API's description has, drawn from it so that none can be forgotten: marked, it
-//! is held and changes nothing; approved, it comes to what it would have come to at once.
+//! Every act that the API's description has, drawn from it so that none can be forgotten: marked,
+//! it is held and changes nothing; approved, it comes to what it would have come to at once.
 
 use super::super::gate::document;
 use super::super::permissions::filled;
