@@ -1,5 +1,6 @@
 //! The pure parts: event parsing, paths, refusals.
 
+mod approvals;
 mod bench;
 mod providers;
 mod session;

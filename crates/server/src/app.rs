@@ -95,8 +95,7 @@ impl App {
         instruments: &Instruments,
     ) -> Result<App, StartError> {
         let (started, loaded) = (Instant::now(), loaded.into());
-        let given = loaded.config.clone();
-        let config = own_part(&given);
+        let (given, config) = (loaded.config.clone(), own_part(&loaded.config));
         let (mounts, world) = (protocols::mount_all(&config.protocols)?, World::system());
         let secrets = open_secrets(&config, &world)?;
         let tenancy = Arc::new(open_database(&config, &world).await?);
@@ -141,8 +140,7 @@ impl App {
         introduce(owner.as_ref(), &mut health, &config, &control);
         control.process = Some(about(&health, &config, &world));
         watching.figures.set(health.clone());
-        let (admin, approvals) = control.open();
-        let faces = faces(&config, &health, (&control, admin), mounts);
+        let (faces, approvals) = faces(&config, &health, &control, mounts);
         let edge = bind_edge(&config, faces, &node, &world)?;
         Ok(App {
             tenancy,
@@ -483,18 +481,20 @@ async fn open_log(
     Ok(log)
 }
 
-/// What each port serves.
+/// What each port serves, and who carries out what a second person approved there.
 fn faces(
     config: &Config,
     health: &Health,
-    (control, admin): (&control::Control, Router),
+    control: &control::Control,
     mounts: Mounts,
-) -> Faces {
-    Faces {
+) -> (Faces, control::ApprovalsWorker) {
+    let (admin, approvals) = control.open();
+    let faces = Faces {
         fallback: public_routes(config, health.clone(), control),
         admin: console::before(admin.merge(health.clone().routes(MetricsRoute::Served))),
         mounts,
-    }
+    };
+    (faces, approvals)
 }
 
 fn public_routes(config: &Config, health: Health, control: &control::Control) -> Router {
