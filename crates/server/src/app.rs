@@ -108,10 +108,9 @@ impl App {
         let rates = Arc::new(control::Rates::new(config.admin.rate, Arc::clone(&world.clock)));
         let running = Arc::new(Running::new(loaded, instruments.log.clone(), Arc::clone(&rates)));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
-        let sealer = Arc::new(secrets.sealer(Arc::clone(&world.rng)));
+        let (sealer, at) = (Arc::new(secrets.sealer(Arc::clone(&world.rng))), (&config, &world));
         let webhooks = open_webhooks(&config, &world, &tenancy, &authenticator, &sealer, &node)?;
         let (people, postman, mailer) = open_people(&config, &world, &tenancy, &secrets)?;
-        let at = (&config, &world);
         let watching = Watching::open(at, &tenancy, &authenticator, &node, &sealer, mailer)?;
         let mut control = control::Control {
             tenancy: Arc::clone(&tenancy),
