@@ -145,7 +145,8 @@ async fn answers_that_are_not_to_be_believed() {
         assert_eq!(rig.reason(count).await, reason);
         rig.clock.advance(Duration::from_secs(3_601));
     }
-    let bent: [(fn(&mut Used), &str); 4] = [
+    type Bend = fn(&mut Used);
+    let bent: [(Bend, &str); 4] = [
         (|used| used.signature[12] ^= 1, "signature"),
         (|used| used.authenticator_data[36] ^= 0x40, "signature"),
         (|used| used.authenticator_data.truncate(30), "malformed"),

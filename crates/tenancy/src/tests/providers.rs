@@ -99,7 +99,10 @@ async fn what_a_provider_gave_goes_with_it() {
         assert_eq!(held.iter().map(|it| it.role.as_str()).collect::<Vec<_>>(), ["billing"]);
         assert!(store.providers_offered("acme.example").await.unwrap().is_empty());
         let on = store.update_provider(made.id, settings(vec![]), &by).await.unwrap();
-        assert_eq!(store.providers_offered("acme.example").await.unwrap(), [on.clone()]);
+        assert_eq!(
+            store.providers_offered("acme.example").await.unwrap(),
+            std::slice::from_ref(&on)
+        );
         assert_eq!(store.providers_without_password(bob.id).await.unwrap(), [on]);
         let session = open(store, &bob, &made).await.unwrap();
         store.delete_tenant(tenant, &by).await.unwrap();
@@ -135,7 +138,7 @@ async fn an_account_is_linked_inside_its_tenant_and_once() {
         let linked = store.link_identity(bob.id, identity("s", "b"), within, &by).await.unwrap();
         assert_eq!(store.user(bob.id).await.unwrap().status, UserStatus::Active);
         let held = store.identities(bob.id, None, 10).await.unwrap().items;
-        assert_eq!(held, [linked.clone()]);
+        assert_eq!(held, std::slice::from_ref(&linked));
         // The account at the provider is his now, and nobody else's.
         assert!(store.link_identity(ann.id, identity("s", ""), None, &by).await.is_err());
         store.invite_user(invite("bob@mine.example", theirs), &by).await.unwrap();
