@@ -4,6 +4,8 @@
 import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 
+/** As forms are encoded (RFC 6749 section 2.3.1): a space is a plus. */
+const formed = (value) => new URLSearchParams({ '': value }).toString().slice(1);
 const text = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export async function startProvider({ clientId, secret }) {
@@ -43,7 +45,7 @@ export async function startProvider({ clientId, secret }) {
       let body = '';
       for await (const piece of request) body += piece;
       const form = new URLSearchParams(body);
-      const pair = Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(secret)}`).toString('base64');
+      const pair = Buffer.from(`${formed(clientId)}:${formed(secret)}`).toString('base64');
       if (request.headers.authorization !== `Basic ${pair}`) return json(401, { error: 'invalid_client' });
       const asked = codes.get(form.get('code'));
       codes.delete(form.get('code'));
@@ -55,7 +57,8 @@ export async function startProvider({ clientId, secret }) {
       const signature = sign('sha256', Buffer.from(input), privateKey).toString('base64url');
       return json(200, { id_token: `${input}.${signature}`, access_token: 'none', token_type: 'Bearer' });
     }
-    return response.writeHead(404).end();
+    // A browser asks for an icon too.
+    return response.writeHead(url.pathname === '/favicon.ico' ? 204 : 404).end();
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   provider.issuer = `http://127.0.0.1:${server.address().port}`;
