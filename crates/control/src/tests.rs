@@ -250,7 +250,10 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
         let clock = ManualClock::shared(START_MS);
         let rng: Arc<dyn Rng> = SeededRng::shared(11);
-        let options = Options::sqlite(&dir.path().join("mainstem.db"));
+        let chosen =
+            tokio::task::spawn_blocking(testkit::postgres::chosen).await.expect("no panic");
+        let sqlite = || Options::sqlite(&dir.path().join("mainstem.db"));
+        let options = chosen.map_or_else(sqlite, Options::new);
         let tenancy = Tenancy::connect(&options, clock.clone(), Arc::clone(&rng)).await;
         let tenancy = Arc::new(tenancy.expect("a fresh database"));
         let (secrets, time) = (Secrets::from_bytes([7; 32]), clock.clone() as Arc<dyn Clock>);

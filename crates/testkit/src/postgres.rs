@@ -41,6 +41,18 @@ kill -INT $server
 wait $server
 "#;
 
+/// Set to `postgres`: tests that are indifferent to the database run on this one.
+const DATABASE: &str = "MAINSTEM_TEST_DATABASE";
+
+/// The URL of a new, empty database, where `MAINSTEM_TEST_DATABASE` asks for PostgreSQL.
+///
+/// # Panics
+/// When PostgreSQL is asked for and not installed.
+pub fn chosen() -> Option<String> {
+    let is_chosen = std::env::var_os(DATABASE).is_some_and(|name| name == "postgres");
+    is_chosen.then(|| server().expect("PostgreSQL is installed where it is asked for").database())
+}
+
 pub struct Server {
     socket_dir: PathBuf,
     databases: AtomicU32,

@@ -72,6 +72,9 @@ impl Home {
         if let Some(processes) = processes() {
             all["processes"] = processes.into();
         }
+        if let Some(url) = testkit::postgres::chosen() {
+            all["database"] = json!({ "url": url });
+        }
         merge(&mut all, settings);
         let admin_token = format!("e2e-operator-{:x}", std::process::id()).repeat(2);
         Home { folder, settings: all, admin_token }
