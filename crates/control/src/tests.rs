@@ -240,6 +240,19 @@ fn webhook_config() -> ::webhooks::Config {
     }
 }
 
+/// Fresh and empty; on PostgreSQL where `MAINSTEM_TEST_DATABASE` asks for it.
+async fn store(
+    dir: &tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    rng: Arc<dyn Rng>,
+) -> Arc<Tenancy> {
+    let chosen = tokio::task::spawn_blocking(testkit::postgres::chosen).await.expect("no panic");
+    let sqlite = || Options::sqlite(&dir.path().join("mainstem.db"));
+    let options = chosen.map_or_else(sqlite, Options::new);
+    let tenancy = Tenancy::connect(&options, clock, rng).await;
+    Arc::new(tenancy.expect("a fresh database"))
+}
+
 impl Rig {
     async fn new() -> Rig {
         Rig::at("http://localhost:8081").await
@@ -250,12 +263,7 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a writable temporary directory");
         let clock = ManualClock::shared(START_MS);
         let rng: Arc<dyn Rng> = SeededRng::shared(11);
-        let chosen =
-            tokio::task::spawn_blocking(testkit::postgres::chosen).await.expect("no panic");
-        let sqlite = || Options::sqlite(&dir.path().join("mainstem.db"));
-        let options = chosen.map_or_else(sqlite, Options::new);
-        let tenancy = Tenancy::connect(&options, clock.clone(), Arc::clone(&rng)).await;
-        let tenancy = Arc::new(tenancy.expect("a fresh database"));
+        let tenancy = store(&dir, clock.clone(), Arc::clone(&rng)).await;
         let (secrets, time) = (Secrets::from_bytes([7; 32]), clock.clone() as Arc<dyn Clock>);
         let authenticator = Authenticator::new(
             Arc::clone(&tenancy) as _,
