@@ -104,12 +104,21 @@ proptest! {
     #[test]
     fn nobody_gains_by_giving(
         held in prop::collection::vec((places(), sets()), 0..5),
-        gift in (places(), sets()),
+        there in places(),
+        picked in prop::collection::vec(any::<bool>(), Permission::ALL.len()),
+        other in prop::option::weighted(0.2, prop::sample::select(Permission::ALL)),
         asked in places(),
     ) {
         let giver = Rights::new(held.clone());
-        let (there, set) = gift;
-        prop_assume!(giver.may_give(set, there));
+        // Some of what he has there, and now and then something that he may not have.
+        let all = Permission::ALL.iter().copied();
+        let own = all.zip(picked).filter(|(one, is_in)| *is_in && giver.allow(*one, there));
+        let set: PermissionSet = own.map(|(one, _)| one).chain(other).collect();
+        let has_all = other.is_none_or(|one| giver.allow(one, there));
+        prop_assert_eq!(giver.may_give(set, there), has_all);
+        if !has_all {
+            return Ok(());
+        }
         let taker = Rights::new([(there, set)]);
         for permission in Permission::ALL {
             prop_assert!(!taker.allow(*permission, asked) || giver.allow(*permission, asked));
