@@ -33,3 +33,4 @@ mod secrets;
 mod shaping;
 mod stand;
 mod tls;
+mod trail;
