@@ -1,5 +1,5 @@
-//! The audit trail over kill -9: every act that was acknowledged is in it once, its chain holds, and
-//! a receiver has all of it.
+//! The audit trail over kill -9: every act that was acknowledged is in it once, its chain holds,
+//! and a receiver has all of it.
 
 use crate::stand::admin::{Admin, text};
 use crate::stand::server::Home;
