@@ -55,10 +55,15 @@ impl Home {
     pub fn new(settings: &Value) -> Home {
         let folder = TempDir::with_prefix("mainstem-e2e-").expect("a temporary directory");
         let data = folder.path().join("data");
-        Home::at(folder, &data, settings)
+        let mut all = match testkit::postgres::chosen() {
+            Some(url) => json!({ "database": { "url": url } }),
+            None => json!({}),
+        };
+        merge(&mut all, settings);
+        Home::at(folder, &data, &all)
     }
 
-    /// With the data elsewhere than in the folder of settings and logs.
+    /// With the data elsewhere than in the folder of settings and logs, and all of it in files.
     pub fn at(folder: TempDir, data: &Path, settings: &Value) -> Home {
         let mut all = json!({
             "data_dir": data,
@@ -71,9 +76,6 @@ impl Home {
         });
         if let Some(processes) = processes() {
             all["processes"] = processes.into();
-        }
-        if let Some(url) = testkit::postgres::chosen() {
-            all["database"] = json!({ "url": url });
         }
         merge(&mut all, settings);
         let admin_token = format!("e2e-operator-{:x}", std::process::id()).repeat(2);
