@@ -37,10 +37,23 @@ struct Entry {
     has_members: bool,
     /// What followers of the occupancy topic were told last; `None` before the first time.
     told: Option<Event>,
+    /// Taken by whoever tells, and not answered yet: what changes meanwhile is looked at then.
+    is_being_told: bool,
     due: Option<Duration>,
 }
 
 impl Entry {
+    fn new(tenant: TenantId) -> Entry {
+        Entry {
+            tenant,
+            followers: 0,
+            has_members: false,
+            told: None,
+            is_being_told: false,
+            due: None,
+        }
+    }
+
     fn is_occupied(&self) -> bool {
         self.followers > 0 || self.has_members
     }
@@ -80,13 +93,7 @@ impl Addresses {
         if !is_coming && !self.entries.contains_key(at) {
             return;
         }
-        let entry = self.entries.entry(at.clone()).or_insert(Entry {
-            tenant,
-            followers: 0,
-            has_members: false,
-            told: None,
-            due: None,
-        });
+        let entry = self.entries.entry(at.clone()).or_insert_with(|| Entry::new(tenant));
         match step {
             Step::FollowerCame => entry.followers += 1,
             Step::FollowerWent => entry.followers = entry.followers.saturating_sub(1),
@@ -98,20 +105,16 @@ impl Addresses {
 
     /// What was told before this node was started: whoever does not come back in time has gone.
     pub fn remember_occupied(&mut self, at: Address, tenant: TenantId, now: Duration) {
-        let entry = self.entries.entry(at.clone()).or_insert(Entry {
-            tenant,
-            followers: 0,
-            has_members: false,
-            told: None,
-            due: None,
-        });
+        let entry = self.entries.entry(at.clone()).or_insert_with(|| Entry::new(tenant));
         entry.told = Some(Event::Occupied);
         self.settle(&at, now);
     }
 
     /// Sets when there is something to tell of the address, or that there is not.
     fn settle(&mut self, at: &Address, now: Duration) {
-        let Some(entry) = self.entries.get_mut(at) else { return };
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| !entry.is_being_told) else {
+            return;
+        };
         if let Some(due) = entry.due.take() {
             self.due.remove(&(due, at.clone()));
         }
@@ -141,6 +144,7 @@ impl Addresses {
             let Some(entry) = self.entries.get_mut(&at) else { continue };
             entry.due = None;
             if let Some(event) = entry.untold() {
+                entry.is_being_told = true;
                 turned.push(Turned { tenant: entry.tenant, event, at });
             }
         }
@@ -150,6 +154,7 @@ impl Addresses {
     pub fn told(&mut self, turned: &Turned, now: Duration) {
         if let Some(entry) = self.entries.get_mut(&turned.at) {
             entry.told = Some(turned.event);
+            entry.is_being_told = false;
             self.settle(&turned.at, now);
         }
     }
@@ -157,7 +162,10 @@ impl Addresses {
     /// It could not be told: again after this time, if it is still so.
     pub fn put_off(&mut self, turned: &Turned, until: Duration) {
         let Some(entry) = self.entries.get_mut(&turned.at) else { return };
-        if entry.due.is_none() && entry.untold().is_some() {
+        entry.is_being_told = false;
+        if entry.untold().is_none() {
+            self.settle(&turned.at, until);
+        } else if entry.due.is_none() {
             entry.due = Some(until);
             self.due.insert((until, turned.at.clone()));
         }
