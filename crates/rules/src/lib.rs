@@ -11,13 +11,17 @@ pub mod plan;
 pub mod quota;
 pub mod rate;
 pub mod rate_table;
+pub mod rights;
+pub mod role_conditions;
 pub mod schema;
 pub mod scopes;
 
 pub use condition::Condition;
-pub use permissions::{BuiltIn, Permission, PermissionSet, Place, Rights, Visible};
+pub use permissions::{BuiltIn, Permission, PermissionSet, Place, Visible};
 pub use rate::{Gcra, Rate};
 pub use rate_table::{Bound, RateTable};
+pub use rights::{Dormant, Held, Rights};
+pub use role_conditions::{Circumstances, PersonAttributes, RoleConditions, Unmet};
 pub use schema::Schema;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Permissions of the admin API, the built-in roles made of them, and the one question that
-//! matters: may somebody who has these roles in these places do this there. Pure: who has which
-//! role is the caller's to find out.
+//! Permissions of the admin API, the built-in roles made of them, and the places where they count.
+//! Who may do what with them is asked in `rights`.
 
 use types::{ProjectId, TenantId};
 
@@ -188,6 +187,11 @@ impl PermissionSet {
         other.0 & !self.0 == 0
     }
 
+    /// What is in both.
+    pub fn within(self, most: PermissionSet) -> PermissionSet {
+        PermissionSet(self.0 & most.0)
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.iter().copied().filter(move |permission| self.has(*permission))
     }
@@ -283,63 +287,4 @@ pub enum Visible {
     Everywhere,
     /// In these places only, none of which covers another; none at all when empty.
     In(Vec<Place>),
-}
-
-/// All that somebody may do, place by place.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rights(Vec<(Place, PermissionSet)>);
-
-impl Rights {
-    pub fn new(held: impl IntoIterator<Item = (Place, PermissionSet)>) -> Rights {
-        Rights(held.into_iter().collect())
-    }
-
-    /// Everything everywhere.
-    pub fn whole() -> Rights {
-        Rights(vec![(Place::Installation, PermissionSet::all())])
-    }
-
-    /// All that is held there, from whatever place it comes.
-    pub fn at(&self, there: Place) -> PermissionSet {
-        let covering = self.0.iter().filter(|(here, _)| here.covers(there));
-        covering.fold(PermissionSet::NONE, |sum, (_, set)| sum.with(*set))
-    }
-
-    pub fn allow(&self, permission: Permission, there: Place) -> bool {
-        self.at(there).has(permission)
-    }
-
-    /// Whether somebody with these rights may hand out, or take away, all of `set` there: nobody
-    /// gives what he does not have.
-    pub fn may_give(&self, set: PermissionSet, there: Place) -> bool {
-        self.at(there).contains(set)
-    }
-
-    /// Where the permission is held.
-    pub fn places_of(&self, permission: Permission) -> Visible {
-        let holding: Vec<Place> =
-            self.0.iter().filter(|(_, set)| set.has(permission)).map(|(place, _)| *place).collect();
-        if holding.contains(&Place::Installation) {
-            return Visible::Everywhere;
-        }
-        let mut places: Vec<Place> = Vec::new();
-        for place in &holding {
-            let is_within = holding.iter().any(|other| other != place && other.covers(*place));
-            if !is_within && !places.contains(place) {
-                places.push(*place);
-            }
-        }
-        Visible::In(places)
-    }
-
-    /// What is left of them for somebody whom another vouches for: what was given in this place or
-    /// inside it, and of that no more than `most`.
-    pub fn within(self, here: Place, most: PermissionSet) -> Rights {
-        let inside = self.0.into_iter().filter(|(place, _)| here.covers(*place));
-        Rights(inside.map(|(place, set)| (place, PermissionSet(set.0 & most.0))).collect())
-    }
-
-    pub fn places(&self) -> &[(Place, PermissionSet)] {
-        &self.0
-    }
 }

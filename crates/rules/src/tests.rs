@@ -8,5 +8,6 @@ mod plan;
 mod quota;
 mod rate;
 mod rate_table;
+mod role_conditions;
 mod schema;
 mod successors;

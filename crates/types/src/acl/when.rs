@@ -48,6 +48,13 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Whether it has every address that the other one has.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.bits <= other.bits
+            && self.address.is_ipv4() == other.address.is_ipv4()
+            && self.contains(other.address)
+    }
 }
 
 /// How far to shift so that the network's bits are left; a network of no bits shifts by nothing.
