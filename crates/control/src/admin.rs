@@ -11,10 +11,11 @@ use http::request::Parts;
 use identity::{Absent, Person};
 use port::{Change, Code, Identity, Peer, Refusal};
 use rules::{Permission, Place, Rights, Visible};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tenancy::{Actor, UserId};
-use types::{ProjectId, TenantId};
+use types::{ProjectId, TenantId, TimestampMs};
 use wire_http::{Rejection, refusal_response};
 
 pub(crate) struct Shared {
@@ -57,6 +58,15 @@ impl Who {
             Who::Person(person) => Some(person.user.id),
             Who::Absent(absent) => Some(absent.user.id),
             Who::Operator | Who::Nobody => None,
+        }
+    }
+
+    /// What is known of his request, as it is kept with what he asks for or approves. `None`: it
+    /// matters not.
+    pub(crate) fn kept_circumstances(&self, now: TimestampMs) -> Option<Value> {
+        match self {
+            Who::Person(person) => serde_json::to_value(person.circumstances(now)).ok(),
+            Who::Operator | Who::Absent(_) | Who::Nobody => None,
         }
     }
 
@@ -115,7 +125,10 @@ impl Admin {
     /// Whom the audit trail names, and where the request comes from.
     pub(crate) fn actor(&self) -> Actor {
         let actor = self.who.actor().from_address(self.address());
-        actor.by_request(&self.peer.request_id.0).in_turn(self.turn.map(|InTurn(turn)| turn))
+        actor
+            .by_request(&self.peer.request_id.0)
+            .in_turn(self.turn.map(|InTurn(turn)| turn))
+            .in_circumstances(self.who.kept_circumstances(self.clock.now_ms()))
     }
 
     pub(crate) fn who(&self) -> &Arc<Who> {

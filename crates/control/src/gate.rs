@@ -11,10 +11,11 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::request::Parts;
 use identity::People;
-use port::{Code, Credential, Peer, RateState, Refusal, RequestId, ShardId};
-use rules::{Permission, Place, Visible};
+use port::{Code, Credential, Peer, RateState, Refusal, RequestId, ShardId, metric};
+use rules::{Permission, Place, Unmet, Visible};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use types::acl::Origin;
 use types::{ProjectId, TenantId};
 use uuid::Builder;
 use wire_http::refusal::{RATE_LIMIT, set_rate, set_request_id};
@@ -78,7 +79,7 @@ async fn admit(
     if access == Access::Open {
         return Ok(Who::Nobody);
     }
-    let who = who(shared, &parts.headers).await.map_err(|refusal| (None, refusal))?;
+    let who = who(shared, &parts.headers, peer).await.map_err(|refusal| (None, refusal))?;
     match rates.take_principal(who.actor().as_str()) {
         Ok(Some(state)) => *rate = Some(state),
         Ok(None) => {}
@@ -108,7 +109,7 @@ async fn judge(
     match checked {
         Checked::ByHandler => {
             if person.rights.places_of(permission) == Visible::In(Vec::new()) {
-                return Err(forbidden(permission));
+                return Err(forbidden(permission, person.rights.kept_by(permission, None)));
             }
         }
         Checked::InInstallation => require(who, permission, Place::Installation)?,
@@ -127,7 +128,13 @@ pub(crate) fn require(who: &Who, permission: Permission, there: Place) -> Result
         Who::Operator => Ok(()),
         Who::Person(person) if person.rights.allow(permission, there) => Ok(()),
         Who::Absent(absent) if absent.rights.allow(permission, there) => Ok(()),
-        Who::Person(_) | Who::Absent(_) | Who::Nobody => Err(forbidden(permission)),
+        Who::Person(person) => {
+            Err(forbidden(permission, person.rights.kept_by(permission, Some(there))))
+        }
+        Who::Absent(absent) => {
+            Err(forbidden(permission, absent.rights.kept_by(permission, Some(there))))
+        }
+        Who::Nobody => Err(forbidden(permission, None)),
     }
 }
 
@@ -145,11 +152,24 @@ pub(crate) fn require_elevated(who: &Who, now: types::TimestampMs) -> Result<(),
     }
 }
 
-pub(crate) fn forbidden(permission: Permission) -> Refusal {
+/// `kept_by` is what keeps a role of his from counting that would allow it.
+fn forbidden(permission: Permission, kept_by: Option<&[Unmet]>) -> Refusal {
     let name = permission.name();
-    Refusal::new(Code::InsufficientScope, format!("you lack the permission `{name}` here"))
-        .field("permission")
-        .hint("ask somebody who may give roles; see the reference of permissions")
+    let refusal =
+        Refusal::new(Code::InsufficientScope, format!("you lack the permission `{name}` here"))
+            .field("permission");
+    let Some(unmet) = kept_by else {
+        return refusal.hint("ask somebody who may give roles; see the reference of permissions");
+    };
+    for condition in unmet {
+        metrics::counter!(metric::ROLE_CONDITIONS_UNMET, "condition" => condition.name())
+            .increment(1);
+    }
+    let why: Vec<&str> = unmet.iter().map(|condition| condition.meaning()).collect();
+    refusal.hint(format!(
+        "a role of yours that allows it is not in force now: {}; see your account",
+        why.join(", ")
+    ))
 }
 
 fn operators_only() -> Refusal {
@@ -178,7 +198,7 @@ async fn place(parts: &mut Parts) -> Place {
 
 /// An operator token, or the access token of a user's session. What looks like a key or a token to
 /// tenants' routes is one of these here.
-async fn who(shared: &Shared, headers: &HeaderMap) -> Result<Who, Refusal> {
+async fn who(shared: &Shared, headers: &HeaderMap, peer: &Peer) -> Result<Who, Refusal> {
     let presented =
         credential(headers, None, TokenPlace::Header).map_err(|refusal| match refusal.code() {
             Code::CredentialMissing => {
@@ -188,10 +208,16 @@ async fn who(shared: &Shared, headers: &HeaderMap) -> Result<Who, Refusal> {
         })?;
     let (Credential::ApiKey(token) | Credential::Token(token)) = presented;
     if People::is_access_token(&token) {
-        let person = shared.control.people.check(&token).await?;
+        let person = shared.control.people.check(&token, origin(peer)).await?;
         return Ok(Who::Person(Box::new(person)));
     }
     shared.control.operators.check(&token).map(|()| Who::Operator)
+}
+
+/// Where the request comes from, as the edge saw it; `None`: it did not come through the edge.
+fn origin(peer: &Peer) -> Option<Origin> {
+    let address = Some(peer.address.ip()).filter(|address| !address.is_unspecified());
+    address.map(|address| Origin { address, is_tls: peer.is_tls })
 }
 
 /// For a router that is not behind the edge.

@@ -11,6 +11,7 @@ pub(crate) mod audit;
 mod audit_out;
 mod auth;
 mod backups;
+mod conditions_view;
 mod configuration;
 pub(crate) mod connections;
 mod device;
@@ -28,6 +29,7 @@ mod provider_sign_in;
 mod providers;
 mod providers_view;
 mod recompute;
+mod role_conditions;
 mod roles;
 mod second_factor;
 mod signing;
@@ -54,6 +56,7 @@ pub(crate) fn all() -> Routes {
         .merge(passkeys::routes())
         .merge(device::routes())
         .merge(roles::routes())
+        .merge(role_conditions::routes())
         .merge(tenants::routes())
         .merge(projects::routes())
         .merge(keys::routes())

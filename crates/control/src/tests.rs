@@ -28,6 +28,7 @@ mod repeat;
 mod rig_consumers;
 mod rig_hub;
 mod rig_provider;
+mod role_conditions;
 mod signing;
 mod telemetry;
 mod topics;

@@ -31,6 +31,7 @@ pub use passkey_proof::{PasskeyAfterPassword, PasskeyProof, PasskeySignIn};
 pub use passkeys::{CreationOptions, MadePasskey, RequestOptions};
 pub use provided::{Arrived, Back, BackWithCode, Departure};
 pub use provider_settings::{ProviderWish, SecretChange, Tried};
+pub use rights::{Standing, stored_conditions};
 pub use second_factor::Enrolment;
 pub use settings::{PasswordCost, PeopleSettings, ThrottleSettings};
 pub use sign_in::{Refresh, SignIn, SignedIn};
@@ -41,20 +42,25 @@ use challenges::Challenges;
 use mail::Mailer;
 use password::Passwords;
 use port::{Code, Refusal};
-use rules::{PermissionSet, Rights};
+use rights::Seen;
+use rules::{Circumstances, PermissionSet, Rights};
 use session_text::SessionTexts;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use tenancy::{Actor, Session, Tenancy, User};
 use throttle::{Subject, Throttle};
 use types::TimestampMs;
+use types::acl::Origin;
 
 /// Somebody who is signed in, as of this moment.
 #[derive(Debug, Clone)]
 pub struct Person {
     pub user: User,
     pub session: Session,
+    /// In the circumstances of his request.
     pub rights: Rights,
+    /// Where his request came from; `None`: not known.
+    pub origin: Option<Origin>,
 }
 
 impl Person {
@@ -67,6 +73,11 @@ impl Person {
     /// one does not lock its owner out elsewhere.
     fn again(&self) -> Subject {
         Subject::account(&format!("{} {}", self.user.email, self.session.id), None)
+    }
+
+    /// What is known of his request and of his session.
+    pub fn circumstances(&self, now: TimestampMs) -> Circumstances {
+        circumstances(&self.session, self.origin, now)
     }
 
     /// Whether he has just proved again who he is.
@@ -144,8 +155,9 @@ impl People {
     /// Who has this access token, with what he may do at this moment. A made-up token costs no
     /// question to the database; with a genuine one the records are read anew each time, so that a
     /// session that was ended, or a role that was taken, counts no more with the next request.
-    /// Refuses with `INVALID_TOKEN` or `EXPIRED_TOKEN`.
-    pub async fn check(&self, access: &str) -> Result<Person, Refusal> {
+    /// Roles with conditions count as it is seen from `origin`, where the request came from. Refuses
+    /// with `INVALID_TOKEN` or `EXPIRED_TOKEN`.
+    pub async fn check(&self, access: &str, origin: Option<Origin>) -> Result<Person, Refusal> {
         let (id, expires_at) = self.texts.open_access(access).ok_or_else(not_signed_in)?;
         let now = self.clock.now_ms();
         if now >= expires_at {
@@ -158,24 +170,32 @@ impl People {
         if !session.is_open(now, self.settings.times()) || !is_active(&user) {
             return Err(not_signed_in());
         }
-        self.person(session, user).await
+        self.person(session, user, origin).await
     }
 
     /// With what he may do. Whom a provider vouches for may do less, and nothing once the provider
     /// is switched off.
-    async fn person(&self, session: Session, user: User) -> Result<Person, Refusal> {
-        let rights = rights::of(&self.tenancy, user.id).await?;
-        let Some(provider) = session.provider else { return Ok(Person { user, session, rights }) };
+    async fn person(
+        &self,
+        session: Session,
+        user: User,
+        origin: Option<Origin>,
+    ) -> Result<Person, Refusal> {
+        let here = circumstances(&session, origin, self.clock.now_ms());
+        let rights = rights::of(&self.tenancy, user.id, Seen::In(here)).await?;
+        let Some(provider) = session.provider else {
+            return Ok(Person { user, session, rights, origin });
+        };
         let provider = match self.tenancy.provider(provider).await {
             Ok(provider) if provider.is_enabled => provider,
             Ok(_) | Err(tenancy::TenancyError::NotFound { .. }) => return Err(not_signed_in()),
             Err(error) => return Err(error.into()),
         };
         let rights = vouched::limited(rights, &provider);
-        Ok(Person { user, session, rights })
+        Ok(Person { user, session, rights, origin })
     }
 
-    /// The same person as the records have him now, for answers that go on for long: refuses with
+    /// The same person as the records have him now, in the circumstances of now, for answers that go on for long: refuses with
     /// `INVALID_TOKEN` when the session has ended.
     pub async fn recheck(&self, person: &Person) -> Result<Person, Refusal> {
         let found = self.tenancy.session(person.session.id).await?;
@@ -183,7 +203,17 @@ impl People {
         if !self.is_open(&session) || !is_active(&user) {
             return Err(not_signed_in());
         }
-        self.person(session, user).await
+        self.person(session, user, person.origin).await
+    }
+}
+
+fn circumstances(session: &Session, origin: Option<Origin>, now: TimestampMs) -> Circumstances {
+    Circumstances {
+        now,
+        address: origin.map(|origin| origin.address),
+        is_tls: origin.is_some_and(|origin| origin.is_tls),
+        is_strong: session.is_strong,
+        proven_at: Some(session.proven_at),
     }
 }
 

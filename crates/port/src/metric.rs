@@ -184,6 +184,8 @@ metrics! {
         "Time to compile an access list after a change.";
     ACL_ENDED = "mainstem_acl_subscriptions_ended_total", Counter,
         "Open subscriptions that a change of an access list ended.";
+    ROLE_CONDITIONS_UNMET = "mainstem_role_conditions_unmet_total", Counter,
+        "Requests that a role would allow if its conditions held, by condition.";
     SIGN_INS = "mainstem_sign_ins_total", Counter,
         "Attempts of users to sign in, by outcome.";
     LETTERS = "mainstem_letters_total", Counter,

@@ -172,6 +172,9 @@ pub struct Approval {
     pub answer: Option<Value>,
     /// The whole answer, until who asked has taken it.
     pub sealed_answer: Option<Vec<u8>>,
+    /// What was known of the requests by which it was asked for and decided.
+    pub asked_in: Option<Value>,
+    pub decided_in: Option<Value>,
 }
 
 /// Who decides.
@@ -233,6 +236,8 @@ pub(crate) fn read(row: table::Model) -> Result<Approval> {
         status: row.status.map(u16::try_from).transpose().map_err(corrupt)?,
         answer: row.answer,
         sealed_answer: row.sealed_answer,
+        asked_in: row.asked_in,
+        decided_in: row.decided_in,
     })
 }
 
@@ -334,6 +339,8 @@ impl Tenancy {
             status: None,
             answer: None,
             sealed_answer: None,
+            asked_in: by.circumstances(),
+            decided_in: None,
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
@@ -421,6 +428,7 @@ impl Tenancy {
         row.decider = Set(Some(by.as_str().to_owned()));
         row.decider_user = Set(decider.map(|id| id.0));
         row.decided_at = Set(Some(change.at));
+        row.decided_in = Set(by.circumstances());
         row.comment = Set(comment.to_owned());
         match (to, found.mode) {
             (ApprovalState::Approved, ApprovalMode::Pass) => {

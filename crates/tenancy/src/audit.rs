@@ -29,11 +29,12 @@ pub struct Actor {
     address: Option<IpAddr>,
     request: Option<String>,
     turn: Option<ApprovalTurn>,
+    circumstances: Option<Value>,
 }
 
 impl Actor {
     fn named(name: impl Into<String>) -> Actor {
-        Actor { name: name.into(), address: None, request: None, turn: None }
+        Actor { name: name.into(), address: None, request: None, turn: None, circumstances: None }
     }
 
     /// Somebody with an operator's token of this installation: the principal of the same name.
@@ -71,6 +72,16 @@ impl Actor {
     /// that it was, and no more once this turn is over.
     pub fn in_turn(self, turn: Option<ApprovalTurn>) -> Actor {
         Actor { turn, ..self }
+    }
+
+    /// The same, with what is known of his request: kept with what he asks for or approves, so that
+    /// it is carried out as in these circumstances.
+    pub fn in_circumstances(self, circumstances: Option<Value>) -> Actor {
+        Actor { circumstances, ..self }
+    }
+
+    pub(crate) fn circumstances(&self) -> Option<Value> {
+        self.circumstances.clone()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
-use serde_json::json;
+use serde_json::{Value, json};
 use types::{ProjectId, TenantId, TimestampMs};
 
 /// Roles of one user, all places together: all of them are read with each of his requests.
@@ -37,6 +37,8 @@ pub struct Binding {
     pub created_at: TimestampMs,
     /// The provider whose rules gave it, and take it.
     pub provider: Option<ProviderId>,
+    /// Under which circumstances it counts; `None`: always. The store does not read them.
+    pub conditions: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,8 @@ pub struct NewBinding {
     pub role: String,
     pub tenant: Option<TenantId>,
     pub project: Option<ProjectId>,
+    /// The caller has checked them; never an empty set.
+    pub conditions: Option<Value>,
 }
 
 fn read(row: table::Model) -> Binding {
@@ -57,6 +61,7 @@ fn read(row: table::Model) -> Binding {
         project: row.project_id.map(ProjectId),
         created_at: row.created_at,
         provider: row.provider_id.map(ProviderId),
+        conditions: row.conditions,
     }
 }
 
@@ -88,6 +93,7 @@ pub(crate) async fn check_place(change: &Change<'_>, new: &NewBinding) -> Result
 
 impl Tenancy {
     /// Gives a user a role somewhere. Having it already is no error: what there is, is answered.
+    /// Having it under other conditions is one, since one of the two would be silently left out.
     pub async fn bind_role(&self, new: NewBinding, by: &Actor) -> Result<Binding> {
         self.bind_role_by(new, None, by).await
     }
@@ -106,6 +112,9 @@ impl Tenancy {
             let mut details = json!({"binding": made.id, "email": holder.email, "role": made.role});
             if let Some(provider) = provider {
                 details["provider"] = json!(provider);
+            }
+            if let Some(conditions) = &made.conditions {
+                details["conditions"] = conditions.clone();
             }
             let entry = Entry {
                 tenant: made.tenant,
@@ -137,6 +146,10 @@ impl Tenancy {
                 && row.project_id == new.project.map(|id| id.0)
         });
         if let Some(same) = same {
+            if provider.is_none() && same.conditions != new.conditions {
+                let why = "the user has this role there under other conditions: change them";
+                return Err(TenancyError::conflict("conditions", why));
+            }
             if same.provider_id.is_none() || provider.is_some() {
                 return Ok((read(same.clone()), false));
             }
@@ -145,6 +158,7 @@ impl Tenancy {
             kept.provider_id = Set(None);
             return Ok((read(kept.update(&change.transaction).await?), true));
         }
+        self.forget_if_new(change, new.user, new.tenant).await?;
         if held.len() as u64 >= BINDINGS_MAX {
             return Err(TenancyError::state(format!("a user may have {BINDINGS_MAX} roles")));
         }
@@ -156,6 +170,7 @@ impl Tenancy {
             project_id: new.project.map(|id| id.0),
             created_at: change.at,
             provider_id: provider.map(|id| id.0),
+            conditions: new.conditions,
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
@@ -170,7 +185,7 @@ impl Tenancy {
         let row = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
         let found = read(row.ok_or_else(gone)?);
         let holder = locked(&change, found.user).await?;
-        if found.tenant.is_none() && found.role == "owner" {
+        if found.tenant.is_none() && found.role == "owner" && found.conditions.is_none() {
             check_owner_remains(&change, found.user).await?;
         }
         let deleted = table::Entity::delete_by_id(binding.0).exec(&change.transaction).await?;
@@ -182,10 +197,58 @@ impl Tenancy {
             project: found.project,
             action: "role.take",
             target: &found.user,
-            details: json!({"binding": found.id, "email": holder.email, "role": found.role}),
+            details: json!({
+                "binding": found.id,
+                "email": holder.email,
+                "role": found.role,
+                "conditions": found.conditions,
+            }),
         };
         change.commit(entry).await?;
         Ok(found)
+    }
+
+    /// The role counts under these conditions from now on; `None`: always. Refused when the last
+    /// owner of the installation would own it under conditions only.
+    pub async fn set_role_conditions(
+        &self,
+        binding: BindingId,
+        conditions: Option<Value>,
+        by: &Actor,
+    ) -> Result<Binding> {
+        let change = self.change(by).await?;
+        let gone = || TenancyError::NotFound { what: "binding" };
+        let found = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
+        // Whoever changes a user's roles holds the user first, here as elsewhere.
+        let holder = locked(&change, UserId(found.ok_or_else(gone)?.user_id)).await?;
+        let row = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
+        let row = row.ok_or_else(gone)?;
+        let before = read(row.clone());
+        if before.conditions == conditions {
+            return Ok(before);
+        }
+        let is_owned = before.tenant.is_none() && before.role == "owner";
+        if is_owned && before.conditions.is_none() {
+            check_owner_remains(&change, before.user).await?;
+        }
+        let mut row = row.into_active_model();
+        row.conditions = Set(conditions);
+        let after = read(row.update(&change.transaction).await?);
+        let entry = Entry {
+            tenant: after.tenant,
+            project: after.project,
+            action: "role.condition",
+            target: &after.user,
+            details: json!({
+                "binding": after.id,
+                "email": holder.email,
+                "role": after.role,
+                "before": before.conditions,
+                "after": after.conditions,
+            }),
+        };
+        change.commit(entry).await?;
+        Ok(after)
     }
 
     pub async fn binding(&self, binding: BindingId) -> Result<Binding> {

@@ -101,6 +101,9 @@ table!(session, "sessions", {
     pub ended_reason: Option<String>,
     /// The provider that vouched for the user; null: he proved himself here.
     pub provider_id: Option<Uuid>,
+    pub is_strong: bool,
+    /// Null: when it was opened.
+    pub proven_at: Option<i64>,
 });
 
 table!(device, "devices", {
@@ -196,6 +199,8 @@ table!(role_binding, "role_bindings", {
     pub created_at: i64,
     /// The provider whose rules gave it, and take it; null: somebody gave it.
     pub provider_id: Option<Uuid>,
+    /// Null: it counts always.
+    pub conditions: Option<Json>,
 });
 
 table!(topic, "topics", {
@@ -585,6 +590,9 @@ table!(approval, "approvals", {
     pub status: Option<i64>,
     pub answer: Option<Json>,
     pub sealed_answer: Option<Vec<u8>>,
+    pub asked_in: Option<Json>,
+    pub decided_in: Option<Json>,
 });
 
+pub(crate) mod people;
 pub(crate) mod providers;

@@ -29,6 +29,7 @@ mod migration;
 mod outbox;
 mod page;
 mod passkeys;
+mod person_attributes;
 mod plans;
 mod projects;
 mod provider_people;
@@ -94,6 +95,7 @@ pub use passkeys::{
     NewPasskey, PASSKEYS_MAX, Passkey, PasskeyAnswer, PasskeyId, PasskeyLogin, PasskeyUse,
     SpentChallenge,
 };
+pub use person_attributes::{Attributes, NotedOf};
 pub use plans::{Allowance, PlanRecord};
 pub use projects::{NAME_BYTES_MAX, NewProject, Project, ProjectPatch};
 pub use provider_people::{

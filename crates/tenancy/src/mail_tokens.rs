@@ -11,7 +11,7 @@ use crate::{Actor, Binding, NewBinding, Result, SessionEnd, Tenancy, TenancyErro
 use crate::{User, UserId, UserStatus};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel, QuerySelect};
-use serde_json::json;
+use serde_json::{Value, json};
 use types::{ProjectId, TenantId, TimestampMs};
 
 record_id!(
@@ -42,6 +42,8 @@ pub struct NewInvitation {
     pub role: String,
     pub tenant: Option<TenantId>,
     pub project: Option<ProjectId>,
+    /// `None`: the role counts always.
+    pub conditions: Option<Value>,
     pub token_hash: Vec<u8>,
     pub expires_at: TimestampMs,
 }
@@ -133,8 +135,13 @@ impl Tenancy {
             }
         };
         let user = read_user(row)?;
-        let binding =
-            NewBinding { user: user.id, role: new.role, tenant: new.tenant, project: new.project };
+        let binding = NewBinding {
+            user: user.id,
+            role: new.role,
+            tenant: new.tenant,
+            project: new.project,
+            conditions: new.conditions,
+        };
         let (binding, _) = self.insert_binding(&change, binding, None).await?;
         let token = match user.status {
             UserStatus::Invited => {
@@ -143,11 +150,11 @@ impl Tenancy {
             }
             UserStatus::Active | UserStatus::Disabled => None,
         };
-        let mut entry = entry(
-            &user.id,
-            "user.invite",
-            json!({"email": user.email, "role": binding.role, "binding": binding.id}),
-        );
+        let mut details = json!({"email": user.email, "role": binding.role, "binding": binding.id});
+        if let Some(conditions) = &binding.conditions {
+            details["conditions"] = conditions.clone();
+        }
+        let mut entry = entry(&user.id, "user.invite", details);
         entry.tenant = binding.tenant;
         entry.project = binding.project;
         change.commit(entry).await?;

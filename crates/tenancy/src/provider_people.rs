@@ -392,6 +392,17 @@ impl Tenancy {
             .filter(role_binding::Column::ProviderId.eq(provider.id.0))
             .all(self.reader())
             .await?;
+        // Given first: who changes from one group to another has a role there all the while.
+        for new in wanted {
+            match self.bind_role_by(new.clone(), Some(provider.id), by).await {
+                Ok(_) => {}
+                // A project or a role that the rule names is no more.
+                Err(TenancyError::NotFound { what }) => {
+                    tracing::warn!(provider = %provider.id, what, "a rule names what is gone");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         for row in held {
             let is_wanted = wanted.iter().any(|new| {
                 new.role == row.role
@@ -404,16 +415,6 @@ impl Tenancy {
                     Ok(_) | Err(TenancyError::NotFound { .. }) => {}
                     Err(error) => return Err(error),
                 }
-            }
-        }
-        for new in wanted {
-            match self.bind_role_by(new.clone(), Some(provider.id), by).await {
-                Ok(_) => {}
-                // A project or a role that the rule names is no more.
-                Err(TenancyError::NotFound { what }) => {
-                    tracing::warn!(provider = %provider.id, what, "a rule names what is gone");
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(())

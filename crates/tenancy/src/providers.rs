@@ -174,7 +174,8 @@ async fn check_places(change: &Change<'_>, terms: &ProviderTerms) -> Result<()> 
     for rule in &terms.rules {
         let (tenant, project) = (rule.tenant, rule.project);
         let nobody = UserId(Uuid::nil());
-        let wanted = NewBinding { user: nobody, role: rule.role.clone(), tenant, project };
+        let wanted =
+            NewBinding { user: nobody, role: rule.role.clone(), tenant, project, conditions: None };
         check_place(change, &wanted).await?;
     }
     Ok(())

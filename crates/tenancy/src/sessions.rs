@@ -90,6 +90,20 @@ impl Word for Proven {
     ];
 }
 
+impl Proven {
+    /// By more than something that can be told to somebody else. Who confirmed a device proved
+    /// himself elsewhere, and what a provider asked for is not known here.
+    pub fn is_strong(self) -> bool {
+        match self {
+            Proven::PasswordAndCode
+            | Proven::PasswordAndPasskey
+            | Proven::Passkey
+            | Proven::ProviderAndCode => true,
+            Proven::Password | Proven::Confirmed | Proven::Provider => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     pub id: SessionId,
@@ -107,6 +121,10 @@ pub struct Session {
     pub ended: Option<(TimestampMs, SessionEnd)>,
     /// Who vouched for the user; `None`: he proved himself here.
     pub provider: Option<ProviderId>,
+    /// A second factor or a passkey proved him in it.
+    pub is_strong: bool,
+    /// When he last proved in it who he is.
+    pub proven_at: TimestampMs,
 }
 
 /// How long sessions last, in milliseconds.
@@ -187,6 +205,8 @@ fn read(row: table::Model) -> Result<Session> {
         elevated_until: row.elevated_until,
         ended,
         provider: row.provider_id.map(ProviderId),
+        is_strong: row.is_strong,
+        proven_at: row.proven_at.unwrap_or(row.created_at),
     })
 }
 
@@ -307,6 +327,8 @@ impl Tenancy {
             ended_at: None,
             ended_reason: None,
             provider_id: new.provider.map(|id| id.0),
+            is_strong: new.how.is_strong(),
+            proven_at: Some(change.at),
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
@@ -397,6 +419,10 @@ impl Tenancy {
         let holder = UserId(row.user_id);
         let mut row = row.into_active_model();
         row.elevated_until = Set(Some(until));
+        row.proven_at = Set(Some(change.at));
+        if how.is_strong() {
+            row.is_strong = Set(true);
+        }
         let row = row.update(&change.transaction).await?;
         let details = json!({"session": session, "until": until, "how": how.word()});
         change.commit(entry(&holder, "session.elevate", details)).await?;

@@ -351,6 +351,7 @@ impl Tenancy {
         }
         self.delete_providers_of(&change, tenant).await?;
         self.delete_bindings_of(&change, tenant, None).await?;
+        self.delete_attributes_of_tenant(&change, tenant).await?;
         self.delete_access_lists_of(&change, crate::ListOwner::Tenant(tenant)).await?;
         self.delete_account_of(&change, tenant).await?;
         self.delete_approval_rules_of(&change, tenant).await?;

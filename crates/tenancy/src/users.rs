@@ -121,12 +121,13 @@ pub(crate) fn entry<'a>(user: &'a UserId, action: &'static str, details: Value) 
     Entry { tenant: None, project: None, action, target: user, details }
 }
 
-/// Refuses a change after which no active user would own the installation. `user` is who loses his
-/// ownership by it.
+/// Refuses a change after which no active user would own the installation whatever the
+/// circumstances. `user` is who loses his ownership by it.
 pub(crate) async fn check_owner_remains(change: &Change<'_>, user: UserId) -> Result<()> {
     let owners = role_binding::Entity::find()
         .filter(role_binding::Column::Role.eq(OWNER))
         .filter(role_binding::Column::TenantId.is_null())
+        .filter(role_binding::Column::Conditions.is_null())
         .lock_exclusive()
         .all(&change.transaction)
         .await?;
@@ -140,7 +141,9 @@ pub(crate) async fn check_owner_remains(change: &Change<'_>, user: UserId) -> Re
         .count(&change.transaction)
         .await?;
     match active {
-        0 => Err(TenancyError::state("the last owner of the installation stays")),
+        0 => {
+            Err(TenancyError::state("the last owner of the installation stays, without conditions"))
+        }
         _ => Ok(()),
     }
 }
@@ -187,6 +190,7 @@ impl Tenancy {
             project_id: None,
             created_at: change.at,
             provider_id: None,
+            conditions: None,
         };
         role_binding::Entity::insert(binding.into_active_model())
             .exec_without_returning(&change.transaction)
@@ -320,6 +324,7 @@ impl Tenancy {
         self.delete_passkeys_of(&change, user).await?;
         self.delete_device_sign_ins_of(&change, user).await?;
         self.delete_identities_of(&change, user).await?;
+        self.delete_attributes_of_user(&change, user).await?;
         table::Entity::delete_by_id(user.0).exec(transaction).await?;
         change.commit(entry(&user, "user.delete", json!({"email": row.email}))).await
     }

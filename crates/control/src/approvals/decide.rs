@@ -5,8 +5,10 @@
 use super::place::asked_at;
 use crate::admin::{Shared, Who};
 use port::{Code, Refusal};
-use rules::{Permission, Place, Rights};
+use rules::{Circumstances, Permission, Place, Rights};
+use serde_json::Value;
 use tenancy::{Approval, ApprovalPlace, Decider, User, UserId};
+use types::TimestampMs;
 
 /// Those who are named, and written to.
 pub(crate) const APPROVERS_MAX: usize = 50;
@@ -85,11 +87,19 @@ pub(crate) async fn approvers(
     Ok(may.map(|one| one.user).take(APPROVERS_MAX).collect())
 }
 
+/// As they were when he asked or decided. Roles and what was noted of him count as they are now:
+/// what was taken meanwhile counts no more, but nobody has to sit in the office until it is done.
+fn circumstances(kept: Option<&Value>, at: TimestampMs) -> Circumstances {
+    let kept = kept.and_then(|kept| serde_json::from_value(kept.clone()).ok());
+    kept.unwrap_or_else(|| Circumstances::at(at))
+}
+
 /// Who asked, as he is now. `None`: he is gone, or may it no more.
 pub(crate) async fn asker(shared: &Shared, approval: &Approval) -> Result<Option<Who>, Refusal> {
     let Some(user) = approval.asker_user else { return Ok(Some(Who::Operator)) };
     let needs = Needs::of(approval)?;
-    let absent = shared.control.people.absent(user).await?;
+    let then = circumstances(approval.asked_in.as_ref(), approval.asked_at);
+    let absent = shared.control.people.absent(user, then).await?;
     let absent = absent.filter(|absent| absent.rights.allow(needs.permission, needs.place));
     Ok(absent.map(|absent| Who::Absent(Box::new(absent))))
 }
@@ -97,10 +107,14 @@ pub(crate) async fn asker(shared: &Shared, approval: &Approval) -> Result<Option
 /// Whether who approved still may.
 pub(crate) async fn still_approved(shared: &Shared, approval: &Approval) -> Result<bool, Refusal> {
     let who = match (approval.decider_user, &approval.decider) {
-        (Some(user), _) => match shared.control.people.absent(user).await? {
-            Some(absent) => Who::Absent(Box::new(absent)),
-            None => return Ok(false),
-        },
+        (Some(user), _) => {
+            let decided_at = approval.decided_at.unwrap_or(approval.asked_at);
+            let then = circumstances(approval.decided_in.as_ref(), decided_at);
+            match shared.control.people.absent(user, then).await? {
+                Some(absent) => Who::Absent(Box::new(absent)),
+                None => return Ok(false),
+            }
+        }
         (None, Some(_)) => Who::Operator,
         (None, None) => return Ok(false),
     };

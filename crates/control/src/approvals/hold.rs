@@ -66,6 +66,8 @@ struct Asking<'a> {
     who: Arc<Who>,
     peer: Peer,
     named: Named,
+    /// Of whoever asks, to be kept with it.
+    circumstances: Option<Value>,
 }
 
 async fn judge(holding: &Holding, act: &Act, request: Request) -> Result<Outcome, Refusal> {
@@ -93,7 +95,8 @@ async fn judge(holding: &Holding, act: &Act, request: Request) -> Result<Outcome
     let Some(hours) = rules.iter().map(|rule| rule.hours).min() else {
         return Ok(Outcome::Goes(Request::from_parts(parts, body)));
     };
-    let asking = Asking { act, parts, who, peer, named };
+    let circumstances = who.kept_circumstances(shared.control.clock.now_ms());
+    let asking = Asking { act, parts, who, peer, named, circumstances };
     if let Some(reason) = text(&asking.parts.headers, &BREAK_GLASS) {
         break_glass(shared, &asking, &reason).await?;
         return Ok(Outcome::Goes(Request::from_parts(asking.parts, body)));
@@ -154,7 +157,7 @@ async fn break_glass(shared: &Shared, asking: &Asking<'_>, reason: &str) -> Resu
 
 fn actor(asking: &Asking<'_>) -> Actor {
     let by = asking.who.actor().from_address(asking.peer.address.ip());
-    by.by_request(&asking.peer.request_id.0)
+    by.by_request(&asking.peer.request_id.0).in_circumstances(asking.circumstances.clone())
 }
 
 /// Lets who asked do what was approved of, for a while.

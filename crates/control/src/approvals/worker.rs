@@ -14,6 +14,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{Method, Request};
 use port::{Peer, Refusal, RequestId, ShardId, metric};
+use rules::Circumstances;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -198,7 +199,8 @@ impl ApprovalsWorker {
 pub(crate) async fn write_to_asker(shared: &Shared, ended: &Approval) -> Result<(), Refusal> {
     let people = &shared.control.people;
     let Some(user) = ended.asker_user else { return Ok(()) };
-    let Some(absent) = people.absent(user).await? else { return Ok(()) };
+    let then = Circumstances::at(ended.asked_at);
+    let Some(absent) = people.absent(user, then).await? else { return Ok(()) };
     let decided = match &ended.decider {
         Some(decider) => format!("\nDecided by {decider}: {}\n", ended.comment),
         None => String::new(),

@@ -4,7 +4,8 @@ use crate::Routes;
 use crate::admin::Admin;
 use crate::page::{PageQuery, next_cursor};
 use crate::path::SessionPath;
-use crate::routes::people_view::{BindingView, RightsView, SessionView, UserView};
+use crate::routes::conditions_view::BindingView;
+use crate::routes::people_view::{RightsView, SessionView, UserView};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
@@ -33,8 +34,9 @@ struct Account {
     session: SessionView,
     /// Whether signing in asks for a code too.
     has_second_factor: bool,
+    /// Whether each of them counts in this very request, and if not, why.
     roles: Vec<BindingView>,
-    /// What these roles allow, place by place.
+    /// What those allow that count, place by place.
     rights: Vec<RightsView>,
 }
 
@@ -69,15 +71,16 @@ pub(super) struct SessionList {
 async fn get_account(admin: Admin, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async {
         let person = admin.person()?;
-        let roles = admin.tenancy.bindings_of(person.user.id).await?;
-        let rights = person.rights.places().iter();
+        let here = person.circumstances(admin.clock.now_ms());
+        let roles = admin.people.standing(person.user.id, here).await?;
+        let rights = person.rights.places();
         let has_second_factor = admin.people.has_second_factor(person.user.id).await?;
         Ok(Json(Account {
             user: person.user.clone().into(),
             session: SessionView::new(person.session.clone(), Some(person.session.id)),
             has_second_factor,
-            roles: roles.into_iter().map(Into::into).collect(),
-            rights: rights.map(|(place, set)| RightsView::new(*place, *set)).collect(),
+            roles: roles.into_iter().map(BindingView::of_oneself).collect(),
+            rights: rights.map(|(place, set)| RightsView::new(place, set)).collect(),
         }))
     };
     admin.answer(outcome.await)

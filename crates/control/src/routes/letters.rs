@@ -3,14 +3,15 @@
 use crate::Routes;
 use crate::admin::Admin;
 use crate::repeat::Kept;
-use crate::routes::people_view::{BindingView, UserView};
+use crate::routes::conditions_view::{BindingView, ConditionsSchema, check, view_of};
+use crate::routes::people_view::UserView;
 use crate::routes::roles::{check_may_give, place};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use identity::people::{Invitation, Redeem};
 use port::Refusal;
-use rules::Permission;
+use rules::{Permission, RoleConditions};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,6 +44,9 @@ struct Invite {
     /// In this project of the tenant only.
     #[schema(value_type = Option<String>)]
     project: Option<ProjectId>,
+    /// Under these circumstances only; always when absent.
+    #[schema(value_type = Option<ConditionsSchema>)]
+    conditions: Option<RoleConditions>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -105,18 +109,20 @@ async fn invite(
     let outcome = async {
         let there = place(body.tenant, body.project);
         admin.require(Permission::UsersWrite, there)?;
-        check_may_give(&admin, &body.role, there).await?;
+        check(body.conditions.as_ref())?;
+        check_may_give(&admin, &body.role, there, body.conditions.as_ref()).await?;
         let wish = Invitation {
             name: body.name.unwrap_or_else(|| body.email.clone()),
             email: body.email,
             role: body.role,
             tenant: body.tenant,
             project: body.project,
+            conditions: body.conditions,
         };
         let sent = admin.people.invite(wish, &admin.actor()).await?;
         let shown = Invited {
             user: sent.invited.user.into(),
-            role: sent.invited.binding.into(),
+            role: view_of(&admin, sent.invited.binding).await?,
             link: sent.link.map(|link| link.expose_secret().to_owned()),
         };
         let mut kept = serde_json::to_value(&shown).map_err(|error| Refusal::internal(&error))?;

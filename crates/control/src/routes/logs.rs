@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use port::{Code, Refusal};
+use rules::{Permission, Place};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -26,9 +26,10 @@ use wire_http::{StrictJson, StrictQuery};
 
 /// How long a request may wait for a line.
 const WAIT_MS_MAX: u64 = 30_000;
-/// A stream ends after that, so that who may no longer look is not shown more; clients come again
-/// with `Last-Event-ID`.
+/// A stream ends after that; clients come again with `Last-Event-ID`.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(300);
+/// Who may no longer look is cut off so soon.
+const RECHECK_EVERY: Duration = Duration::from_millis(700);
 /// Lines of one turn of a stream.
 const TURN_LINES_MAX: usize = 500;
 /// Characters of a filter.
@@ -132,7 +133,13 @@ async fn list_logs(admin: Admin, StrictQuery(query): StrictQuery<LogQuery>) -> R
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
         let found = match after {
             None => admin.logbook.newest(&filter, limit),
-            Some(after) => awaited(&admin.logbook, &filter, after, limit, wait).await,
+            Some(after) => {
+                let found = awaited(&admin.logbook, &filter, after, limit, wait).await;
+                if !wait.is_zero() {
+                    check_still(&admin).await?;
+                }
+                found
+            }
         };
         let next_cursor = next_cursor(Some(found.place), true);
         Ok(Json(LogList { lines: found.lines, next_cursor, is_torn: found.is_torn }))
@@ -166,8 +173,14 @@ async fn awaited(
     }
 }
 
+/// Refuses when who asked may look no more.
+async fn check_still(admin: &Admin) -> Result<(), Refusal> {
+    admin.rechecked().await?.require(Permission::TelemetryRead, Place::Installation)
+}
+
 struct Tail {
-    logbook: Arc<Logbook>,
+    admin: Admin,
+    checked_at: Instant,
     filter: LogFilter,
     after: u64,
     ends: Instant,
@@ -205,7 +218,8 @@ async fn stream_logs(
         let newest = || *admin.logbook.watch().borrow();
         let after = seen.and_then(|text| text.parse().ok()).unwrap_or_else(newest);
         let ends = Instant::now() + STREAM_TIME_MAX;
-        let tail = Tail { logbook: Arc::clone(&admin.logbook), filter, after, ends };
+        let (admin, checked_at) = (admin.clone(), Instant::now());
+        let tail = Tail { admin, checked_at, filter, after, ends };
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
         Ok(Sse::new(tail.events()).keep_alive(keep_alive).into_response())
     };
@@ -215,15 +229,25 @@ async fn stream_logs(
 impl Tail {
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
         let turns = stream::unfold(self, |mut tail| async move {
-            let wait = tail.ends.saturating_duration_since(Instant::now());
-            let after = tail.after;
-            let found = awaited(&tail.logbook, &tail.filter, after, TURN_LINES_MAX, wait).await;
-            tail.after = found.place;
-            // Nothing until the end of its time: over.
-            let is_over = found.lines.is_empty() || wait.is_zero();
-            (!is_over).then_some((stream::iter(found.lines), tail))
+            let lines = tail.turn().await?;
+            Some((stream::iter(lines), tail))
         });
         turns.flatten().map(|line| Ok(event(&line)))
+    }
+
+    /// The next lines, none when it was time to look whether he still may; `None`: over.
+    async fn turn(&mut self) -> Option<Vec<LogLine>> {
+        if self.ends.saturating_duration_since(Instant::now()).is_zero() {
+            return None;
+        }
+        let (logbook, filter, after) = (&self.admin.logbook, &self.filter, self.after);
+        let found = awaited(logbook, filter, after, TURN_LINES_MAX, RECHECK_EVERY).await;
+        self.after = found.place;
+        if self.checked_at.elapsed() >= RECHECK_EVERY {
+            check_still(&self.admin).await.ok()?;
+            self.checked_at = Instant::now();
+        }
+        Some(found.lines)
     }
 }
 

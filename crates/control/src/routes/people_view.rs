@@ -3,7 +3,7 @@
 
 use rules::{PermissionSet, Place};
 use serde::Serialize;
-use tenancy::{Binding, Role, Session, SessionId, User};
+use tenancy::{Role, Session, SessionId, User};
 use types::TimestampMs;
 use utoipa::ToSchema;
 
@@ -65,36 +65,6 @@ impl SessionView {
             seen_at: session.seen_at,
             elevated_until: session.elevated_until,
             provider: session.provider.map(|id| id.to_string()),
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = RoleBinding)]
-pub(crate) struct BindingView {
-    id: String,
-    user: String,
-    /// The name of a built-in role, or the identifier of one that was made.
-    role: String,
-    /// `null`: in the whole installation.
-    tenant: Option<String>,
-    /// `null`: in all projects.
-    project: Option<String>,
-    created_at: TimestampMs,
-    /// The provider whose rules gave it, and take it.
-    provider: Option<String>,
-}
-
-impl From<Binding> for BindingView {
-    fn from(binding: Binding) -> BindingView {
-        BindingView {
-            id: binding.id.to_string(),
-            user: binding.user.to_string(),
-            role: binding.role,
-            tenant: binding.tenant.map(|id| id.to_string()),
-            project: binding.project.map(|id| id.to_string()),
-            created_at: binding.created_at,
-            provider: binding.provider.map(|id| id.to_string()),
         }
     }
 }

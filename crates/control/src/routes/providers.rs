@@ -69,7 +69,7 @@ async fn seen(
 async fn check_rules(admin: &Admin, rules: &[GroupRule]) -> Result<(), Refusal> {
     for (number, rule) in rules.iter().enumerate() {
         let there = place(rule.tenant, rule.project);
-        check_may_give(admin, &rule.role, there).await.map_err(|refusal| {
+        check_may_give(admin, &rule.role, there, None).await.map_err(|refusal| {
             let field = format!("rules[{number}].role");
             refusal.field(field)
         })?;
@@ -77,9 +77,9 @@ async fn check_rules(admin: &Admin, rules: &[GroupRule]) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// What whoever asks may do there: a provider's word gives nobody more.
+/// What whoever asks may do there whatever the circumstances: a provider's word gives nobody more.
 fn ceiling(admin: &Admin, there: Place) -> Option<Vec<String>> {
-    let held = admin.rights().at(there);
+    let held = admin.rights().lasting_at(there);
     match held == PermissionSet::all() {
         true => None,
         false => Some(held.iter().map(|permission| permission.name().to_owned()).collect()),

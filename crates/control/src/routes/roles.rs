@@ -6,12 +6,16 @@ use crate::Routes;
 use crate::admin::Admin;
 use crate::page::{PageQuery, next_cursor};
 use crate::path::{BindingPath, RolePath};
-use crate::routes::people_view::{BindingView, RoleView, names};
+use crate::routes::conditions_view::{
+    BindingView, ConditionsSchema, check, check_givable, view_of,
+};
+use crate::routes::people_view::{RoleView, names};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
+use identity::people::stored_conditions;
 use port::{Code, Refusal};
-use rules::{BuiltIn, Permission, PermissionSet, Place};
+use rules::{BuiltIn, Permission, PermissionSet, Place, RoleConditions};
 use serde::{Deserialize, Serialize};
 use tenancy::{Binding, NewBinding, NewRole, RoleId, RolePatch, UserId};
 use types::{ProjectId, TenantId};
@@ -83,6 +87,9 @@ struct GiveRole {
     /// In this project of the tenant only.
     #[schema(value_type = Option<String>)]
     project: Option<ProjectId>,
+    /// Under these circumstances only; always when absent.
+    #[schema(value_type = Option<ConditionsSchema>)]
+    conditions: Option<RoleConditions>,
 }
 
 pub(super) fn place(tenant: Option<TenantId>, project: Option<ProjectId>) -> Place {
@@ -102,8 +109,13 @@ pub(super) async fn set_of(admin: &Admin, role: &str) -> Result<PermissionSet, R
     admin.people.permissions_of(role).await
 }
 
-/// Refuses unless who is asking may give, or take, this role there.
-pub(super) async fn check_may_give(admin: &Admin, role: &str, there: Place) -> Result<(), Refusal> {
+/// Refuses unless who is asking may give this role there, under these conditions.
+pub(super) async fn check_may_give(
+    admin: &Admin,
+    role: &str,
+    there: Place,
+    under: Option<&RoleConditions>,
+) -> Result<(), Refusal> {
     admin.require(Permission::RolesWrite, there)?;
     if BuiltIn::named(role).is_none() {
         let id = role.parse::<RoleId>().map_err(|_| {
@@ -114,12 +126,13 @@ pub(super) async fn check_may_give(admin: &Admin, role: &str, there: Place) -> R
         })?;
         admin.tenancy.role(id).await?;
     }
-    check_holds(admin, set_of(admin, role).await?, there)
+    check_givable(admin, set_of(admin, role).await?, there, under)
 }
 
-fn check_holds(admin: &Admin, set: PermissionSet, there: Place) -> Result<(), Refusal> {
+/// Refuses unless who is asking may take all of `set` away there, at this moment.
+pub(super) fn check_takes(admin: &Admin, set: PermissionSet, there: Place) -> Result<(), Refusal> {
     let rights = admin.rights();
-    if rights.may_give(set, there) {
+    if rights.may_take(set, there) {
         return Ok(());
     }
     let held = rights.at(there);
@@ -213,7 +226,7 @@ async fn create_role(
 ) -> Response {
     let outcome = async {
         let set = read_set(&body.permissions)?;
-        check_holds(&admin, set, Place::Installation)?;
+        check_takes(&admin, set, Place::Installation)?;
         let permissions = as_stored(set);
         let new = NewRole { name: body.name, description: body.description, permissions };
         let made = admin.tenancy.create_role(new, &admin.actor()).await?;
@@ -241,11 +254,12 @@ async fn update_role(
 ) -> Response {
     let outcome = async {
         // What it allowed until now is taken from those who have it.
-        check_holds(&admin, set_of(&admin, &role.to_string()).await?, Place::Installation)?;
+        check_takes(&admin, set_of(&admin, &role.to_string()).await?, Place::Installation)?;
         let permissions = match body.permissions {
             Some(wanted) => {
                 let set = read_set(&wanted)?;
-                check_holds(&admin, set, Place::Installation)?;
+                // Whoever has the role may have it under no conditions.
+                check_givable(&admin, set, Place::Installation, None)?;
                 Some(as_stored(set))
             }
             None => None,
@@ -292,15 +306,19 @@ async fn give_role(
     StrictJson(body): StrictJson<GiveRole>,
 ) -> Response {
     let outcome = async {
-        check_may_give(&admin, &body.role, place(body.tenant, body.project)).await?;
+        check(body.conditions.as_ref())?;
+        let (there, under) = (place(body.tenant, body.project), body.conditions.as_ref());
+        check_may_give(&admin, &body.role, there, under).await?;
+        let conditions = stored_conditions(under)?;
         let new = NewBinding {
             user: body.user,
             role: body.role,
             tenant: body.tenant,
             project: body.project,
+            conditions,
         };
         let given = admin.tenancy.bind_role(new, &admin.actor()).await?;
-        Ok((StatusCode::CREATED, Json(BindingView::from(given))))
+        Ok((StatusCode::CREATED, Json(view_of(&admin, given).await?)))
     };
     admin.answer(outcome.await)
 }
@@ -329,7 +347,7 @@ async fn take_role(
         let found = admin.tenancy.binding(binding).await?;
         // Where he may not look, it is not there.
         admin.require(Permission::RolesWrite, place_of(&found)).map_err(|_| missing())?;
-        check_holds(&admin, set_of(&admin, &found.role).await?, place_of(&found))?;
+        check_takes(&admin, set_of(&admin, &found.role).await?, place_of(&found))?;
         admin.tenancy.unbind_role(binding, &admin.actor()).await?;
         Ok(StatusCode::NO_CONTENT)
     };

@@ -6,15 +6,17 @@ use crate::admin::Admin;
 use crate::page::{PageQuery, limit, next_cursor, place};
 use crate::path::UserPath;
 use crate::routes::account::{SessionList, sessions};
-use crate::routes::people_view::{BindingView, UserView};
+use crate::routes::conditions_view::BindingView;
+use crate::routes::people_view::UserView;
 use crate::routes::roles::{place_of, set_of};
 use axum::Json;
 use axum::response::Response;
 use http::StatusCode;
+use identity::people::Standing;
 use port::{Code, Refusal};
 use rules::{Permission, Place};
 use serde::{Deserialize, Serialize};
-use tenancy::{Binding, UserId};
+use tenancy::UserId;
 use types::TenantId;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -62,14 +64,14 @@ struct Ended {
 }
 
 /// The user's roles that who is asking may see. A user with none of them is not there for him.
-async fn seen(admin: &Admin, user: UserId) -> Result<Vec<Binding>, Refusal> {
+async fn seen(admin: &Admin, user: UserId) -> Result<Vec<Standing>, Refusal> {
     let rights = admin.rights();
-    let mut bindings = admin.tenancy.bindings_of(user).await?;
-    bindings.retain(|binding| rights.allow(Permission::UsersRead, place_of(binding)));
-    if bindings.is_empty() && !rights.allow(Permission::UsersRead, Place::Installation) {
+    let mut roles = admin.people.standing_apart(user, admin.clock.now_ms()).await?;
+    roles.retain(|role| rights.allow(Permission::UsersRead, place_of(&role.binding)));
+    if roles.is_empty() && !rights.allow(Permission::UsersRead, Place::Installation) {
         return Err(missing());
     }
-    Ok(bindings)
+    Ok(roles)
 }
 
 /// Refuses unless who is asking may look at this user.
@@ -95,7 +97,7 @@ pub(super) async fn check_may_change(admin: &Admin, user: UserId) -> Result<(), 
     for binding in &bindings {
         let place = place_of(binding);
         admin.require(Permission::UsersWrite, place)?;
-        if !rights.may_give(set_of(admin, &binding.role).await?, place) {
+        if !rights.may_take(set_of(admin, &binding.role).await?, place) {
             let why = "the user may do more than you";
             return Err(Refusal::new(Code::InsufficientScope, why)
                 .field("permission")
@@ -106,9 +108,9 @@ pub(super) async fn check_may_change(admin: &Admin, user: UserId) -> Result<(), 
 }
 
 async fn show(admin: &Admin, user: UserId) -> Result<UserWithRoles, Refusal> {
-    let roles = seen(admin, user).await?;
+    let roles = seen(admin, user).await?.into_iter().map(BindingView::new).collect();
     let user = admin.tenancy.user(user).await?;
-    Ok(UserWithRoles { user: user.into(), roles: roles.into_iter().map(Into::into).collect() })
+    Ok(UserWithRoles { user: user.into(), roles })
 }
 
 /// List users
@@ -140,7 +142,7 @@ async fn list_users(admin: Admin, StrictQuery(query): StrictQuery<UserQuery>) ->
         for user in page.items {
             // Who holds the permission in one project only sees those of that project.
             if let Ok(roles) = seen(&admin, user.id).await {
-                let roles = roles.into_iter().map(Into::into).collect();
+                let roles = roles.into_iter().map(BindingView::new).collect();
                 users.push(UserWithRoles { user: user.into(), roles });
             }
         }

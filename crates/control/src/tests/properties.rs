@@ -81,6 +81,7 @@ impl World {
                 role: self.role.to_string(),
                 tenant: place.tenant(),
                 project: place.project(),
+                conditions: None,
             };
             store.bind_role(new, &by).await.unwrap();
         }

@@ -4,7 +4,8 @@
 
 use super::{People, is_active, rights};
 use port::Refusal;
-use rules::Rights;
+use rights::Seen;
+use rules::{Circumstances, Rights};
 use tenancy::{Actor, TenancyError, User, UserId};
 use types::TenantId;
 
@@ -26,8 +27,13 @@ impl Absent {
 }
 
 impl People {
-    /// `None`: the user is gone, disabled, or has not come yet.
-    pub async fn absent(&self, user: UserId) -> Result<Option<Absent>, Refusal> {
+    /// With what he may do in these circumstances, those in which he asked once. `None`: the user
+    /// is gone, disabled, or has not come yet.
+    pub async fn absent(
+        &self,
+        user: UserId,
+        circumstances: Circumstances,
+    ) -> Result<Option<Absent>, Refusal> {
         let user = match self.tenancy.user(user).await {
             Ok(user) => user,
             Err(TenancyError::NotFound { .. }) => return Ok(None),
@@ -36,17 +42,17 @@ impl People {
         if !is_active(&user) {
             return Ok(None);
         }
-        let rights = rights::of(&self.tenancy, user.id).await?;
+        let rights = rights::of(&self.tenancy, user.id, Seen::In(circumstances)).await?;
         Ok(Some(Absent { user, rights }))
     }
 
-    /// Active people with any role in the installation, or in this tenant; at most 500, the oldest
-    /// first.
+    /// Active people with any role in the installation, or in this tenant, with what they may do when
+    /// circumstances are as their roles want them; at most 500, the oldest first.
     pub async fn staff_of(&self, tenant: Option<TenantId>) -> Result<Vec<Absent>, Refusal> {
         let users = self.tenancy.users_bound_at(tenant, CANDIDATES_MAX).await?;
         let mut staff = Vec::with_capacity(users.len());
         for user in users {
-            let rights = rights::of(&self.tenancy, user.id).await?;
+            let rights = rights::of(&self.tenancy, user.id, Seen::AtBest).await?;
             staff.push(Absent { user, rights });
         }
         Ok(staff)

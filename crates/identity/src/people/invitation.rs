@@ -3,9 +3,10 @@
 
 use super::password::check_strength;
 use super::throttle::Subject;
-use super::{People, is_active};
+use super::{People, is_active, stored_conditions};
 use mail::Letter;
 use port::{Code, Refusal};
+use rules::RoleConditions;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 use tenancy::{
@@ -21,6 +22,8 @@ pub struct Invitation {
     pub role: String,
     pub tenant: Option<TenantId>,
     pub project: Option<ProjectId>,
+    /// Under which the role counts; `None`: always.
+    pub conditions: Option<RoleConditions>,
 }
 
 /// What came of an invitation.
@@ -68,6 +71,7 @@ impl People {
             role: wish.role,
             tenant: wish.tenant,
             project: wish.project,
+            conditions: stored_conditions(wish.conditions.as_ref())?,
             token_hash: fresh.hash.clone(),
             expires_at,
         };

@@ -208,7 +208,7 @@ fn wanted_roles(provider: &Provider, proven: &Vouched, user: UserId) -> Vec<NewB
             continue;
         }
         let (role, tenant, project) = (rule.role.clone(), rule.tenant, rule.project);
-        let binding = NewBinding { user, role, tenant, project };
+        let binding = NewBinding { user, role, tenant, project, conditions: None };
         if !wanted.contains(&binding) {
             wanted.push(binding);
         }

@@ -71,13 +71,8 @@ fn what_is_not_known_is_not_fulfilled() {
     }));
     assert!(all.unmet(&here(), &noted()).is_empty());
     let unknown = all.unmet(&Circumstances::at(SATURDAY_MS), &PersonAttributes::new());
-    let lacking = [
-        Unmet::Networks,
-        Unmet::StrongSignIn,
-        Unmet::SignedIn,
-        Unmet::Tls,
-        Unmet::Attributes,
-    ];
+    let lacking =
+        [Unmet::Networks, Unmet::StrongSignIn, Unmet::SignedIn, Unmet::Tls, Unmet::Attributes];
     assert_eq!(unknown, lacking);
     // Of somebody who is not asking, only what holds apart from a request can be told.
     assert_eq!(all.unmet_apart(SATURDAY_MS, &PersonAttributes::new()), [Unmet::Attributes]);
@@ -97,8 +92,10 @@ fn hours_move_with_summer_time() {
 #[test]
 fn what_means_nothing_is_told_by_its_field() {
     let table = [
-        (json!({"hours": {"zone": "Mars", "windows": [{"from": "08:00", "to": "09:00"}]}}),
-            "hours.zone"),
+        (
+            json!({"hours": {"zone": "Mars", "windows": [{"from": "08:00", "to": "09:00"}]}}),
+            "hours.zone",
+        ),
         (json!({"hours": {"windows": []}}), "hours.windows"),
         (json!({"hours": {"windows": [{"from": "08:00", "to": "08:00"}]}}), "hours.windows[0]"),
         (json!({"signed_in_minutes_max": 0}), "signed_in_minutes_max"),

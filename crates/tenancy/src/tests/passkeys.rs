@@ -20,6 +20,7 @@ async fn guest(store: &Store) -> User {
         role: "support".to_owned(),
         tenant: None,
         project: None,
+        conditions: None,
         token_hash: b"token".to_vec(),
         expires_at: i64::MAX,
     };

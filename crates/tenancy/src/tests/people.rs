@@ -178,6 +178,7 @@ async fn roles_are_given_in_places_that_exist() {
             role: role.to_owned(),
             tenant,
             project,
+            conditions: None,
         };
         for (at, inside) in [(None, Some(project)), (Some(other), Some(project))] {
             assert!(store.bind_role(wish("support", at, inside), &by).await.is_err());
@@ -214,8 +215,13 @@ async fn roles_in_use_stay() {
             RolePatch { permissions: Some(vec!["audit:read".to_owned()]), ..RolePatch::default() };
         let changed = store.update_role(role.id, patch, &by).await.unwrap();
         assert_eq!((changed.name.as_str(), changed.permissions.len()), ("auditor", 1));
-        let held =
-            NewBinding { user: ann.id, role: role.id.to_string(), tenant: None, project: None };
+        let held = NewBinding {
+            user: ann.id,
+            role: role.id.to_string(),
+            tenant: None,
+            project: None,
+            conditions: None,
+        };
         let bound = store.bind_role(held.clone(), &by).await.unwrap();
         assert!(store.delete_role(role.id, &by).await.is_err());
         store.unbind_role(bound.id, &by).await.unwrap();
@@ -233,6 +239,7 @@ fn invitation(email: &str, expires_at: i64) -> NewInvitation {
         role: "support".to_owned(),
         tenant: None,
         project: None,
+        conditions: None,
         token_hash: b"mailed".to_vec(),
         expires_at,
     }

@@ -82,6 +82,7 @@ async fn what_a_provider_gave_goes_with_it() {
             role: role.to_owned(),
             tenant: Some(tenant),
             project: None,
+            conditions: None,
         };
         let both = [wanted("support"), wanted("billing")];
         store.set_vouched_roles(bob.id, &made, &both, &by).await.unwrap();
@@ -131,6 +132,7 @@ async fn an_account_is_linked_inside_its_tenant_and_once() {
             role: "support".to_owned(),
             tenant: Some(tenant),
             project: None,
+            conditions: None,
             token_hash: b"t".to_vec(),
             expires_at: i64::MAX,
         };
