@@ -155,8 +155,8 @@ impl People {
     /// Who has this access token, with what he may do at this moment. A made-up token costs no
     /// question to the database; with a genuine one the records are read anew each time, so that a
     /// session that was ended, or a role that was taken, counts no more with the next request.
-    /// Roles with conditions count as it is seen from `origin`, where the request came from. Refuses
-    /// with `INVALID_TOKEN` or `EXPIRED_TOKEN`.
+    /// Roles with conditions count as it is seen from `origin`, where the request came from.
+    /// Refuses with `INVALID_TOKEN` or `EXPIRED_TOKEN`.
     pub async fn check(&self, access: &str, origin: Option<Origin>) -> Result<Person, Refusal> {
         let (id, expires_at) = self.texts.open_access(access).ok_or_else(not_signed_in)?;
         let now = self.clock.now_ms();
@@ -195,8 +195,8 @@ impl People {
         Ok(Person { user, session, rights, origin })
     }
 
-    /// The same person as the records have him now, in the circumstances of now, for answers that go on for long: refuses with
-    /// `INVALID_TOKEN` when the session has ended.
+    /// The same person as the records have him now, in the circumstances of now, for answers that
+    /// go on for long: refuses with `INVALID_TOKEN` when the session has ended.
     pub async fn recheck(&self, person: &Person) -> Result<Person, Refusal> {
         let found = self.tenancy.session(person.session.id).await?;
         let (session, user) = found.ok_or_else(not_signed_in)?;

@@ -54,8 +54,8 @@ struct AttributeQuery {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AttributeSet {
-    /// By name: 1 to 32 of `a-z`, `0-9` and `_`, the first a letter; values of 1 to 128 bytes; 20 at
-    /// most.
+    /// By name: 1 to 32 of `a-z`, `0-9` and `_`, the first a letter; values of 1 to 128 bytes; 20
+    /// at most.
     attributes: Attributes,
 }
 

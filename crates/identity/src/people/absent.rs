@@ -46,8 +46,8 @@ impl People {
         Ok(Some(Absent { user, rights }))
     }
 
-    /// Active people with any role in the installation, or in this tenant, with what they may do when
-    /// circumstances are as their roles want them; at most 500, the oldest first.
+    /// Active people with any role in the installation, or in this tenant, with what they may do
+    /// when circumstances are as their roles want them; at most 500, the oldest first.
     pub async fn staff_of(&self, tenant: Option<TenantId>) -> Result<Vec<Absent>, Refusal> {
         let users = self.tenancy.users_bound_at(tenant, CANDIDATES_MAX).await?;
         let mut staff = Vec::with_capacity(users.len());
