@@ -245,7 +245,7 @@ impl Change<'_> {
 }
 
 /// A stored count or place, which is never below zero.
-fn natural(stored: i64) -> Result<u64> {
+pub(crate) fn natural(stored: i64) -> Result<u64> {
     u64::try_from(stored).map_err(|error| TenancyError::Corrupt(error.to_string()))
 }
 

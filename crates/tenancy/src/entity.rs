@@ -39,6 +39,10 @@ table!(project, "projects", {
     pub limits: Json,
     pub token_settings: Json,
     pub created_at: i64,
+    /// Counts the changes of its token revocations.
+    pub revocations_version: i64,
+    /// The version at which one was last taken away: whoever knows an older one reads all anew.
+    pub revocations_rebuilt: i64,
 });
 
 table!(api_key, "api_keys", {
@@ -596,3 +600,4 @@ table!(approval, "approvals", {
 
 pub(crate) mod people;
 pub(crate) mod providers;
+pub(crate) mod revocations;

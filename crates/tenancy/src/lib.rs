@@ -36,6 +36,7 @@ mod provider_people;
 mod providers;
 mod requests;
 mod revisions;
+mod revocations;
 mod roles;
 mod second_factors;
 mod sessions;
@@ -108,6 +109,10 @@ pub use providers::{
 };
 pub use requests::{RequestClaim, StoredAnswer};
 pub use revisions::ConfigRevision;
+pub use revocations::{
+    NewRevocation, REVOCATION_KEPT_MS_MAX, REVOCATION_VALUE_BYTES_MAX, REVOCATIONS_MAX, Revocation,
+    RevocationHead, RevocationId, RevocationKind, RevocationMark,
+};
 pub use roles::{NewRole, Role, RoleId, RolePatch};
 pub use second_factors::SecondFactor;
 pub use sessions::{
@@ -115,8 +120,7 @@ pub use sessions::{
     SessionTimes, Turnover,
 };
 pub use signing::{
-    NewSigningKey, RevokedSubject, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings,
-    Verification,
+    NewSigningKey, SigningAlgorithm, SigningKey, SigningKeyId, TokenSettings, Verification,
 };
 pub use stripe::{
     MeterReport, ReportBacklog, ReportOutcome, ReportState, SubscriptionNote, TakenEvent,

@@ -16,6 +16,7 @@ mod m0050_passkeys;
 mod m0051_device_sign_ins;
 mod m0055_providers;
 mod m0060_approvals;
+mod m0070_token_revocations;
 mod m0075_role_conditions;
 
 use sea_orm_migration::prelude::*;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0051_device_sign_ins::Migration),
             Box::new(m0055_providers::Migration),
             Box::new(m0060_approvals::Migration),
+            Box::new(m0070_token_revocations::Migration),
             Box::new(m0075_role_conditions::Migration),
         ]
     }

@@ -6,6 +6,7 @@ use crate::entity::{
     api_key, consumer, project as table, signing_key, tenant, topic, topic_schema,
 };
 use crate::page::{PAGE_ITEMS_MAX, fetch_count};
+use crate::revocations::delete_revocations_of;
 use crate::signing::TokenSettings;
 use crate::topics::INTERNAL_TOPICS;
 use crate::{Actor, ListOwner, Page, Result, Tenancy, TenancyError, Tenant};
@@ -135,6 +136,8 @@ impl Tenancy {
             limits: to_json(&new.limits)?,
             token_settings: to_json(&TokenSettings::default())?,
             created_at: change.at,
+            revocations_version: 0,
+            revocations_rebuilt: 0,
         };
         table::Entity::insert(row.clone().into_active_model())
             .exec_without_returning(&change.transaction)
@@ -255,6 +258,7 @@ impl Tenancy {
             .filter(signing_key::Column::ProjectId.eq(id))
             .exec(transaction)
             .await?;
+        delete_revocations_of(&change, project).await?;
         self.delete_webhooks_of(&change, project).await?;
         self.delete_bindings_of(&change, tenant, Some(project)).await?;
         self.delete_access_lists_of(&change, ListOwner::Project(tenant, project)).await?;

@@ -5,6 +5,7 @@ use crate::audit::Entry;
 use crate::entity::{project, signing_key as table, tenant};
 use crate::page::fetch_count;
 use crate::projects::{self, parse, to_json};
+use crate::revocations::RevocationHead;
 use crate::tenants::{self, Word};
 use crate::{Actor, Page, Project, Result, Tenancy, TenancyError, Tenant};
 use sea_orm::entity::prelude::*;
@@ -115,22 +116,7 @@ pub struct TokenSettings {
     pub audiences: Vec<String>,
     /// Values of `iss` that tokens of the published key set must have; empty for any.
     pub issuers: Vec<String>,
-    /// Whose tokens of before some moment count no more.
-    pub revoked: Vec<RevokedSubject>,
 }
-
-/// Tokens of this subject that were issued before the moment are refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RevokedSubject {
-    pub subject: String,
-    pub before: TimestampMs,
-}
-
-/// Revoked subjects of one project at most; all of them are read with it.
-pub const REVOKED_SUBJECTS_MAX: usize = 1_000;
-/// How long a revoked subject is remembered: no token should live longer.
-pub const REVOKED_MS: i64 = 90 * 86_400_000;
 
 /// All that is needed to check a token of one project.
 #[derive(Debug, Clone)]
@@ -139,6 +125,8 @@ pub struct Verification {
     pub project: Project,
     pub keys: Vec<SigningKey>,
     pub settings: TokenSettings,
+    /// Whether what is known of taken back tokens still counts.
+    pub revocations: RevocationHead,
     /// What the tenant may use.
     pub allowance: crate::Allowance,
     /// Which access lists count.
@@ -278,40 +266,7 @@ impl Tenancy {
         parse(row.ok_or_else(projects::missing)?.token_settings)
     }
 
-    /// Tokens of the subject that were issued before now count no more, from when the node is told.
-    pub async fn revoke_subject(
-        &self,
-        tenant: TenantId,
-        project: ProjectId,
-        subject: &str,
-        by: &Actor,
-    ) -> Result<RevokedSubject> {
-        if subject.is_empty() || subject.len() > SETTING_BYTES_MAX {
-            return Err(TenancyError::invalid("principal", "a subject has 1 to 2048 bytes"));
-        }
-        let now = self.ids.now_ms();
-        let change = self.change(by).await?;
-        let row = projects::locked(&change, tenant, project).await?;
-        let mut settings = parse::<TokenSettings>(row.token_settings.clone())?;
-        settings
-            .revoked
-            .retain(|known| known.subject != subject && known.before > now - REVOKED_MS);
-        if settings.revoked.len() >= REVOKED_SUBJECTS_MAX {
-            let why = "1000 subjects are revoked; end all tokens by removing the signing key";
-            return Err(TenancyError::invalid("principal", why));
-        }
-        let revoked = RevokedSubject { subject: subject.to_owned(), before: now };
-        settings.revoked.push(revoked.clone());
-        let mut row = row.into_active_model();
-        row.token_settings = Set(to_json(&settings)?);
-        row.update(&change.transaction).await?;
-        let target = format!("jwt:{subject}");
-        let details = json!({"before": now});
-        change.commit(entry(tenant, project, &target, "principal.revoke", details)).await?;
-        Ok(revoked)
-    }
-
-    /// Replaces the settings whole, but for the revoked subjects.
+    /// Replaces the settings whole.
     pub async fn set_token_settings(
         &self,
         tenant: TenantId,
@@ -322,9 +277,8 @@ impl Tenancy {
         check_settings(settings)?;
         let change = self.change(by).await?;
         let row = projects::locked(&change, tenant, project).await?;
-        let revoked = parse::<TokenSettings>(row.token_settings.clone())?.revoked;
         let mut row = row.into_active_model();
-        let value = to_json(&TokenSettings { revoked, ..settings.clone() })?;
+        let value = to_json(settings)?;
         row.token_settings = Set(value.clone());
         row.update(&change.transaction).await?;
         change.commit(entry(tenant, project, &project, "token_settings.set", value)).await
@@ -346,6 +300,7 @@ impl Tenancy {
             .await?;
         Ok(Some(Verification {
             settings: parse(row.token_settings.clone())?,
+            revocations: RevocationHead::of(&row)?,
             keys: keys.into_iter().map(read).collect::<Result<Vec<SigningKey>>>()?,
             project: projects::read(row)?,
             allowance: self.allowance(&owner.plan, owner.id).await?,

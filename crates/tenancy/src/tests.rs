@@ -17,6 +17,7 @@ mod people;
 mod plans;
 mod projects;
 mod providers;
+mod revocations;
 mod role_conditions;
 mod scoping;
 mod tenants;

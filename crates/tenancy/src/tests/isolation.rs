@@ -1,6 +1,7 @@
 //! Tenants cannot see or touch each other's records through the store, whatever they ask for.
 
 use super::keys::new_key;
+use super::revocations::revocation;
 use super::{Store, on_each, operator, sqlite};
 use crate::{
     AuditFilter, NewKey, NewProject, NewSigningKey, ProjectPatch, SigningAlgorithm, TenancyError,
@@ -16,6 +17,7 @@ struct Owned {
     project: ProjectId,
     key: KeyId,
     signing_key: crate::SigningKeyId,
+    revocation: crate::RevocationId,
     topic: TopicName,
 }
 
@@ -40,6 +42,7 @@ async fn own(store: &Store, name: &str) -> Owned {
             .await
             .unwrap()
             .id,
+        revocation: store.revoke_tokens(tenant, project, revocation(name), &by).await.unwrap().id,
         topic,
     }
 }
@@ -68,6 +71,10 @@ async fn ask(store: &Store, stranger: TenantId, mine: &Owned) {
     is_absent(store.remove_signing_key(stranger, project, mine.signing_key, &by).await);
     is_absent(store.token_settings(stranger, project).await);
     is_absent(store.set_token_settings(stranger, project, &TokenSettings::default(), &by).await);
+    is_absent(store.revoke_tokens(stranger, project, revocation("stolen"), &by).await);
+    is_absent(store.withdraw_revocation(stranger, project, mine.revocation, &by).await);
+    assert!(store.revocations(stranger, project, None, 10).await.unwrap().items.is_empty());
+    assert!(store.revocation_marks(stranger, project, 0).await.unwrap().is_empty());
     is_absent(store.create_topic(stranger, project, &mine.topic, &config, &by).await);
     is_absent(store.alter_topic(stranger, project, &mine.topic, &config, &by).await);
     is_absent(store.delete_topic(stranger, project, &mine.topic, &by).await);
@@ -91,6 +98,7 @@ async fn check_untouched(store: &Store, mine: &Owned, name: &str) {
     assert!(store.key(tenant, project, mine.key).await.unwrap().revoked_at.is_none());
     assert_eq!(store.topic(tenant, project, &mine.topic).await.unwrap().schema_version, 1);
     assert_eq!(store.signing_keys(tenant, project, None, 10).await.unwrap().items.len(), 1);
+    assert_eq!(store.revocations(tenant, project, None, 10).await.unwrap().items.len(), 1);
     assert!(store.find_key_by_prefix("stolen").await.unwrap().is_none());
 }
 

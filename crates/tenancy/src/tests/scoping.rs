@@ -65,6 +65,7 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("mark_published", "the node's worker, by the events' own numbers"),
     ("outbox_backlog", "a number for the node's metrics"),
     ("sweep_outbox", "the node's worker drops what is published"),
+    ("sweep_revocations", "the node's worker drops everybody's that are over"),
     ("ask_approval", "the place is in what is given"),
     ("approval", "the admin API checks its place"),
     ("approvals", "the admin API narrows it to what is one's own"),

@@ -13,30 +13,6 @@ fn signing_key(kid: &str) -> NewSigningKey {
 }
 
 #[tokio::test]
-async fn revoked_subjects_stay_when_the_settings_are_replaced() {
-    on_each(async |store| {
-        let (tenant, project) = store.scope("a").await;
-        let by = operator();
-        let first = store.revoke_subject(tenant, project, "ann", &by).await.unwrap();
-        store.revoke_subject(tenant, project, "ben", &by).await.unwrap();
-        let again = store.revoke_subject(tenant, project, "ann", &by).await.unwrap();
-        assert!(again.before >= first.before);
-        store.set_token_settings(tenant, project, &TokenSettings::default(), &by).await.unwrap();
-        let found = store.find_verification(project).await.unwrap().unwrap();
-        let mut subjects: Vec<_> =
-            found.settings.revoked.into_iter().map(|it| it.subject).collect();
-        subjects.sort();
-        assert_eq!(subjects, ["ann", "ben"]);
-        let (stranger, _) = store.scope("b").await;
-        let refused = store.revoke_subject(stranger, project, "ann", &by).await;
-        assert!(matches!(refused, Err(TenancyError::NotFound { .. })), "{refused:?}");
-        let empty = store.revoke_subject(tenant, project, "", &by).await;
-        assert!(matches!(empty, Err(TenancyError::Invalid { .. })), "{empty:?}");
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn verification_finds_all_that_checks_a_token() {
     on_each(async |store| {
         let (tenant, project) = store.scope("a").await;
@@ -47,7 +23,6 @@ async fn verification_finds_all_that_checks_a_token() {
             jwks_url: Some("https://login.example.org/jwks.json".into()),
             audiences: vec!["app".into()],
             issuers: vec!["https://login.example.org".into()],
-            revoked: Vec::new(),
         };
         store.set_token_settings(tenant, project, &settings, &by).await.unwrap();
         assert_eq!(store.token_settings(tenant, project).await.unwrap(), settings);
