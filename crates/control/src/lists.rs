@@ -420,6 +420,7 @@ impl At {
             expires_at: None,
             rate_per_second: None,
             origin: None,
+            marks: None,
             attributes: None,
         };
         Ok(Some(identity::own_rights(&claims, asking.operation, asking.topic, asking.key)))

@@ -228,7 +228,8 @@ impl OutboxWorker {
         let before = self.clock.now_ms().saturating_sub(KEEP_MS);
         let swept = self.tenancy.sweep_outbox(before, SWEEP_ENTRIES_MAX).await?;
         // A full sweep goes on with the next turn.
-        let is_done = swept < SWEEP_ENTRIES_MAX as u64;
+        let over = self.tenancy.sweep_revocations().await?;
+        let is_done = swept < SWEEP_ENTRIES_MAX as u64 && over == 0;
         self.swept_at = is_done.then_some(now);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! `billing:read`. Never another project's: the tenant and the project are those of the proven
 //! identity.
 
+mod token;
 mod webhooks;
 
 use crate::Control;
@@ -48,6 +49,7 @@ fn described() -> OpenApiRouter<Own> {
         .routes(routes!(list_own_usage))
         .routes(routes!(get_own_account))
         .routes(routes!(list_own_audit))
+        .routes(routes!(token::revoke_own_token))
         .merge(webhooks::described())
 }
 

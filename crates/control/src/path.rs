@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use tenancy::{
     AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, IdentityId,
-    PasskeyId, Plan, ProviderId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
+    PasskeyId, Plan, ProviderId, RevocationId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
@@ -31,6 +31,10 @@ pub(crate) struct KeyPath(pub(crate) KeyId);
 /// `{signing_key}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SigningKeyPath(pub(crate) SigningKeyId);
+
+/// `{revocation}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RevocationPath(pub(crate) RevocationId);
 
 /// `{connection}`
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +152,13 @@ impl<S: Send + Sync> FromRequestParts<S> for SigningKeyPath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<SigningKeyPath, Rejection> {
         param(parts, "signing_key").await.map(SigningKeyPath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RevocationPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<RevocationPath, Rejection> {
+        param(parts, "revocation").await.map(RevocationPath)
     }
 }
 

@@ -36,6 +36,7 @@ mod signing;
 mod stripe;
 mod telemetry;
 mod tenants;
+pub(crate) mod token_revocations;
 mod topics;
 mod transfers;
 pub(crate) mod usage;
@@ -62,6 +63,7 @@ pub(crate) fn all() -> Routes {
         .merge(keys::routes())
         .merge(keys_at_rest::routes())
         .merge(signing::routes())
+        .merge(token_revocations::routes())
         .merge(acl::routes())
         .merge(topics::routes())
         .merge(webhooks::routes())

@@ -31,6 +31,7 @@ mod rig_provider;
 mod role_conditions;
 mod signing;
 mod telemetry;
+mod token_revocations;
 mod topics;
 mod webhooks;
 

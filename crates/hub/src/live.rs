@@ -23,6 +23,12 @@ impl Node {
         self.sweep_lists().await;
     }
 
+    /// Fetches the key sets that open connections stand on when they are due; the next review ends
+    /// connections whose key is published no more.
+    pub async fn review_key_sets(&self) {
+        self.authenticator.refresh_key_sets().await;
+    }
+
     pub(crate) fn sweep(&self) {
         self.connections.sweep(|project| self.verdict(project));
         self.connections.meter();

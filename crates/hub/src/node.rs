@@ -559,13 +559,13 @@ pub(crate) fn expired(who: &Identity, now: TimestampMs) -> Option<Refusal> {
     Some(Refusal::new(code, "the credential's lifetime is over"))
 }
 
-/// Refuses whom the project has revoked since.
+/// Refuses whose token the project has taken back since.
 pub(crate) fn check_principal(snapshot: &ProjectSnapshot, who: &Identity) -> Result<(), Refusal> {
     if !snapshot.has_revoked(who.claims()) {
         return Ok(());
     }
-    Err(Refusal::new(Code::InvalidToken, "the tokens of this principal were revoked")
-        .hint("connect again with a token issued since"))
+    Err(Refusal::new(Code::InvalidToken, "the token was revoked")
+        .hint("sign in again, and connect with a token issued since"))
 }
 
 pub(crate) fn check_active(snapshot: &ProjectSnapshot) -> Result<(), Refusal> {

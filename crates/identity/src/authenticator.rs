@@ -10,6 +10,7 @@ use crate::key_check::{KeyCheck, Shared};
 use crate::liveness::{Holder, HolderKind, LivenessTable};
 use crate::projects::Projects;
 use crate::refusal;
+use crate::revocations;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::snapshot::ProjectSnapshot;
@@ -23,21 +24,45 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use types::acl::Origin;
-use types::{PrincipalId, ProjectId, Scopes};
+use types::{PrincipalId, ProjectId, Scopes, TenantId, TimestampMs};
 
 /// Records looked at again at the same time.
 const REVIEWS_AT_ONCE: usize = 4;
+/// Key sets fetched at the same time for open sessions.
+const FETCHES_AT_ONCE: usize = 4;
 /// Changes whose records could not be read yet; beyond it the age of what is remembered decides.
 const PENDING_MAX: usize = 10_000;
 
 pub struct Authenticator {
     keys: KeyCheck,
     projects: Projects,
-    key_sets: KeySets,
     shared: Shared,
     settings: Settings,
     rng: Arc<dyn Rng>,
     pending: Mutex<Vec<Change>>,
+}
+
+/// A proven token, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenToken {
+    pub tenant: TenantId,
+    pub project: ProjectId,
+    pub principal: PrincipalId,
+    /// Its own identifier, if it has one that can be stored.
+    pub jti: Option<String>,
+    /// See `fingerprint`.
+    pub fingerprint: String,
+    /// Its `exp`, without leeway.
+    pub ends_at: TimestampMs,
+}
+
+/// How long tokens may count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenTimes {
+    /// `Settings::token_lifetime_ms_max`
+    pub lifetime_ms_max: i64,
+    /// `Settings::token_leeway_ms`: for so long a token counts beyond its `exp`.
+    pub leeway_ms: i64,
 }
 
 impl Authenticator {
@@ -55,11 +80,11 @@ impl Authenticator {
             gate: Arc::new(Gate::new(settings.loads_max, settings.load_waiters_max)),
             epoch: Arc::new(Epoch::default()),
             livenesses: Arc::new(LivenessTable::default()),
+            key_sets: Arc::new(KeySets::new(settings.jwks.clone(), clock, Arc::clone(&rng))?),
         };
         Ok(Authenticator {
             keys: KeyCheck::new(KeyHasher::new(secrets.pepper()), &shared, &settings),
             projects: Projects::new(secrets.sealer(Arc::clone(&rng)), &shared, &settings),
-            key_sets: KeySets::new(settings.jwks.clone(), clock, Arc::clone(&rng))?,
             shared,
             settings,
             rng,
@@ -94,13 +119,13 @@ impl Authenticator {
     }
 
     async fn prove_token(&self, peer: &Peer, text: &str) -> Result<Identity, Refusal> {
-        let token = token::parse(text, self.settings.token_bytes_max);
-        let token = token.map_err(refusal::invalid_token)?;
-        let named = token.project().map_err(refusal::invalid_token)?;
-        let project = self.projects.get(named).await?.ok_or_else(|| {
-            refusal::invalid_token("the token is not signed by a key of the project")
-        })?;
+        let (token, project) = self.read_token(text).await?;
+        let named = project.project;
         let (claims, kind) = self.check_token(&token, &project).await?;
+        if project.has_revoked(&claims) {
+            metrics::counter!(metric::TOKENS_REVOKED_REFUSED).increment(1);
+            return Err(refusal::revoked_token());
+        }
         let holder = Holder { project: named, kind };
         let liveness = self.shared.livenesses.get(holder.clone());
         // The key may have been removed between reading the project and taking the switch.
@@ -110,6 +135,43 @@ impl Authenticator {
         admit(peer, &project, claims, liveness)
     }
 
+    async fn read_token<'a>(
+        &self,
+        text: &'a str,
+    ) -> Result<(Unproven<'a>, Arc<ProjectSnapshot>), Refusal> {
+        let token = token::parse(text, self.settings.token_bytes_max);
+        let token = token.map_err(refusal::invalid_token)?;
+        let named = token.project().map_err(refusal::invalid_token)?;
+        let project = self.projects.get(named).await?.ok_or_else(|| {
+            refusal::invalid_token("the token is not signed by a key of the project")
+        })?;
+        Ok((token, project))
+    }
+
+    /// Looks at a token without letting anybody in by it: what it is recognised by when it is taken
+    /// back. One that was taken back already is answered as well.
+    ///
+    /// # Errors
+    /// As `authenticate`.
+    pub async fn examine(&self, text: &str) -> Result<SeenToken, Refusal> {
+        let (token, project) = self.read_token(text).await?;
+        let (claims, _) = self.check_token(&token, &project).await?;
+        let jti = token.claims.jti().filter(|jti| revocations::is_usable(jti));
+        Ok(SeenToken {
+            tenant: project.tenant,
+            project: project.project,
+            principal: claims.principal,
+            jti: jti.map(str::to_owned),
+            fingerprint: revocations::fingerprint(token.input),
+            ends_at: token_check::milliseconds(token.claims.exp),
+        })
+    }
+
+    pub fn token_times(&self) -> TokenTimes {
+        let leeway_ms = i64::try_from(self.settings.token_leeway_ms).unwrap_or(i64::MAX);
+        TokenTimes { lifetime_ms_max: self.settings.token_lifetime_ms(), leeway_ms }
+    }
+
     async fn check_token(
         &self,
         token: &Unproven<'_>,
@@ -117,20 +179,21 @@ impl Authenticator {
     ) -> Result<(Claims, HolderKind), Refusal> {
         let now_ms = self.shared.clock.now_ms();
         let name = token.kid.as_deref().and_then(token::split_kid).map(|(_, name)| name);
-        if let Some((name, key)) = name.and_then(|name| project.tokens.key(name)) {
-            let issuer = Issuer::Project;
+        if let Some(own) = name.and_then(|name| project.tokens.key(name)) {
+            let (key, issuer) = (&own.key, Issuer::Project);
             let claims = token_check::check(token, key, issuer, project, &self.settings, now_ms)?;
-            return Ok((claims, HolderKind::SigningKey(Arc::clone(name))));
+            return Ok((claims, HolderKind::SigningKey(own.id)));
         }
         let Some(url) = project.tokens.settings.jwks_url.as_deref().filter(|_| name.is_none())
         else {
             let why = "the token is not signed by a key of the project";
             return Err(refusal::invalid_token(why));
         };
-        let key = self.key_sets.find(url, token.kid.as_deref(), token.algorithm).await?;
-        let issuer = Issuer::KeySet;
-        let claims = token_check::check(token, &key, issuer, project, &self.settings, now_ms)?;
-        Ok((claims, HolderKind::KeySet(url.into())))
+        let key_sets = &self.shared.key_sets;
+        let found = key_sets.find(url, token.kid.as_deref(), token.algorithm).await?;
+        let (key, issuer) = (&found.key, Issuer::KeySet);
+        let claims = token_check::check(token, key, issuer, project, &self.settings, now_ms)?;
+        Ok((claims, HolderKind::KeySet { url: url.into(), key: found.print }))
     }
 
     /// Whoever operates the installation, acting in a project: every scope, no rate, also when the
@@ -173,6 +236,7 @@ impl Authenticator {
             expires_at: None,
             rate_per_second: None,
             origin: None,
+            marks: None,
             attributes: None,
         };
         let holder = Holder { project, kind };
@@ -276,6 +340,27 @@ impl Authenticator {
             changes.extend(found);
         }
         changes
+    }
+
+    /// Fetches the key sets that open sessions stand on, as far as they are older than
+    /// `JwksSettings::fresh_ms_max`; the next `refresh` ends sessions whose key is published no
+    /// more. Apart from it, since a source may take its time.
+    pub async fn refresh_key_sets(&self) {
+        let urls: BTreeSet<Arc<str>> = self
+            .shared
+            .livenesses
+            .in_use()
+            .into_iter()
+            .filter_map(|(holder, _)| match holder.kind {
+                HolderKind::KeySet { url, .. } => Some(url),
+                _ => None,
+            })
+            .collect();
+        stream::iter(urls)
+            .for_each_concurrent(FETCHES_AT_ONCE, async |url| {
+                self.shared.key_sets.renew(&url).await;
+            })
+            .await;
     }
 
     async fn refresh_key(&self, holder: Holder, switch: Arc<Liveness>) -> Option<Change> {

@@ -3,8 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use tenancy::{FoundKey, ListOwner, Tenancy, TenancyError, Verification};
-use types::{AccessList, ProjectId};
+use tenancy::{FoundKey, ListOwner, RevocationMark, Tenancy, TenancyError, Verification};
+use types::{AccessList, ProjectId, TenantId};
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TenancyError>> + Send + 'a>>;
 
@@ -14,6 +14,14 @@ pub trait Directory: Send + Sync + 'static {
 
     /// A project, its tenant, and what its tokens are checked with; `None` when there is none.
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>>;
+
+    /// The project's revocations of tokens that came after this version of them.
+    fn revocations(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: u64,
+    ) -> Answer<'_, Vec<RevocationMark>>;
 
     /// A version of an access list; `None` when the list was removed with it.
     fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>>;
@@ -26,6 +34,15 @@ impl Directory for Tenancy {
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {
         Box::pin(self.find_verification(project))
+    }
+
+    fn revocations(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: u64,
+    ) -> Answer<'_, Vec<RevocationMark>> {
+        Box::pin(self.revocation_marks(tenant, project, after))
     }
 
     fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>> {

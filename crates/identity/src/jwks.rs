@@ -10,7 +10,9 @@ use crate::signing::{Algorithm, VerifyingKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash,
+};
 use parking_lot::Mutex;
 use port::Refusal;
 use reqwest::redirect::Policy;
@@ -24,10 +26,15 @@ use stdx::{Clock, Rng};
 /// Bytes of an RSA modulus: 2048 to 8192 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1_024;
 
+/// The thumbprint of a published key (RFC 7638): the same for the same key under any id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyPrint(pub Arc<str>);
+
 /// A key of a set, with the id its issuer gave it.
 #[derive(Debug, Clone)]
 pub struct PublishedKey {
     pub kid: Option<String>,
+    pub print: KeyPrint,
     pub key: VerifyingKey,
 }
 
@@ -61,9 +68,9 @@ pub(crate) struct KeySets {
 
 /// What to do next for a token.
 enum Next {
-    Use(VerifyingKey),
+    Use(PublishedKey),
     /// Fetch; with a key at hand, only if nobody else is fetching already.
-    Fetch(Option<VerifyingKey>),
+    Fetch(Option<PublishedKey>),
     Refuse(Refusal),
 }
 
@@ -91,7 +98,7 @@ impl KeySets {
         url: &str,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Result<VerifyingKey, Refusal> {
+    ) -> Result<PublishedKey, Refusal> {
         let set = self.set(url);
         let key = match self.next(&set, kid, algorithm) {
             Next::Use(key) => return Ok(key),
@@ -109,14 +116,44 @@ impl KeySets {
             Next::Refuse(refusal) => return Err(refusal),
             Next::Fetch(_) => {}
         }
-        set.state.lock().tried_at = Some(self.clock.monotonic());
-        let fetched = self.fetch(url).await;
-        self.keep(&set, url, fetched);
+        self.renew_now(&set, url).await;
         match self.next(&set, kid, algorithm) {
             Next::Use(key) | Next::Fetch(Some(key)) => Ok(key),
             Next::Refuse(refusal) => Err(refusal),
             Next::Fetch(None) => Err(refusal::key_set_silent()),
         }
+    }
+
+    async fn renew_now(&self, set: &KeySet, url: &str) {
+        set.state.lock().tried_at = Some(self.clock.monotonic());
+        let fetched = self.fetch(url).await;
+        self.keep(set, url, fetched);
+    }
+
+    /// Fetches a set that is older than `JwksSettings::fresh_ms_max`, as a token would have it
+    /// fetched, so that open sessions do not stand on keys that are published no more.
+    pub async fn renew(&self, url: &str) {
+        let set = self.set(url);
+        let is_due = || {
+            let (now, state) = (self.clock.monotonic(), set.state.lock());
+            let fresh_max = Duration::from_millis(self.settings.fresh_ms_max);
+            let is_old = state.fetched_at.is_none_or(|at| now.saturating_sub(at) >= fresh_max);
+            is_old && now >= state.retry_at
+        };
+        // Whoever fetches already does it for all.
+        let Ok(_fetching) = set.fetching.try_lock() else { return };
+        if is_due() {
+            self.renew_now(&set, url).await;
+        }
+    }
+
+    /// Whether the set held this key when it was last fetched. What is not known now is not denied:
+    /// a source that does not answer withdraws nothing.
+    pub fn publishes(&self, url: &str, key: &KeyPrint) -> bool {
+        let set = self.sets.lock().get(url).map(|entry| Arc::clone(&entry.value));
+        let Some(set) = set else { return true };
+        let state = set.state.lock();
+        state.fetched_at.is_none() || state.keys.iter().any(|published| published.print == *key)
     }
 
     fn set(&self, url: &str) -> Arc<KeySet> {
@@ -214,7 +251,7 @@ enum FetchError {
     Http(#[from] reqwest::Error),
 }
 
-fn choose(keys: &[PublishedKey], kid: Option<&str>, algorithm: Algorithm) -> Option<VerifyingKey> {
+fn choose(keys: &[PublishedKey], kid: Option<&str>, algorithm: Algorithm) -> Option<PublishedKey> {
     let mut fitting = keys
         .iter()
         .filter(|published| published.key.algorithm == algorithm)
@@ -224,7 +261,7 @@ fn choose(keys: &[PublishedKey], kid: Option<&str>, algorithm: Algorithm) -> Opt
     if kid.is_none() && fitting.next().is_some() {
         return None;
     }
-    Some(first.key.clone())
+    Some(first.clone())
 }
 
 /// Reads a set; keys that cannot be used here are left out. `None` when it is not a set at all.
@@ -265,5 +302,6 @@ fn read_key(value: serde_json::Value) -> Option<PublishedKey> {
         return None;
     }
     let key = DecodingKey::from_jwk(&jwk).ok()?;
-    Some(PublishedKey { kid: jwk.common.key_id, key: VerifyingKey::new(algorithm, key) })
+    let print = KeyPrint(jwk.thumbprint(ThumbprintHash::SHA256).ok()?.into());
+    Some(PublishedKey { kid: jwk.common.key_id, print, key: VerifyingKey::new(algorithm, key) })
 }

@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::directory::Directory;
 use crate::gate::{Epoch, Gate};
 use crate::grant_text;
+use crate::jwks::KeySets;
 use crate::liveness::{Holder, HolderKind, LivenessTable};
 use crate::refusal;
 use crate::settings::Settings;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub gate: Arc<Gate>,
     pub epoch: Arc<Epoch>,
     pub livenesses: Arc<LivenessTable>,
+    pub key_sets: Arc<KeySets>,
 }
 
 impl KeyCheck {
@@ -239,6 +241,7 @@ impl KnownKey {
             expires_at: self.record.ends_at(),
             rate_per_second: self.record.rate_per_second,
             origin: None,
+            marks: None,
             attributes: None,
         }
     }

@@ -2,10 +2,12 @@
 //! by what the credential is, for as long as somebody holds it. Forgetting a cached record must
 //! not forget the switch, else a later revocation would miss the sessions opened before.
 
+use crate::jwks::KeyPrint;
 use parking_lot::Mutex;
 use port::Liveness;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use tenancy::SigningKeyId;
 use types::{KeyId, ProjectId};
 
 /// What a set of sessions was opened with.
@@ -21,10 +23,13 @@ pub enum HolderKind {
         id: KeyId,
         lookup: Arc<str>,
     },
-    /// Tokens signed by the project's key of this name.
-    SigningKey(Arc<str>),
-    /// Tokens signed by a key of the key set at this URL.
-    KeySet(Arc<str>),
+    /// Tokens signed by this key of the project.
+    SigningKey(SigningKeyId),
+    /// Tokens signed by this key of the key set at this URL.
+    KeySet {
+        url: Arc<str>,
+        key: KeyPrint,
+    },
     /// Whoever operates the installation.
     Operator,
     /// The platform's own work.

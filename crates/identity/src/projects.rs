@@ -7,6 +7,7 @@ use crate::key_check::Shared;
 use crate::lists::ListTable;
 use crate::liveness::{Holder, HolderKind};
 use crate::refusal;
+use crate::revocations::{Missing, Revocations};
 use crate::secrets::Sealer;
 use crate::settings::Settings;
 use crate::snapshot::ProjectSnapshot;
@@ -15,7 +16,7 @@ use port::{Change, Refusal};
 use rules::{Gcra, Rate};
 use std::sync::Arc;
 use std::time::Duration;
-use tenancy::TenancyError;
+use tenancy::{TenancyError, Verification};
 use types::{ProjectId, TenantId};
 
 /// Differences kept for `take_differences`; further ones are lost when nobody takes them.
@@ -111,7 +112,29 @@ impl Projects {
         let before = before.as_ref().and_then(|before| before.lists.as_ref());
         let whose = (found.tenant.id, project);
         let lists = self.lists.get(directory, whose, found.lists, before).await?;
-        Ok(Some(Arc::new(ProjectSnapshot::new(found, lists, &self.meters, &self.sealer))))
+        let revoked = self.revocations(&found).await?;
+        let snapshot = ProjectSnapshot::new(found, lists, revoked, &self.meters, &self.sealer);
+        Ok(Some(Arc::new(snapshot)))
+    }
+
+    /// The project's revocations: those of before when nothing came of late and none is over.
+    async fn revocations(&self, found: &Verification) -> Result<Arc<Revocations>, TenancyError> {
+        let (project, head) = (found.project.id, found.revocations);
+        let known = self.remembered(project).map(|before| Arc::clone(&before.tokens.revoked));
+        let known = known.unwrap_or_default();
+        let now = self.shared.clock.now_ms();
+        let after = match known.missing(head) {
+            Missing::Nothing if !known.has_ended(now) => return Ok(known),
+            Missing::Nothing => {
+                return Ok(Arc::new(Revocations::new(head, Some(&known), &[], now)));
+            }
+            Missing::Since(version) => version,
+            Missing::All => 0,
+        };
+        let directory = &self.shared.directory;
+        let new = directory.revocations(found.tenant.id, project, after).await?;
+        let before = (after > 0).then_some(&*known);
+        Ok(Arc::new(Revocations::new(head, before, &new, now)))
     }
 
     fn fresh(&self, project: ProjectId, age_max: Duration) -> Option<Found> {
@@ -211,7 +234,7 @@ impl Projects {
             .in_use()
             .into_iter()
             .map(|(holder, _)| holder)
-            .filter(|holder| holder.project == project && !is_trusted(&holder.kind, now))
+            .filter(|holder| holder.project == project && !self.is_trusted(&holder.kind, now))
             .filter(|holder| livenesses.revoke(holder))
             .count();
         ended > 0
@@ -221,18 +244,19 @@ impl Projects {
     /// it, or the change that ended this trust will find the switch.
     pub fn still_trusts(&self, holder: &Holder, proven: &ProjectSnapshot) -> bool {
         let remembered = self.remembered(holder.project);
-        is_trusted(&holder.kind, Some(remembered.as_deref().unwrap_or(proven)))
+        self.is_trusted(&holder.kind, Some(remembered.as_deref().unwrap_or(proven)))
     }
-}
 
-fn is_trusted(kind: &HolderKind, now: Option<&ProjectSnapshot>) -> bool {
-    match (kind, now) {
-        (HolderKind::ApiKey { .. }, _) => true,
-        (_, None) => false,
-        (HolderKind::SigningKey(name), Some(now)) => now.tokens.key(name).is_some(),
-        (HolderKind::KeySet(url), Some(now)) => {
-            now.tokens.settings.jwks_url.as_deref() == Some(url)
+    fn is_trusted(&self, kind: &HolderKind, now: Option<&ProjectSnapshot>) -> bool {
+        match (kind, now) {
+            (HolderKind::ApiKey { .. }, _) => true,
+            (_, None) => false,
+            (HolderKind::SigningKey(key), Some(now)) => now.tokens.has_key(*key),
+            (HolderKind::KeySet { url, key }, Some(now)) => {
+                now.tokens.settings.jwks_url.as_deref() == Some(url)
+                    && self.shared.key_sets.publishes(url, key)
+            }
+            (HolderKind::Operator | HolderKind::Platform, Some(_)) => true,
         }
-        (HolderKind::Operator | HolderKind::Platform, Some(_)) => true,
     }
 }

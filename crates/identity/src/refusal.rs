@@ -30,6 +30,13 @@ pub fn expired_token() -> Refusal {
         .hint("get a new token and send it again")
 }
 
+/// It is not said by what it was recognised: that is for those who manage the project.
+pub fn revoked_token() -> Refusal {
+    Refusal::new(Code::InvalidToken, "the token was revoked")
+        .field(BEARER)
+        .hint("sign in again, and send a token issued since")
+}
+
 pub fn tenant_suspended() -> Refusal {
     Refusal::new(Code::TenantSuspended, "the tenant is suspended")
         .field("tenant")

@@ -30,6 +30,10 @@ pub struct Settings {
     pub token_bytes_max: usize,
     /// Difference of clocks allowed for when a token's times are checked.
     pub token_leeway_ms: u64,
+    /// How far ahead a token's end (`exp`) may lie. A revocation that does not say when its token
+    /// ends is kept for as long, at most ten years: lower it and raise it again only when no token outlives the time
+    /// between.
+    pub token_lifetime_ms_max: u64,
     /// Values of a token's `aud` that mean this platform, besides the project's own id.
     pub audiences: Vec<String>,
     pub jwks: JwksSettings,
@@ -66,6 +70,16 @@ pub struct JwksSettings {
     pub plain_http_allowed: bool,
 }
 
+/// Ten years less a few days: revocations are kept for ten, leeway included.
+pub const TOKEN_LIFETIME_MS_MAX: i64 = 3_650 * 86_400_000;
+
+impl Settings {
+    /// `token_lifetime_ms_max`, at most `TOKEN_LIFETIME_MS_MAX`.
+    pub(crate) fn token_lifetime_ms(&self) -> i64 {
+        i64::try_from(self.token_lifetime_ms_max).unwrap_or(i64::MAX).min(TOKEN_LIFETIME_MS_MAX)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -80,6 +94,7 @@ impl Default for Settings {
             load_waiters_max: 1_024,
             token_bytes_max: 8 * 1024,
             token_leeway_ms: 30_000,
+            token_lifetime_ms_max: 366 * 86_400_000,
             audiences: vec!["mainstem".to_owned()],
             jwks: JwksSettings::default(),
         }

@@ -2,14 +2,14 @@
 
 use crate::access::Meters;
 use crate::lists::Lists;
+use crate::revocations::Revocations;
 use crate::secrets::Sealer;
 use crate::signing::{Material, VerifyingKey};
 use port::Claims;
-use std::collections::HashMap;
 use std::sync::Arc;
-use tenancy::{ListVersions, Plan, Stop, TenantStatus, TokenSettings, Verification};
+use tenancy::{ListVersions, Plan, SigningKeyId, Stop, TenantStatus, TokenSettings, Verification};
 use types::plan::HardBounds;
-use types::{Limits, ProjectId, TenantId, TimestampMs};
+use types::{Limits, ProjectId, TenantId};
 
 /// How the principals of tokens begin; what follows is the token's subject.
 pub const TOKEN_PRINCIPAL: &str = "jwt:";
@@ -39,11 +39,18 @@ impl std::fmt::Debug for ProjectSnapshot {
 /// Whom the project trusts to sign tokens.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTrust {
-    /// By name.
-    pub keys: Vec<(Arc<str>, VerifyingKey)>,
+    pub keys: Vec<TrustedKey>,
     pub settings: TokenSettings,
-    /// Per subject the moment before which tokens were issued that count no more.
-    pub revoked: HashMap<Box<str>, TimestampMs>,
+    pub revoked: Arc<Revocations>,
+}
+
+/// A signing key of the project.
+#[derive(Debug)]
+pub(crate) struct TrustedKey {
+    /// Of its record: a key of the same name that came later is another one.
+    pub id: SigningKeyId,
+    pub name: Arc<str>,
+    pub key: VerifyingKey,
 }
 
 impl ProjectSnapshot {
@@ -52,25 +59,27 @@ impl ProjectSnapshot {
     pub(crate) fn new(
         found: Verification,
         lists: Option<Arc<Lists>>,
+        revoked: Arc<Revocations>,
         meters: &Arc<Meters>,
         sealer: &Sealer,
     ) -> ProjectSnapshot {
-        let Verification { tenant, project, keys: stored, settings, allowance, lists: _ } = found;
+        let Verification { tenant, project, keys: stored, settings, allowance, .. } = found;
         let mut keys = Vec::new();
         for key in &stored {
             let opened = Material::decode(&key.material).and_then(|material| {
                 VerifyingKey::open(sealer, project.id, &key.kid, key.algorithm, &material)
             });
             match opened {
-                Ok(verifying) => keys.push((key.kid.as_str().into(), verifying)),
+                Ok(verifying) => {
+                    let name = key.kid.as_str().into();
+                    keys.push(TrustedKey { id: key.id, name, key: verifying });
+                }
                 Err(error) => {
                     let project = project.id;
                     tracing::error!(%project, key = key.kid, %error, "bad signing key");
                 }
             }
         }
-        let revoked = settings.revoked.iter();
-        let revoked = revoked.map(|it| (it.subject.as_str().into(), it.before)).collect();
         ProjectSnapshot {
             project: project.id,
             tenant: tenant.id,
@@ -85,11 +94,9 @@ impl ProjectSnapshot {
         }
     }
 
-    /// Whether the principal was revoked after it was given the token behind these claims.
+    /// Whether the token behind these claims was taken back.
     pub fn has_revoked(&self, claims: &Claims) -> bool {
-        let Some(subject) = claims.principal.0.strip_prefix(TOKEN_PRINCIPAL) else { return false };
-        let before = self.tokens.revoked.get(subject);
-        before.is_some_and(|&before| claims.issued_at.is_none_or(|issued| issued < before))
+        self.tokens.revoked.has(claims)
     }
 
     /// Which versions of access lists count; what was decided under others is to be decided
@@ -105,7 +112,11 @@ impl ProjectSnapshot {
 }
 
 impl TokenTrust {
-    pub fn key(&self, name: &str) -> Option<&(Arc<str>, VerifyingKey)> {
-        self.keys.iter().find(|(known, _)| **known == *name)
+    pub fn key(&self, name: &str) -> Option<&TrustedKey> {
+        self.keys.iter().find(|known| *known.name == *name)
+    }
+
+    pub fn has_key(&self, id: SigningKeyId) -> bool {
+        self.keys.iter().any(|known| known.id == id)
     }
 }

@@ -8,6 +8,7 @@ mod hidden;
 mod key_properties;
 mod key_sets;
 mod operators;
+mod revocations;
 mod secrets;
 mod signing_keys;
 mod tables;
@@ -22,8 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stdx::SystemRng;
 use tenancy::{
-    Actor, ApiKey, FoundKey, KeyMode, ListOwner, NewKey, NewProject, NewTenant, Options, Tenancy,
-    TenancyError, Verification,
+    Actor, ApiKey, FoundKey, KeyMode, ListOwner, NewKey, NewProject, NewTenant, Options,
+    RevocationMark, Tenancy, TenancyError, Verification,
 };
 use testkit::clock::ManualClock;
 use tokio::runtime::Runtime;
@@ -37,6 +38,8 @@ struct Door {
     tenancy: Arc<Tenancy>,
     key_reads: AtomicUsize,
     project_reads: AtomicUsize,
+    /// The versions after which revocations were asked for.
+    revocations_after: parking_lot::Mutex<Vec<u64>>,
     is_shut: AtomicBool,
 }
 
@@ -63,6 +66,16 @@ impl Directory for Door {
             self.pass(&self.project_reads)?;
             self.tenancy.find_verification(project).await
         })
+    }
+
+    fn revocations(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: u64,
+    ) -> Answer<'_, Vec<RevocationMark>> {
+        self.revocations_after.lock().push(after);
+        Directory::revocations(&*self.tenancy, tenant, project, after)
     }
 
     fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>> {
@@ -96,6 +109,7 @@ impl World {
             tenancy,
             key_reads: AtomicUsize::new(0),
             project_reads: AtomicUsize::new(0),
+            revocations_after: parking_lot::Mutex::default(),
             is_shut: AtomicBool::new(false),
         });
         let secrets = Secrets::from_bytes([7; 32]);

@@ -192,6 +192,11 @@ impl TokenClaims {
         }
     }
 
+    /// Its own identifier (RFC 7519 section 4.1.7), which access lists may ask for as well.
+    pub fn jti(&self) -> Option<&str> {
+        self.others.get("jti").and_then(Value::as_str)
+    }
+
     /// The claims that mean nothing here, as texts by name; inner ones are named with dots, as
     /// `realm_access.roles`. `None` when there are none.
     pub fn attributes(&self) -> Option<Attributes> {

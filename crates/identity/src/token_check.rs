@@ -2,6 +2,7 @@
 //! it allow. Pure: keys and the time are given.
 
 use crate::refusal;
+use crate::revocations;
 use crate::settings::Settings;
 use crate::signing::VerifyingKey;
 use crate::snapshot::{ProjectSnapshot, TOKEN_PRINCIPAL};
@@ -48,12 +49,9 @@ pub fn check(
         expires_at: Some(expires_at),
         rate_per_second: None,
         origin: None,
+        marks: Some(revocations::marks(token)),
         attributes: claims.attributes().map(Into::into),
     };
-    if project.has_revoked(&claims) {
-        let why = "tokens of this subject issued so early (`iat`) were revoked";
-        return Err(refusal::invalid_token(why));
-    }
     Ok(claims)
 }
 
@@ -74,6 +72,11 @@ fn check_times(
     let expires_at = milliseconds(token.claims.exp).saturating_add(leeway_ms);
     if now_ms >= expires_at {
         return Err(refusal::expired_token());
+    }
+    let lifetime_ms = settings.token_lifetime_ms();
+    if expires_at > now_ms.saturating_add(lifetime_ms).saturating_add(leeway_ms) {
+        return Err(refusal::invalid_token("the token ends too far in the future (`exp`)")
+            .hint("issue tokens for a shorter time, see `auth.token_lifetime_ms_max`"));
     }
     let begins_at = token.claims.nbf.map(milliseconds);
     if begins_at.is_some_and(|begins_at| begins_at > now_ms.saturating_add(leeway_ms)) {

@@ -27,8 +27,18 @@ pub struct Claims {
     pub rate_per_second: Option<u32>,
     /// Where it was presented; `None`: by nobody from outside.
     pub origin: Option<Origin>,
+    /// What a token may be recognised by when it is taken back; `None` for other credentials.
+    pub marks: Option<Arc<[TokenMark]>>,
     /// What a token says beyond the claims that mean something here, for access lists to ask.
     pub attributes: Option<Arc<Attributes>>,
+}
+
+/// A digest of something that a token says. Only `identity` makes and compares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenMark(pub [u8; TokenMark::BYTES]);
+
+impl TokenMark {
+    pub const BYTES: usize = 16;
 }
 
 /// Shared by all sessions of one credential: switched off once when it is revoked.

@@ -31,7 +31,7 @@ pub use feed::Feed;
 pub use hub::{
     Answer, Follow, Hub, Keys, Lease, Placed, ReadAnswer, ReadRequest, Subscription, TopicInfo,
 };
-pub use identity::{Claims, Identity, Liveness};
+pub use identity::{Claims, Identity, Liveness, TokenMark};
 pub use live::{
     Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Recount, Recounting,
 };

@@ -176,6 +176,10 @@ metrics! {
         "Stored records that wait for a transaction to be decided.";
     AUTH_FAILURES = "mainstem_authentication_failures_total", Counter,
         "Credentials refused, by code.";
+    TOKEN_REVOCATIONS = "mainstem_token_revocations", Gauge,
+        "Revocations of tokens held in memory, of all projects together.";
+    TOKENS_REVOKED_REFUSED = "mainstem_revoked_tokens_refused_total", Counter,
+        "Tokens refused because they were taken back.";
     ACL_DECISIONS = "mainstem_acl_decisions_total", Counter,
         "Questions to access lists, by result: `allowed`, `denied`, `unspoken` (no entry allows).";
     ACL_CACHED = "mainstem_acl_cached_total", Counter,

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 
 /// A revocation made by another node ends its connections within a second.
 const REVIEW_EVERY: Duration = Duration::from_millis(400);
+/// A key withdrawn from a published key set ends its connections so long after the set is due.
+const KEY_SETS_EVERY: Duration = Duration::from_secs(5);
 /// Leases of durable consumers end also while nobody fetches.
 const CONSUMERS_EVERY: Duration = Duration::from_millis(250);
 /// Until the log answers what was occupied before.
@@ -61,6 +63,7 @@ impl Rounds {
         let Workers { outbox, accounts, approvals, webhooks, billing, watching } = workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
+        let key_sets = tokio::spawn(review_key_sets(Arc::clone(&node), stopped.clone()));
         let retention = tokio::spawn(apply_retention(Arc::clone(&node), stopped.clone()));
         let consumers = tokio::spawn(sweep_consumers(Arc::clone(&node), stopped.clone()));
         let presence = tokio::spawn(keep_presence(Arc::clone(&node), stopped.clone()));
@@ -76,7 +79,7 @@ impl Rounds {
         });
         let watching = watching.start(&stopped);
         let webhooks = tokio::spawn(webhooks.run(stopped));
-        let own = [review, usage, presence, occupancy, retention, consumers, fold];
+        let own = [review, key_sets, usage, presence, occupancy, retention, consumers, fold];
         let more =
             [outbox, accounts, approvals, webhooks].into_iter().chain(billing).chain(watching);
         let tasks = own.into_iter().chain(more).collect();
@@ -110,6 +113,16 @@ async fn review(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
             _ = stopped.changed() => return,
         }
         node.review().await;
+    }
+}
+
+async fn review_key_sets(node: Arc<Node>, mut stopped: watch::Receiver<()>) {
+    while next(KEY_SETS_EVERY, &mut stopped).await {
+        // A source may take its time to answer; a drain does not wait for it.
+        tokio::select! {
+            () = node.review_key_sets() => {}
+            _ = stopped.changed() => return,
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 
 use crate::admin::Admin;
 use crate::path::ProjectPath;
+use crate::routes::token_revocations::{revoke as revoke_tokens, until};
 use crate::{Control, Routes};
 use axum::Json;
 use axum::response::Response;
-use port::{Change, Code, Refusal};
+use port::{Code, Refusal};
 use serde::{Deserialize, Serialize};
-use tenancy::Actor;
+use tenancy::{Actor, NewRevocation, RevocationKind};
 use types::{ProjectId, TenantId, TimestampMs};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -73,7 +74,19 @@ pub(crate) async fn revoke(
             .field("principal")
             .hint("`jwt:` and the token's subject; an API key is revoked by its id"));
     };
-    let revoked = control.tenancy.revoke_subject(tenant, project, subject, by).await?;
-    control.live.changed(Change::Project(project));
-    Ok(RevokedPrincipal { principal: body.principal.clone(), before: revoked.before })
+    let new = NewRevocation {
+        kind: RevocationKind::Sub,
+        value: subject.to_owned(),
+        issued_before: None,
+        until: until(control, None),
+        reason: None,
+    };
+    let revoked = revoke_tokens(control, (tenant, project), new, by).await;
+    let revoked = revoked.map_err(|refusal| match refusal.field_name() {
+        Some("sub") => refusal.field("principal"),
+        _ => refusal,
+    })?;
+    // Kinds of many tokens always have their moment.
+    let before = revoked.issued_before.unwrap_or(revoked.created_at);
+    Ok(RevokedPrincipal { principal: body.principal.clone(), before })
 }

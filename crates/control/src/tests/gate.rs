@@ -13,6 +13,7 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{project}", format!("prj_{id}")),
         ("{key}", format!("key_{id}")),
         ("{signing_key}", format!("sgk_{id}")),
+        ("{revocation}", format!("rev_{id}")),
         ("{webhook}", format!("whk_{id}")),
         ("{topic}", "orders".to_owned()),
         ("{connection}", "7".to_owned()),

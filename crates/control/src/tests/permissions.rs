@@ -89,6 +89,7 @@ pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String
     let prefixes = [
         ("key", "key"),
         ("signing_key", "sgk"),
+        ("revocation", "rev"),
         ("webhook", "whk"),
         ("session", "ses"),
         ("user", "usr"),

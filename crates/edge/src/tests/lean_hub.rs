@@ -215,6 +215,7 @@ impl Hub for LeanHub {
                 expires_at: None,
                 rate_per_second: None,
                 origin: None,
+                marks: None,
                 attributes: None,
             };
             Ok(Identity::mint(claims, Arc::default()))

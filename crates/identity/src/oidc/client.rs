@@ -239,10 +239,11 @@ impl OidcClient {
         }
         let kid = parsed.kid.as_deref();
         let key = self.keys.find(&at.jwks_uri, kid, parsed.algorithm).await;
-        let key = key.map_err(|refusal| match refusal.code() {
+        let found = key.map_err(|refusal| match refusal.code() {
             Code::NetworkError => "the provider's keys cannot be fetched".to_owned(),
             _ => "the ID token is signed by none of the provider's keys".to_owned(),
         })?;
+        let key = found.key;
         let is_signed =
             key.algorithm == parsed.algorithm && key.verifies(parsed.input, parsed.signature);
         if !is_signed {

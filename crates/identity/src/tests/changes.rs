@@ -8,9 +8,9 @@ use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stdx::SystemRng;
-use tenancy::{FoundKey, ListOwner, ProjectPatch, Tenancy, Verification};
+use tenancy::{FoundKey, ListOwner, ProjectPatch, RevocationMark, Tenancy, Verification};
 use tokio::sync::Notify;
-use types::{AccessList, Limits, ProjectId, Scopes};
+use types::{AccessList, Limits, ProjectId, Scopes, TenantId};
 
 #[tokio::test]
 async fn a_suspended_tenant_is_refused_and_seen() {
@@ -108,6 +108,15 @@ impl Directory for Slow {
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {
         Box::pin(self.tenancy.find_verification(project))
+    }
+
+    fn revocations(
+        &self,
+        tenant: TenantId,
+        project: ProjectId,
+        after: u64,
+    ) -> Answer<'_, Vec<RevocationMark>> {
+        Directory::revocations(&*self.tenancy, tenant, project, after)
     }
 
     fn list(&self, owner: ListOwner, version: u64) -> Answer<'_, Option<AccessList>> {

@@ -140,6 +140,7 @@ impl Coded for Claims {
             expires_at: Coded::take(input)?,
             rate_per_second: Coded::take(input)?,
             origin: None,
+            marks: None,
             attributes: None,
         })
     }

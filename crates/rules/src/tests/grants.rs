@@ -79,6 +79,7 @@ fn access_and_scope_are_told_apart() {
         expires_at: None,
         rate_per_second: None,
         origin: None,
+        marks: None,
         attributes: None,
     };
     let both: Scopes = [Scope::EventsPublish, Scope::EventsSubscribe].into_iter().collect();

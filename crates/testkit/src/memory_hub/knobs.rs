@@ -114,6 +114,7 @@ impl MemoryHub {
             expires_at: spec.expires_at,
             rate_per_second: spec.rate_per_second,
             origin: None,
+            marks: None,
             attributes: None,
         };
         let liveness = Arc::new(Liveness::default());
