@@ -10,6 +10,7 @@ pub mod at_rest;
 pub mod audit;
 pub mod backup;
 pub mod bench;
+pub mod conditions;
 pub mod configuration;
 pub mod consumers;
 mod events;

@@ -2,6 +2,7 @@
 //! come from the environment or standard input, never from arguments, which others can see.
 
 use crate::admin::Request;
+use crate::conditions::{Conditions, attribute};
 use crate::target::segment;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -40,6 +41,45 @@ pub enum Users {
         tenant: Option<String>,
         #[arg(long, requires = "tenant")]
         project: Option<String>,
+        #[command(flatten)]
+        conditions: Conditions,
+    },
+    /// What was noted of a user in a tenant, or without `--tenant` in the installation, for
+    /// conditions of roles to ask about. Shows it; with `--set` or `--clear` notes that and no more.
+    Attributes {
+        user: String,
+        #[arg(long)]
+        tenant: Option<String>,
+        /// `department=ops`; may be repeated.
+        #[arg(long = "set", value_parser = attribute, value_name = "NAME=VALUE")]
+        noted: Vec<(String, Vec<String>)>,
+        /// Forgets all of it.
+        #[arg(long, conflicts_with = "noted")]
+        clear: bool,
+    },
+    /// Whether a user may do something somewhere, from an address, at a time, and which role or
+    /// condition decides it. What is not said is not known, and fulfils no condition.
+    Explain {
+        user: String,
+        /// One of `mainstem roles permissions`.
+        permission: String,
+        #[arg(long)]
+        tenant: Option<String>,
+        #[arg(long, requires = "tenant")]
+        project: Option<String>,
+        #[arg(long)]
+        address: Option<String>,
+        #[arg(long)]
+        tls: bool,
+        /// Milliseconds since 1970; now when absent.
+        #[arg(long)]
+        at: Option<i64>,
+        /// With a second factor or a passkey.
+        #[arg(long)]
+        strong_sign_in: bool,
+        /// The last proof of who he is was so many minutes before.
+        #[arg(long)]
+        signed_in_minutes: Option<u32>,
     },
     /// Removes the second factor of a user who lost it.
     RemoveSecondFactor {
@@ -110,6 +150,22 @@ pub enum Roles {
         tenant: Option<String>,
         #[arg(long, requires = "tenant")]
         project: Option<String>,
+        #[command(flatten)]
+        conditions: Conditions,
+    },
+    /// Says under which circumstances a role counts, all of them anew; `users show` lists the
+    /// bindings.
+    Conditions {
+        binding: String,
+        #[command(flatten)]
+        conditions: Conditions,
+        /// It counts always.
+        #[arg(
+            long,
+            conflicts_with = "role_conditions",
+            required_unless_present = "role_conditions"
+        )]
+        none: bool,
     },
     /// Takes a role away; `users show` lists the bindings.
     Take { binding: String },
@@ -159,15 +215,32 @@ impl Users {
                 (Method::GET, format!("/v1/users?tenant={}", segment(tenant)), None)
             }
             Users::Show { user } => (Method::GET, user_path(user), None),
-            Users::Invite { email, name, role, tenant, project } => {
+            Users::Invite { email, name, role, tenant, project, conditions } => {
                 let fields = [
                     ("email", Some(json!(email))),
                     ("name", name.as_ref().map(|text| json!(text))),
                     ("role", Some(json!(role))),
                     ("tenant", tenant.as_ref().map(|id| json!(id))),
                     ("project", project.as_ref().map(|id| json!(id))),
+                    ("conditions", conditions.given()),
                 ];
                 (Method::POST, "/v1/users/invite".to_owned(), Some(body(&fields)))
+            }
+            Users::Attributes { user, tenant, noted, clear } => {
+                let place = tenant.as_ref().map(|id| format!("?tenant={}", segment(id)));
+                let path = of(user, &format!("/attributes{}", place.unwrap_or_default()));
+                match noted.is_empty() && !clear {
+                    true => (Method::GET, path, None),
+                    false => {
+                        let wanted = noted.iter().map(|(name, of)| (name.clone(), of.join(",")));
+                        let wanted: Map<String, Value> =
+                            wanted.map(|(name, value)| (name, json!(value))).collect();
+                        (Method::PUT, path, Some(json!({"attributes": wanted})))
+                    }
+                }
+            }
+            Users::Explain { user, .. } => {
+                (Method::POST, of(user, "/explain"), Some(self.question()))
             }
             Users::RemoveSecondFactor { user } => {
                 (Method::DELETE, of(user, "/second-factor"), None)
@@ -183,6 +256,37 @@ impl Users {
             Users::Sessions { user } => (Method::GET, of(user, "/sessions"), None),
             Users::RevokeSessions { user } => (Method::POST, of(user, "/sessions/revoke"), None),
         })
+    }
+}
+
+impl Users {
+    /// What `explain` asks.
+    fn question(&self) -> Value {
+        let Users::Explain {
+            user: _,
+            permission,
+            tenant,
+            project,
+            address,
+            tls,
+            at,
+            strong_sign_in,
+            signed_in_minutes,
+        } = self
+        else {
+            return Value::Null;
+        };
+        let yes = |is: bool| is.then(|| json!(true));
+        body(&[
+            ("permission", Some(json!(permission))),
+            ("tenant", tenant.as_ref().map(|id| json!(id))),
+            ("project", project.as_ref().map(|id| json!(id))),
+            ("address", address.as_ref().map(|text| json!(text))),
+            ("tls", yes(*tls)),
+            ("at", at.map(|ms| json!(ms))),
+            ("strong_sign_in", yes(*strong_sign_in)),
+            ("signed_in_minutes", signed_in_minutes.map(|minutes| json!(minutes))),
+        ])
     }
 }
 
@@ -203,14 +307,19 @@ impl Roles {
                 (Method::PATCH, role_path(role), Some(json!({"permissions": permissions})))
             }
             Roles::Delete { role } => (Method::DELETE, role_path(role), None),
-            Roles::Give { user, role, tenant, project } => {
+            Roles::Give { user, role, tenant, project, conditions } => {
                 let fields = [
                     ("user", Some(json!(user))),
                     ("role", Some(json!(role))),
                     ("tenant", tenant.as_ref().map(|id| json!(id))),
                     ("project", project.as_ref().map(|id| json!(id))),
+                    ("conditions", conditions.given()),
                 ];
                 (Method::POST, "/v1/role-bindings".to_owned(), Some(body(&fields)))
+            }
+            Roles::Conditions { binding, conditions, none: _ } => {
+                let path = format!("/v1/role-bindings/{}", segment(binding));
+                (Method::PATCH, path, Some(json!({"conditions": conditions.body()})))
             }
             Roles::Take { binding } => {
                 (Method::DELETE, format!("/v1/role-bindings/{}", segment(binding)), None)

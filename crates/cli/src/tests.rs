@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bench;
+mod conditions;
 mod providers;
 mod session;
 mod transfer;
