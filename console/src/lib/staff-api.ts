@@ -3,6 +3,7 @@
 
 import { AclApi } from './acl-api';
 import { ApiError } from './api';
+import type { Conditions, Unmet } from './role-conditions';
 import type { ErrorView } from './wire';
 
 const ANSWER_WAIT_MS_MAX = 15_000;
@@ -24,6 +25,30 @@ export interface Binding {
   role: string;
   tenant: string | null;
   project: string | null;
+  is_conditional: boolean;
+  /** null: none, or one's own, which are not told. */
+  conditions: Conditions | null;
+  in_force: boolean;
+  unmet: Unmet[];
+}
+
+export interface ExplainedUser {
+  is_allowed: boolean;
+  reason: string;
+  decided_by: string | null;
+  considered: { role: Binding; lacks: 'permission' | 'place' | 'conditions' | null }[];
+  /** false: roles in places that one may not look into are not among them. */
+  is_complete: boolean;
+}
+
+export interface UserQuestion {
+  permission: string;
+  tenant?: string;
+  address?: string;
+  at?: number;
+  tls: boolean;
+  strong_sign_in: boolean;
+  signed_in_minutes?: number;
 }
 
 export interface UserWithRoles extends User {
@@ -184,6 +209,13 @@ export class StaffApi {
   deleteRole = (id: string): Promise<void> => this.ask('DELETE', `/v1/roles/${encodeURIComponent(id)}`);
   giveRole = (wish: { user: string; role: string; tenant?: string }): Promise<Binding> =>
     this.ask('POST', '/v1/role-bindings', wish);
+  setConditions = (id: string, conditions: Conditions): Promise<Binding> =>
+    this.ask('PATCH', `/v1/role-bindings/${encodeURIComponent(id)}`, { conditions });
+  attributes = async (id: string, tenant: string): Promise<Record<string, string>> =>
+    (await this.ask('GET', `${userPath(id)}/attributes${inTenant(tenant)}`)).attributes;
+  setAttributes = (id: string, tenant: string, attributes: Record<string, string>): Promise<unknown> =>
+    this.ask('PUT', `${userPath(id)}/attributes${inTenant(tenant)}`, { attributes });
+  explainUser = (id: string, question: UserQuestion): Promise<ExplainedUser> => this.ask('POST', `${userPath(id)}/explain`, question);
   takeRole = (id: string): Promise<void> => this.ask('DELETE', `/v1/role-bindings/${encodeURIComponent(id)}`);
 
   tenants = (): Promise<Tenant[]> => this.all('/v1/tenants', 'tenants');
@@ -206,6 +238,10 @@ export class StaffApi {
     }
     return items;
   }
+}
+
+function inTenant(tenant: string): string {
+  return tenant === '' ? '' : `?tenant=${encodeURIComponent(tenant)}`;
 }
 
 function userPath(id: string): string {
