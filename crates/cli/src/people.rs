@@ -45,7 +45,8 @@ pub enum Users {
         conditions: Conditions,
     },
     /// What was noted of a user in a tenant, or without `--tenant` in the installation, for
-    /// conditions of roles to ask about. Shows it; with `--set` or `--clear` notes that and no more.
+    /// conditions of roles to ask about. Shows it; with `--set` or `--clear` notes that and no
+    /// more.
     Attributes {
         user: String,
         #[arg(long)]

@@ -193,20 +193,6 @@ table!(role, "roles", {
     pub updated_at: i64,
 });
 
-table!(role_binding, "role_bindings", {
-    #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
-    pub user_id: Uuid,
-    pub role: String,
-    pub tenant_id: Option<Uuid>,
-    pub project_id: Option<Uuid>,
-    pub created_at: i64,
-    /// The provider whose rules gave it, and take it; null: somebody gave it.
-    pub provider_id: Option<Uuid>,
-    /// Null: it counts always.
-    pub conditions: Option<Json>,
-});
-
 table!(topic, "topics", {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
@@ -599,5 +585,6 @@ table!(approval, "approvals", {
 });
 
 pub(crate) mod people;
+pub(crate) use people::role_binding;
 pub(crate) mod providers;
 pub(crate) mod revocations;
