@@ -52,7 +52,7 @@ pub struct NewBinding {
     pub conditions: Option<Value>,
 }
 
-fn read(row: table::Model) -> Binding {
+pub(crate) fn read(row: table::Model) -> Binding {
     Binding {
         id: BindingId(row.id),
         user: UserId(row.user_id),

@@ -115,7 +115,7 @@ fn missing() -> TenancyError {
     TenancyError::NotFound { what: "key" }
 }
 
-fn read(row: table::Model) -> Result<ApiKey> {
+pub(crate) fn read(row: table::Model) -> Result<ApiKey> {
     let rate = row.rate_per_second.map(u32::try_from).transpose();
     Ok(ApiKey {
         id: KeyId(row.id),

@@ -7,6 +7,7 @@
 //! hashes and sealed bytes it cannot read) or the log.
 #![forbid(unsafe_code)]
 
+mod acceptances;
 mod access_lists;
 mod accounts;
 mod alerts;
@@ -42,6 +43,7 @@ mod second_factors;
 mod sessions;
 mod signing;
 mod stripe;
+mod survey;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,9 @@ mod usage;
 mod users;
 mod webhooks;
 
+pub use acceptances::{
+    ACCEPTANCE_MS_MAX, ACCEPTANCES_MAX, Acceptance, AcceptanceId, NewAcceptance,
+};
 pub use access_lists::{LIST_VERSIONS_MAX, ListOwner, ListVersion, ListVersions, NewListVersion};
 pub use accounts::{Account, Due, Stop};
 pub use alerts::state::{
@@ -125,6 +130,7 @@ pub use signing::{
 pub use stripe::{
     MeterReport, ReportBacklog, ReportOutcome, ReportState, SubscriptionNote, TakenEvent,
 };
+pub use survey::{SURVEY_LISTS_MAX, SURVEY_MAX, SurveyedPerson, SurveyedSigningKey, SurveyedWebhook};
 pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
 pub use topics::{SchemaVersion, Topic};
 pub use types::UsageMetric;

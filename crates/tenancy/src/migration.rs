@@ -18,6 +18,7 @@ mod m0055_providers;
 mod m0060_approvals;
 mod m0070_token_revocations;
 mod m0075_role_conditions;
+mod m0080_accepted_findings;
 
 use sea_orm_migration::prelude::*;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0060_approvals::Migration),
             Box::new(m0070_token_revocations::Migration),
             Box::new(m0075_role_conditions::Migration),
+            Box::new(m0080_accepted_findings::Migration),
         ]
     }
 }

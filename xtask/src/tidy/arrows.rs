@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("consumers", 3),
     ("eventlog", 4),
     ("keys", 4),
+    ("posture", 4),
     ("tenancy", 5),
     ("identity", 6),
     ("backup", 6),

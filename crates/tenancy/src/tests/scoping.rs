@@ -178,6 +178,16 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("providers_without_password", "of the user that is named"),
     ("set_vouched_roles", "of the user that is named; the place is the provider's"),
     ("see_identity", "of the identity that is named"),
+    ("accept_finding", "the place is in what is given"),
+    ("acceptance", "tells its place, which the caller looks at"),
+    ("acceptances", "the admin API narrows them to findings that may be seen"),
+    ("reopen_finding", "of the acceptance that is named, whose place the caller looked at"),
+    ("sweep_acceptances", "the node's worker drops what has ended"),
+    ("surveyed_people", "security checks: of the tenant that is named, or of all"),
+    ("surveyed_keys", "security checks: of the tenant that is named, or of all"),
+    ("surveyed_signing_keys", "security checks: of the tenant that is named, or of all"),
+    ("surveyed_webhooks", "security checks: of the tenant that is named, or of all"),
+    ("surveyed_lists", "security checks: of the tenant that is named, or of all"),
 ];
 
 /// Words that a public signature must not hold: they would let a caller query by himself.

@@ -1,0 +1,5 @@
+//! Each check as a row: the smallest change of good facts that it must find, and nothing else.
+
+mod certificate;
+mod configuration;
+mod records;
