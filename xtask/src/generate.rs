@@ -21,6 +21,7 @@ const PAGES: &[(&[&str], &str)] = &[
     (&["reference", "metrics"], "docs/reference/metrics.md"),
     (&["reference", "commands"], "docs/reference/commands.md"),
     (&["reference", "permissions"], "docs/reference/permissions.md"),
+    (&["reference", "security-checks"], "docs/reference/security-checks.md"),
     (&["reference", "openapi"], "docs/reference/openapi.json"),
 ];
 /// A protocol's README is its page.

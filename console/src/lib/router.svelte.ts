@@ -20,6 +20,7 @@ export type Page =
   | { name: 'access' }
   | { name: 'audit' }
   | { name: 'alerts' }
+  | { name: 'security' }
   | { name: 'approvals' }
   | { name: 'account' }
   | { name: 'device' }
@@ -38,7 +39,7 @@ const HEADING_LOOKS_MAX = 12;
 const HEADING_LOOK_MS = 25;
 
 /** Pages of the admin port, one word each. */
-const STAFF_PAGES = ['users', 'roles', 'providers', 'audit', 'alerts', 'approvals', 'access', 'account', 'device', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
+const STAFF_PAGES = ['users', 'roles', 'providers', 'audit', 'alerts', 'security', 'approvals', 'access', 'account', 'device', 'accept', 'reset', 'tenants', 'plans', 'logs', 'configuration'] as const;
 
 export function pageOf(path: string): Page {
   const parts = path.split('/').filter((part) => part !== '');

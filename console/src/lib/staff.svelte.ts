@@ -6,6 +6,7 @@ import { ApiError } from './api';
 import { ApprovalsApi, asked, type Asked } from './approvals-api';
 import { usePasskey } from './passkeys';
 import { ProvidersApi } from './providers';
+import { SecurityApi } from './security-api';
 import { WatchApi } from './watch-api';
 import { fieldOf, readFailure, request, StaffApi, type Account, type Credentials, type Tokens } from './staff-api';
 
@@ -59,6 +60,7 @@ class Staff {
   /** One's act that waits for a second person, until it was taken note of. */
   waiting = $state.raw<Asked>();
   readonly api = new StaffApi((method, path, body) => this.ask(method, path, body));
+  readonly security = new SecurityApi((method, path, body) => this.ask(method, path, body));
   readonly providers = new ProvidersApi((method, path, body) => this.ask(method, path, body));
   readonly watch = new WatchApi((method, path, body) => this.ask(method, path, body), (path, signal) => this.open(path, signal));
 

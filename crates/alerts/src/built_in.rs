@@ -274,6 +274,18 @@ fn outward() -> Vec<BuiltIn> {
     ]
 }
 
+/// How well the installation is set up.
+fn set_up() -> Vec<BuiltIn> {
+    vec![on_figure(
+        "security-critical",
+        "The security checks find something critical",
+        Warning,
+        figure(metric::SECURITY_FINDINGS, &[("severity", "critical")], Value, Above, 0.0),
+        0,
+        "`mainstem security check` says what, and how to cure it.",
+    )]
+}
+
 /// A rule on the audit trail.
 fn on_event(
     id: &'static str,
@@ -383,6 +395,7 @@ fn tenants() -> Vec<BuiltIn> {
 
 /// All of them.
 pub fn built_in() -> Vec<BuiltIn> {
-    let groups = [disk_and_keys(), requests(), background(), outward(), people(), tenants()];
-    groups.into_iter().flatten().collect()
+    let groups = [disk_and_keys(), requests(), background(), outward(), set_up()];
+    let groups = groups.into_iter().chain([people(), tenants()]);
+    groups.flatten().collect()
 }

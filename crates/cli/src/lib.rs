@@ -22,6 +22,7 @@ pub mod plans;
 pub mod providers;
 pub mod publish;
 pub mod schemas;
+pub mod security;
 pub mod session;
 pub mod target;
 #[cfg(test)]

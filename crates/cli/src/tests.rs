@@ -4,6 +4,7 @@ mod approvals;
 mod bench;
 mod conditions;
 mod providers;
+mod security;
 mod session;
 mod transfer;
 

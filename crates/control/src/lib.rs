@@ -29,6 +29,7 @@ mod rates;
 mod redact;
 mod repeat;
 mod routes;
+mod security;
 mod view;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use logbook::Logbook;
 pub use outbox::{OutboxWorker, Turn};
 pub use process::{About, Process, Telling};
 pub use rates::{RateSettings, Rates};
+pub use security::{SecurityWorker, Setup};
 
 use access::AccessTable;
 use admin::Shared;
@@ -85,6 +87,8 @@ pub struct Control {
     pub configuration: Option<Arc<dyn Configuration>>,
     /// `None`: the process tells nothing of itself.
     pub process: Option<Arc<dyn Process>>,
+    /// What the security checks look at beside the store; `None`: the store alone.
+    pub setup: Option<Arc<dyn Setup>>,
     /// The newest lines of the process's log.
     pub logbook: Arc<Logbook>,
     /// How often one may ask the admin API.

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use tenancy::{
     AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, IdentityId,
     PasskeyId, Plan, ProviderId, RevocationId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
+    AcceptanceId, AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId,
+    IdentityId, PasskeyId, Plan, ProviderId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;
@@ -98,6 +100,10 @@ pub(crate) struct AlertChannelPath(pub(crate) AlertChannelId);
 /// `{alert_silence}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AlertSilencePath(pub(crate) AlertSilenceId);
+
+/// `{acceptance}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AcceptancePath(pub(crate) AcceptanceId);
 
 /// `{approval}`
 #[derive(Debug, Clone, Copy)]
@@ -265,6 +271,13 @@ impl<S: Send + Sync> FromRequestParts<S> for AlertSilencePath {
     type Rejection = Rejection;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AlertSilencePath, Rejection> {
         param(parts, "alert_silence").await.map(AlertSilencePath)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AcceptancePath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<AcceptancePath, Rejection> {
+        param(parts, "acceptance").await.map(AcceptancePath)
     }
 }
 

@@ -32,6 +32,7 @@ mod recompute;
 mod role_conditions;
 mod roles;
 mod second_factor;
+mod security;
 mod signing;
 mod stripe;
 mod telemetry;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> Routes {
         .merge(stripe::routes())
         .merge(audit::routes())
         .merge(audit_out::routes())
+        .merge(security::routes())
         .merge(alerts::routes())
         .merge(alert_channels::routes())
         .merge(approvals::routes())

@@ -29,6 +29,7 @@ mod rig_consumers;
 mod rig_hub;
 mod rig_provider;
 mod role_conditions;
+mod security;
 mod signing;
 mod telemetry;
 mod token_revocations;
@@ -315,6 +316,7 @@ impl Rig {
             live: Arc::clone(&live) as _,
             configuration: Some(Arc::new(RigConfiguration(Mutex::new(json!({"level": 0}))))),
             process: Some(Arc::new(RigProcess)),
+            setup: Some(security::setup()),
             logbook: Arc::new(Logbook::new(100)),
             // The clock stands still, and with it a rate.
             rates: Arc::new(Rates::new(unlimited, Arc::clone(&time))),

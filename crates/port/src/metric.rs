@@ -122,6 +122,12 @@ metrics! {
         "Time to look at all alert rules once.";
     ALERT_RULES = "mainstem_alert_rules", Gauge,
         "Alert rules that are on.";
+    SECURITY_FINDINGS = "mainstem_security_findings", Gauge,
+        "What the security checks find and nobody has accepted, by severity.";
+    SECURITY_ACCEPTED = "mainstem_security_findings_accepted", Gauge,
+        "What the security checks find and somebody has accepted until a day.";
+    SECURITY_LOOK_SECONDS = "mainstem_security_look_seconds", Histogram,
+        "Time of one look of the security checks at everything.";
     LOG_EXTENTS = "mainstem_log_extents", Gauge,
         "Extents, by state.";
     LOG_FAILED = "mainstem_log_failed", Gauge,

@@ -3,6 +3,7 @@
 //! must not read a file, a table or a clock, nor know who may see a finding.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod catalogue;
 mod certificate;
 mod check;
@@ -13,6 +14,10 @@ mod running;
 #[cfg(test)]
 mod tests;
 
+pub use activity::{
+    Activity, Anomaly, AnomalyRule, Event, LIST_MAX, Line, Outcome, Past, RULES, Totals, activity,
+    anomalies, rule,
+};
 pub use catalogue::{check, checks, reference};
 pub use certificate::not_after_ms;
 pub use check::{Area, Check, Counts, Finding, Severity};

@@ -148,6 +148,10 @@ permissions! {
     EncryptionWrite = "encryption:write";
     /// Export keys of encryption at rest, and destroy a tenant's.
     EncryptionShred = "encryption:shred";
+    /// See what the security checks find, and what happens to the installation.
+    SecurityRead = "security:read";
+    /// Accept what the security checks find, until a day.
+    SecurityWrite = "security:write";
 }
 
 const _: () = assert!(Permission::ALL.len() <= 64, "a set is 64 bits");

@@ -7,6 +7,7 @@ use crate::key_files;
 use crate::processes::Processes;
 use crate::rounds::{Rounds, Workers};
 use crate::running::Running;
+use crate::setup::Setup;
 use crate::telemetry::Instruments;
 use crate::watching::Watching;
 use crate::{archive, console, protocols};
@@ -125,6 +126,7 @@ impl App {
             alerts: Some(watching.alerts.clone()),
             configuration: Some(Arc::clone(&running) as _),
             process: None,
+            setup: None,
             logbook: Arc::clone(&instruments.book),
             rates,
             approvals: config.admin.approvals,
@@ -138,6 +140,7 @@ impl App {
         let owner = open_owner(&config, &world, &secrets, &node)?;
         introduce(owner.as_ref(), &mut health, &config, &control);
         control.process = Some(about(&health, &config, &world));
+        control.setup = Some(Arc::new(Setup::new(&running, &world)) as _);
         watching.figures.set(health.clone());
         let (faces, approvals) = faces(&config, &health, &control, mounts);
         let edge = bind_edge(&config, faces, &node, &world)?;

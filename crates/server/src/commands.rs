@@ -5,10 +5,13 @@ use crate::config::{self, Config, Source};
 use crate::dev::Dev;
 use crate::key_files;
 use crate::reference::Reference;
-use crate::{serve, worker};
+use crate::{serve, setup, worker};
 use clap::{Parser, Subcommand};
 use cli::target::Target;
+use posture::Finding;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use stdx::{Clock, SystemClock};
 
 #[derive(Parser)]
 #[command(name = "mainstem", version, about = "One binary for live software")]
@@ -82,6 +85,9 @@ enum Command {
     /// Alerts: what fires, the rules, who is told, what is silent.
     #[command(subcommand)]
     Alerts(cli::alerts::Alerts),
+    /// How well the installation is set up: what the security checks find.
+    #[command(subcommand)]
+    Security(cli::security::Security),
     /// Backups: makes, lists, verifies and restores them.
     #[command(subcommand)]
     Backup(archive::Backup),
@@ -109,7 +115,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Reads a configuration as `serve` would, and says what is wrong with it.
+    /// Reads a configuration as `serve` would, and says what is wrong with it, and what of it
+    /// the security checks find.
     Check {
         #[arg(long)]
         config: Option<PathBuf>,
@@ -132,11 +139,11 @@ impl Arguments {
 }
 
 /// Runs a command to its end; the error is one line for people.
-pub fn run(arguments: Arguments) -> Result<(), String> {
+pub fn run(arguments: Arguments) -> Result<ExitCode, String> {
     // One provider for every TLS user of the process, before the first of them.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let target = arguments.target;
-    match arguments.command {
+    let done = match arguments.command {
         Command::Dev(dev) => serve::dev(&dev),
         Command::Serve { config, processes } => serve::serve(config, processes),
         Command::Worker => worker::run(),
@@ -160,6 +167,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         Command::Audit(audit) => client(audit.run(&target)),
         Command::Approvals(approvals) => client(approvals.run(&target)),
         Command::Alerts(alerts) => client(alerts.run(&target)),
+        // What is found is what it exits with.
+        Command::Security(security) => return runtime()?.block_on(security.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
         Command::Consumers(command) => client(command.run(&target)),
@@ -170,7 +179,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
             println!("mainstem {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 pub(crate) fn client(command: impl Future<Output = Result<(), String>>) -> Result<(), String> {
@@ -184,12 +194,32 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|error| error.to_string())
 }
 
+/// What is allowed and yet unwise, the worst first.
+fn told(mut findings: Vec<Finding>) -> String {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let lines = findings.iter().map(|finding| {
+        let (severity, check) = (finding.severity.name(), finding.check);
+        let Finding { subject, found, .. } = finding;
+        format!(
+            "\n{severity}: {title} ({id})\n  {subject}: {found}\n  cure: {cure}\n",
+            title = check.title,
+            id = check.id,
+            cure = check.cure
+        )
+    });
+    lines.collect()
+}
+
 fn configure(command: ConfigCommand) -> Result<(), String> {
     let read = |file| config::load(&Source::with_environment(file));
     match command {
         ConfigCommand::Check { config } => {
-            read(config).map_err(|error| error.to_string())?;
+            let source = Source::with_environment(config);
+            let loaded = config::load_whole(&source).map_err(|error| error.to_string())?;
             println!("the configuration is good");
+            let now = SystemClock::shared().now_ms();
+            let findings = posture::of_configuration(&setup::facts(&loaded, now));
+            print!("{}", told(findings));
             Ok(())
         }
         ConfigCommand::Print { config } => {

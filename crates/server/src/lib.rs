@@ -18,6 +18,7 @@ mod reference;
 mod rounds;
 mod running;
 mod serve;
+pub mod setup;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;

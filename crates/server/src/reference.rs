@@ -17,6 +17,8 @@ pub enum Reference {
     Commands,
     /// Every permission, the roles that have it, and what each request of the admin API needs.
     Permissions,
+    /// Every security check: why it matters, how to cure what it finds.
+    SecurityChecks,
     /// The OpenAPI document of the public API.
     Openapi,
 }
@@ -29,6 +31,7 @@ impl Reference {
             Reference::Metrics => metrics_page(),
             Reference::Commands => commands(),
             Reference::Permissions => control::permissions_reference(),
+            Reference::SecurityChecks => posture::reference(),
             Reference::Openapi => openapi()?,
         };
         print!("{text}");

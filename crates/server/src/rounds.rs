@@ -36,6 +36,7 @@ pub struct Workers {
     outbox: control::OutboxWorker,
     accounts: control::AccountsWorker,
     approvals: control::ApprovalsWorker,
+    security: control::SecurityWorker,
     webhooks: Arc<webhooks::Webhooks>,
     billing: Option<Arc<billing::Billing>>,
     watching: Watching,
@@ -51,6 +52,7 @@ impl Workers {
             outbox: control::OutboxWorker::new(control),
             accounts: control::AccountsWorker::new(control),
             approvals,
+            security: control::SecurityWorker::new(control),
             webhooks: Arc::clone(&control.webhooks),
             billing: control.billing.clone(),
             watching,
@@ -60,7 +62,8 @@ impl Workers {
 
 impl Rounds {
     pub fn start(node: Arc<Node>, workers: Workers, metrics: PrometheusHandle) -> Rounds {
-        let Workers { outbox, accounts, approvals, webhooks, billing, watching } = workers;
+        let Workers { outbox, accounts, approvals, security, webhooks, billing, watching } =
+            workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
         let key_sets = tokio::spawn(review_key_sets(Arc::clone(&node), stopped.clone()));
@@ -73,6 +76,7 @@ impl Rounds {
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
         let accounts = tokio::spawn(accounts.run(stopped.clone()));
         let approvals = tokio::spawn(approvals.run(stopped.clone()));
+        let security = tokio::spawn(security.run(stopped.clone()));
         let billing = billing.map(|billing| {
             let stopped = stopped.clone();
             tokio::spawn(async move { billing.run(stopped).await })
@@ -82,6 +86,9 @@ impl Rounds {
         let own = [review, key_sets, usage, presence, occupancy, retention, consumers, fold];
         let more =
             [outbox, accounts, approvals, webhooks].into_iter().chain(billing).chain(watching);
+        let own = [review, usage, presence, occupancy, retention, consumers, fold];
+        let more = [outbox, accounts, approvals, security, webhooks];
+        let more = more.into_iter().chain(billing).chain(watching);
         let tasks = own.into_iter().chain(more).collect();
         Rounds { stop, tasks }
     }

@@ -46,12 +46,17 @@ impl Running {
     pub fn new(loaded: Loaded, log: LogControl, rates: Arc<Rates>) -> Running {
         let Loaded { config, layers } = loaded;
         // Without a file and an environment nothing of it is read again.
-        let is_read_again = layers.file.is_some() || !layers.variables.is_empty();
-        let is_served = is_read_again || layers.said.is_null();
+        let is_served = !layers.is_of_no_file();
         let data_dir = is_served.then(|| config.data_dir.clone());
         let state = State { in_force: config.clone(), configured: config, layers };
         let workers = OnceLock::new();
         Running { state: Mutex::new(state), log, rates, data_dir, workers }
+    }
+
+    /// What the node runs with, and what it was put together from.
+    pub fn in_force(&self) -> Loaded {
+        let state = self.state.lock();
+        Loaded { config: state.in_force.clone(), layers: state.layers.clone() }
     }
 
     /// These processes follow what changes, too.

@@ -130,7 +130,9 @@ pub use signing::{
 pub use stripe::{
     MeterReport, ReportBacklog, ReportOutcome, ReportState, SubscriptionNote, TakenEvent,
 };
-pub use survey::{SURVEY_LISTS_MAX, SURVEY_MAX, SurveyedPerson, SurveyedSigningKey, SurveyedWebhook};
+pub use survey::{
+    SURVEY_LISTS_MAX, SURVEY_MAX, SurveyedPerson, SurveyedSigningKey, SurveyedWebhook,
+};
 pub use tenants::{NewTenant, Plan, Tenant, TenantPatch, TenantStatus};
 pub use topics::{SchemaVersion, Topic};
 pub use types::UsageMetric;

@@ -3,7 +3,9 @@
 //! judge, and answers no secret.
 
 use crate::bindings::read as read_binding;
-use crate::entity::{access_list, api_key, role_binding, second_factor, signing_key, user, webhook};
+use crate::entity::{
+    access_list, api_key, role_binding, second_factor, signing_key, user, webhook,
+};
 use crate::keys::read as read_key;
 use crate::projects::parse;
 use crate::users::read as read_user;
@@ -101,9 +103,8 @@ impl Tenancy {
         tenant: Option<TenantId>,
         now: TimestampMs,
     ) -> Result<Page<ApiKey>> {
-        let lasts = |column: api_key::Column| {
-            Condition::any().add(column.is_null()).add(column.gt(now))
-        };
+        let lasts =
+            |column: api_key::Column| Condition::any().add(column.is_null()).add(column.gt(now));
         let mut rows = api_key::Entity::find()
             .filter(api_key::Column::RevokedAt.is_null())
             .filter(lasts(api_key::Column::ExpiresAt))

@@ -20,6 +20,7 @@ mod providers;
 mod revocations;
 mod role_conditions;
 mod scoping;
+mod survey;
 mod tenants;
 mod tokens;
 mod topics;

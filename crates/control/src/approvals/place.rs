@@ -11,7 +11,7 @@ use http::request::Parts;
 use port::{ConnectionId, Refusal};
 use rules::Place;
 use serde_json::Value;
-use tenancy::{ApprovalPlace, BindingId, TenancyError, UserId};
+use tenancy::{AcceptanceId, ApprovalPlace, BindingId, TenancyError, UserId};
 use types::{ProjectId, TenantId};
 
 /// What a request names.
@@ -80,6 +80,13 @@ async fn by_handler(
 ) -> Result<Named, Refusal> {
     if let Some(binding) = of::<BindingId>(params, "binding") {
         return match shared.control.tenancy.binding(binding).await {
+            Ok(found) => Ok(Named::at(found.tenant, found.project)),
+            Err(TenancyError::NotFound { .. }) => Ok(Named::default()),
+            Err(error) => Err(error.into()),
+        };
+    }
+    if let Some(acceptance) = of::<AcceptanceId>(params, "acceptance") {
+        return match shared.control.tenancy.acceptance(acceptance).await {
             Ok(found) => Ok(Named::at(found.tenant, found.project)),
             Err(TenancyError::NotFound { .. }) => Ok(Named::default()),
             Err(error) => Err(error.into()),

@@ -30,6 +30,7 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{alert_channel}", format!("alc_{id}")),
         ("{alert_silence}", format!("als_{id}")),
         ("{approval}", format!("apr_{id}")),
+        ("{acceptance}", format!("acp_{id}")),
         ("{act}", "delete_tenant".to_owned()),
     ];
     let mut found = Vec::new();

@@ -101,6 +101,7 @@ pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String
         ("alert_channel", "alc"),
         ("alert_silence", "als"),
         ("approval", "apr"),
+        ("acceptance", "acp"),
     ];
     let path = prefixes.iter().fold(path, |path, (name, prefix)| {
         path.replace(&format!("{{{name}}}"), &format!("{prefix}_{id}"))

@@ -62,6 +62,11 @@ impl From<Config> for Loaded {
 }
 
 impl Layers {
+    /// Neither a file nor the environment says anything: a program made it, as `mainstem dev` does.
+    pub fn is_of_no_file(&self) -> bool {
+        self.file.is_none() && self.variables.is_empty() && !self.said.is_null()
+    }
+
     /// All of it together, secrets too.
     pub fn merged(&self) -> Result<Value, ConfigError> {
         self.with(&self.applied)
