@@ -82,8 +82,8 @@ impl Check {
         format!("docs/reference/security-checks.md#{}", self.id)
     }
 
-    /// Something of the installation as a whole that is not as it should be. `subject` tells it from
-    /// other findings of this check, and stays the same from one look to the next.
+    /// Something of the installation as a whole that is not as it should be. `subject` tells it
+    /// from other findings of this check, and stays the same from one look to the next.
     pub(crate) fn found(
         &'static self,
         subject: impl fmt::Display,

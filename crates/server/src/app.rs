@@ -139,9 +139,7 @@ impl App {
         };
         let owner = open_owner(&config, &world, &secrets, &node)?;
         introduce(owner.as_ref(), &mut health, &config, &control);
-        control.process = Some(about(&health, &config, &world));
-        control.setup = Some(Arc::new(Setup::new(&running, &world)) as _);
-        watching.figures.set(health.clone());
+        tell_of_itself(&mut control, &health, at, (&running, &watching));
         let (faces, approvals) = faces(&config, &health, &control, mounts);
         let edge = bind_edge(&config, faces, &node, &world)?;
         Ok(App {
@@ -363,6 +361,18 @@ async fn start_node(
         options: node_options(config),
     });
     Ok(node.await?)
+}
+
+/// What the admin API tells of the process, and what the security checks look at.
+fn tell_of_itself(
+    control: &mut control::Control,
+    health: &Health,
+    (config, world): (&Config, &World),
+    (running, watching): (&Arc<Running>, &Watching),
+) {
+    watching.figures.set(health.clone());
+    control.process = Some(about(health, config, world));
+    control.setup = Some(Arc::new(Setup::new(running, world)));
 }
 
 /// What the admin API tells of the process.

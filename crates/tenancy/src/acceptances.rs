@@ -2,7 +2,7 @@
 //! is not known here, only its name and its place.
 
 use crate::audit::Entry;
-use crate::entity::accepted_finding as table;
+use crate::entity::security::accepted_finding as table;
 use crate::ids::record_id;
 use crate::{Actor, Result, Tenancy, TenancyError};
 use sea_orm::entity::prelude::*;

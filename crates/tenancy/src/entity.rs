@@ -600,3 +600,5 @@ table!(accepted_finding, "accepted_findings", {
 
 pub(crate) mod providers;
 pub(crate) mod revocations;
+pub(crate) mod providers;
+pub(crate) mod security;

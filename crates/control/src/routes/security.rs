@@ -1,6 +1,6 @@
 //! How well the installation, or a tenant of it, is set up: what the security checks find, why it
-//! matters and how to cure it; and what somebody accepts until a day. Who looks sees what belongs to
-//! places where he may.
+//! matters and how to cure it; and what somebody accepts until a day. Who looks sees what belongs
+//! to places where he may.
 
 mod view;
 

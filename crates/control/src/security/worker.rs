@@ -1,5 +1,5 @@
-//! The look that the node takes by itself: it sets the figures that alerts watch, and drops what was
-//! accepted until a day that is over.
+//! The look that the node takes by itself: it sets the figures that alerts watch, and drops what
+//! was accepted until a day that is over.
 
 use super::gather::{Look, Scope, look};
 use crate::Control;

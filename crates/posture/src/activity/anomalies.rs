@@ -89,14 +89,20 @@ fn sliding<'a>(
     all.into_iter().filter_map(reached)
 }
 
+fn refused_from(event: &Event) -> Option<&str> {
+    let is_refused = event.is_sign_in_refused() || event.is_credential_refused();
+    event.address.as_deref().filter(|_| is_refused)
+}
+
+fn deleted_by(event: &Event) -> Option<&str> {
+    event.is_deletion().then_some(event.actor.as_str())
+}
+
 fn failures(events: &[Event]) -> Vec<Anomaly> {
-    let from = |event: &'_ Event| event.is_sign_in_refused() || event.is_credential_refused();
-    let name =
-        |event| Some(event).filter(|it| from(it)).and_then(|it: &Event| it.address.as_deref());
-    let found = sliding(events, name, (FAILURES_WINDOW_MS, FAILURES));
-    let anomaly = |(address, at, count)| Anomaly {
+    let found = sliding(events, refused_from, (FAILURES_WINDOW_MS, FAILURES));
+    let anomaly = |(address, at, count): (&str, TimestampMs, u64)| Anomaly {
         rule: &FAILURES_FROM_ADDRESS,
-        subject: String::from(address),
+        subject: address.to_owned(),
         at,
         count,
         what: format!("{count} refused from {address} within fifteen minutes"),
@@ -131,12 +137,10 @@ fn accounts(events: &[Event]) -> Vec<Anomaly> {
 }
 
 fn deletions(events: &[Event]) -> Vec<Anomaly> {
-    let name = |event: &'_ Event| event.is_deletion();
-    let by = |event| Some(event).filter(|it| name(it)).map(|it: &Event| it.actor.as_str());
-    let found = sliding(events, by, (DELETIONS_WINDOW_MS, DELETIONS));
-    let anomaly = |(actor, at, count)| Anomaly {
+    let found = sliding(events, deleted_by, (DELETIONS_WINDOW_MS, DELETIONS));
+    let anomaly = |(actor, at, count): (&str, TimestampMs, u64)| Anomaly {
         rule: &DELETION_BURST,
-        subject: String::from(actor),
+        subject: actor.to_owned(),
         at,
         count,
         what: format!("{actor} deleted or took away {count} things within ten minutes"),

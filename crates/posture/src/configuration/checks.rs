@@ -48,8 +48,8 @@ pub(super) static CONNECTIONS_UNBOUNDED: Check = Check {
     severity: Severity::Info,
     title: "One address may take every connection",
     why: "One client alone can use up `edge.accept.connections_max`, and nobody else gets in.",
-    cure: "Set `edge.accept.connections_per_address_max`, unless a proxy stands before the port and \
-          all clients have its address.",
+    cure: "Set `edge.accept.connections_per_address_max`, unless a proxy stands before the port \
+          and all clients have its address.",
 };
 
 pub(super) static ADMIN_RATE_OFF: Check = Check {
@@ -133,8 +133,8 @@ pub(super) static ROOT_KEY_BESIDE_DATA: Check = Check {
     severity: Severity::Warning,
     title: "The root key lies beside what it protects",
     why: "Whoever copies the data directory has the records and the key that opens them.",
-    cure: "Keep it elsewhere: `encryption.root.source` `vault`, `passphrase` or `environment`, or a \
-          file on another volume; `mainstem keys-at-rest rotate-root` goes over to it.",
+    cure: "Keep it elsewhere: `encryption.root.source` `vault`, `passphrase` or `environment`, or \
+          a file on another volume; `mainstem keys-at-rest rotate-root` goes over to it.",
 };
 
 pub(super) static TOKEN_INLINE: Check = Check {

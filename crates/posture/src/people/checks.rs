@@ -36,7 +36,8 @@ pub(super) static OWNER_ONE_FACTOR: Check = Check {
     severity: Severity::Critical,
     title: "An owner signs in with a password alone",
     why: "One password that was guessed or given away opens everything.",
-    cure: "Let him set up a second factor on his account page; beside a passkey alone the password still counts.",
+    cure: "Let him set up a second factor on his account page; beside a passkey alone the \
+          password still counts.",
 };
 
 pub(super) static PERSON_ONE_FACTOR: Check = Check {
@@ -45,7 +46,8 @@ pub(super) static PERSON_ONE_FACTOR: Check = Check {
     severity: Severity::Warning,
     title: "Somebody who may change things signs in with a password alone",
     why: "One password that was guessed or given away is enough to act as him.",
-    cure: "Let him set up a second factor on his account page; beside a passkey alone the password still counts.",
+    cure: "Let him set up a second factor on his account page; beside a passkey alone the \
+          password still counts.",
 };
 
 pub(super) static PERSON_ABSENT: Check = Check {
