@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SecurityApi, pieces, untilOf, verdict, type Finding } from '../src/lib/security-api';
+import { SecurityApi, filledLists, pieces, untilOf, verdict, type Activity, type Finding, type SessionInForce } from '../src/lib/security-api';
 
 describe('what the security checks find', () => {
   it('is told in one sentence', () => {
@@ -38,6 +38,36 @@ describe('what the security checks find', () => {
       ['POST', '/v1/security/acceptances', { finding: 'key-old:k', until: 5, reason: 'why', tenant: 'ten_1' }],
       ['POST', '/v1/security/acceptances', { finding: 'disk-low:disk', until: 5, reason: 'why' }],
       ['DELETE', '/v1/security/acceptances/acp_1'],
+    ]);
+  });
+});
+
+describe('what happens', () => {
+  it('shows lists that hold something only', () => {
+    const none = { anomalies: [], totals: {}, from: 0, to: 0, is_partial: false };
+    const lists = ['sign_ins_refused_by_address', 'sign_ins_refused_by_account', 'throttled_accounts', 'new_devices', 'credentials_refused_by_address', 'ended_credentials_by_actor', 'calls_refused_by_actor', 'elevations_refused_by_actor', 'deletions_by_actor'];
+    const empty = Object.fromEntries(lists.map((name) => [name, []]));
+    const line = { name: '1.1.1.1', count: 3, last_at: 5 };
+    const activity = { ...none, ...empty, new_devices: [line] } as unknown as Activity;
+    expect(filledLists(activity)).toEqual([{ name: 'Unknown devices or networks, by account', lines: [line] }]);
+    expect(filledLists({ ...activity, new_devices: [] })).toEqual([]);
+  });
+
+  it('is asked for by its window, and a session ends as its user’s', async () => {
+    const asked: unknown[] = [];
+    const api = new SecurityApi((method, path) => {
+      asked.push([method, path]);
+      return Promise.resolve({});
+    });
+    await api.activity(168);
+    await api.sessions();
+    await api.sessions('a&b');
+    await api.endSession({ id: 'ses_1', user: 'usr_1' } as SessionInForce);
+    expect(asked).toEqual([
+      ['GET', '/v1/security/activity?hours=168'],
+      ['GET', '/v1/security/sessions'],
+      ['GET', '/v1/security/sessions?cursor=a%26b'],
+      ['DELETE', '/v1/users/usr_1/sessions/ses_1'],
     ]);
   });
 });

@@ -91,5 +91,90 @@ export class SecurityApi {
   accept = (finding: Finding, until: number, reason: string): Promise<Acceptance> =>
     this.ask('POST', '/v1/security/acceptances', { finding: finding.id, until, reason, ...(finding.tenant === null ? {} : { tenant: finding.tenant }) });
 
+  activity = (hours: number): Promise<Activity> => this.ask('GET', `/v1/security/activity?hours=${hours}`);
+
+  sessions = (cursor = ''): Promise<{ sessions: SessionInForce[]; next_cursor: string | null }> =>
+    this.ask('GET', `/v1/security/sessions${cursor === '' ? '' : `?cursor=${encodeURIComponent(cursor)}`}`);
+
+  endSession = (session: SessionInForce): Promise<void> => this.ask('DELETE', `/v1/users/${session.user}/sessions/${session.id}`);
+
   reopen = (acceptance: string): Promise<void> => this.ask('DELETE', `/v1/security/acceptances/${acceptance}`);
 }
+
+export interface Line {
+  name: string;
+  count: number;
+  last_at: number;
+}
+
+export interface Anomaly {
+  rule: string;
+  severity: Severity;
+  title: string;
+  why: string;
+  advice: string;
+  subject: string;
+  what: string;
+  count: number;
+  at: number;
+}
+
+export interface Activity {
+  from: number;
+  to: number;
+  is_partial: boolean;
+  totals: Record<string, number>;
+  anomalies: Anomaly[];
+  sign_ins_refused_by_address: Line[];
+  sign_ins_refused_by_account: Line[];
+  throttled_accounts: Line[];
+  new_devices: Line[];
+  credentials_refused_by_address: Line[];
+  ended_credentials_by_actor: Line[];
+  calls_refused_by_actor: Line[];
+  elevations_refused_by_actor: Line[];
+  deletions_by_actor: Line[];
+}
+
+export interface SessionInForce {
+  id: string;
+  user: string;
+  email: string;
+  device: string;
+  address: string;
+  created_at: number;
+  seen_at: number;
+  is_current: boolean;
+  last_act: { action: string; at: number; address: string | null } | null;
+}
+
+/** What is counted, in the words of the page. */
+export const TOTALS: readonly [string, string][] = [
+  ['sign_ins', 'Sign-ins'],
+  ['sign_ins_refused', 'Sign-ins refused'],
+  ['throttled', 'Accounts that had to wait'],
+  ['suspicious', 'From unknown devices or networks'],
+  ['credentials_refused', 'Credentials refused'],
+  ['ended_credentials_tried', 'Of those, good once'],
+  ['calls_refused', 'Calls refused'],
+  ['elevations_refused', 'Proofs of identity that failed'],
+  ['deletions', 'Things deleted or taken away'],
+];
+
+type ListName = Exclude<{ [Name in keyof Activity]: Activity[Name] extends Line[] ? Name : never }[keyof Activity], 'anomalies'>;
+
+const LISTS: readonly [ListName, string][] = [
+  ['sign_ins_refused_by_address', 'Sign-ins refused, by address'],
+  ['sign_ins_refused_by_account', 'Sign-ins refused, by account'],
+  ['throttled_accounts', 'Accounts that had to wait'],
+  ['new_devices', 'Unknown devices or networks, by account'],
+  ['credentials_refused_by_address', 'Credentials refused, by address'],
+  ['ended_credentials_by_actor', 'Ended credentials still tried'],
+  ['calls_refused_by_actor', 'Calls refused, by whom'],
+  ['elevations_refused_by_actor', 'Proofs of identity that failed, by whom'],
+  ['deletions_by_actor', 'Deleted or taken away, by whom'],
+];
+
+/** Lists that hold something, with their names. */
+export const filledLists = (activity: Activity): { name: string; lines: Line[] }[] =>
+  LISTS.map(([key, name]) => ({ name, lines: activity[key] })).filter((list) => list.lines.length > 0);

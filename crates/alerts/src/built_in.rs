@@ -352,6 +352,47 @@ fn people() -> Vec<BuiltIn> {
     ]
 }
 
+/// What the audit trail shows to be odd; the rules are in the guide on security.
+fn odd() -> Vec<BuiltIn> {
+    vec![
+        on_event(
+            "anomaly-failures",
+            "Many failures from one address",
+            Warning,
+            event("anomaly.failures_from_address", 1, 900),
+            "Twenty sign-ins or credentials from it were refused within fifteen minutes.",
+        ),
+        on_event(
+            "anomaly-accounts",
+            "Many accounts are tried from one address",
+            Critical,
+            event("anomaly.accounts_from_address", 1, 900),
+            "Somebody tries a list of passwords: keep the address out.",
+        ),
+        on_event(
+            "anomaly-deletions",
+            "Much is deleted at once",
+            Critical,
+            event("anomaly.deletion_burst", 1, 900),
+            "Ten things within ten minutes: the audit trail says what, and who.",
+        ),
+        on_event(
+            "anomaly-first-use",
+            "Somebody does something for the first time",
+            Info,
+            event("anomaly.first_use", 1, 900),
+            "Ask him whether it was him.",
+        ),
+        on_event(
+            "anomaly-hour",
+            "Somebody acts at an unusual hour",
+            Info,
+            event("anomaly.unusual_hour", 1, 900),
+            "Ask him whether it was him; end his sessions if not.",
+        ),
+    ]
+}
+
 /// What somebody who looks after tenants should know.
 fn tenants() -> Vec<BuiltIn> {
     vec![
@@ -396,6 +437,6 @@ fn tenants() -> Vec<BuiltIn> {
 /// All of them.
 pub fn built_in() -> Vec<BuiltIn> {
     let groups = [disk_and_keys(), requests(), background(), outward(), set_up()];
-    let groups = groups.into_iter().chain([people(), tenants()]);
+    let groups = groups.into_iter().chain([people(), odd(), tenants()]);
     groups.flatten().collect()
 }

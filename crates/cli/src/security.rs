@@ -1,4 +1,5 @@
-//! `mainstem security`: what the security checks find, and what of it is accepted until a day.
+//! `mainstem security`: what the security checks find, what of it is accepted until a day, what
+//! happens, and who is signed in.
 
 use crate::target::{Api, Target, segment};
 use crate::usage::print;
@@ -35,6 +36,25 @@ pub enum Security {
         #[arg(long)]
         json: bool,
     },
+    /// What happened lately, counted from the audit trail, and what of it is odd.
+    Activity {
+        #[arg(long)]
+        tenant: Option<String>,
+        /// The window, 1 to 168.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
+    /// Lists the sessions in force, each with the last that its user did.
+    Sessions {
+        /// Only of people with a role in this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// `next_cursor` of the page before.
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Ends one session of a user.
+    EndSession { user: String, session: String },
     /// Lists the checks there are.
     Checks,
     /// Accepts a finding until a day: it counts as open no more.
@@ -85,10 +105,21 @@ impl Security {
                 }
                 return Ok(exit_code(&found));
             }
-            Security::Checks => {
-                let request = api.request(Method::GET, "/v1/security/checks");
-                print(&api.call(request).await?)?;
+            Security::Activity { tenant, hours } => {
+                let hours = hours.to_string();
+                let parts = [("tenant", tenant.as_ref()), ("hours", Some(&hours))];
+                get(&api, &format!("/v1/security/activity{}", query(&parts))).await?;
             }
+            Security::Sessions { tenant, cursor } => {
+                let parts = [("tenant", tenant.as_ref()), ("cursor", cursor.as_ref())];
+                get(&api, &format!("/v1/security/sessions{}", query(&parts))).await?;
+            }
+            Security::EndSession { user, session } => {
+                let (user, session) = (segment(user), segment(session));
+                let path = format!("/v1/users/{user}/sessions/{session}");
+                api.call(api.request(Method::DELETE, &path)).await?;
+            }
+            Security::Checks => get(&api, "/v1/security/checks").await?,
             Security::Accept { finding, tenant, days, reason } => {
                 let until = SystemClock::shared().now_ms() + i64::from(*days) * DAY_MS;
                 let mut body = json!({"finding": finding, "until": until, "reason": reason});
@@ -105,6 +136,10 @@ impl Security {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn get(api: &Api, path: &str) -> Result<(), String> {
+    print(&api.call(api.request(Method::GET, path)).await?)
 }
 
 /// All pages as one answer.

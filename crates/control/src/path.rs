@@ -65,6 +65,13 @@ pub(crate) struct UserPasskeyPath {
     pub(crate) passkey: PasskeyId,
 }
 
+/// `{user}` and `{session}`
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UserSessionPath {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+}
+
 /// `{role}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RolePath(pub(crate) RoleId);
@@ -208,6 +215,14 @@ impl<S: Send + Sync> FromRequestParts<S> for UserPasskeyPath {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<UserPasskeyPath, Rejection> {
         let user = param(parts, "user").await?;
         Ok(UserPasskeyPath { user, passkey: param(parts, "passkey").await? })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserSessionPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<UserSessionPath, Rejection> {
+        let user = param(parts, "user").await?;
+        Ok(UserSessionPath { user, session: param(parts, "session").await? })
     }
 }
 

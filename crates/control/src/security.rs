@@ -3,9 +3,11 @@
 //! somebody accepted is set apart. It must not judge, nor know who may see what.
 
 mod gather;
+mod window;
 mod worker;
 
 pub(crate) use gather::{Look, Scope, look};
+pub(crate) use window::{past, window};
 pub use worker::SecurityWorker;
 
 use crate::Telling;

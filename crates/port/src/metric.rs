@@ -126,6 +126,8 @@ metrics! {
         "What the security checks find and nobody has accepted, by severity.";
     SECURITY_ACCEPTED = "mainstem_security_findings_accepted", Gauge,
         "What the security checks find and somebody has accepted until a day.";
+    SECURITY_ANOMALIES = "mainstem_security_anomalies_total", Counter,
+        "What was odd in the audit trail and was written down there, by rule.";
     SECURITY_LOOK_SECONDS = "mainstem_security_look_seconds", Histogram,
         "Time of one look of the security checks at everything.";
     LOG_EXTENTS = "mainstem_log_extents", Gauge,

@@ -11,7 +11,7 @@ use cli::target::Target;
 use posture::Finding;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use stdx::{Clock, SystemClock};
+use stdx::SystemClock;
 
 #[derive(Parser)]
 #[command(name = "mainstem", version, about = "One binary for live software")]

@@ -188,7 +188,7 @@ pub struct Turnover {
     pub address: String,
 }
 
-fn read(row: table::Model) -> Result<Session> {
+pub(crate) fn read(row: table::Model) -> Result<Session> {
     let ended = match (row.ended_at, row.ended_reason) {
         (Some(at), Some(reason)) => Some((at, SessionEnd::read(&reason)?)),
         _ => None,

@@ -4,12 +4,17 @@
 
 use crate::bindings::read as read_binding;
 use crate::entity::{
-    access_list, api_key, role_binding, second_factor, signing_key, user, webhook,
+    access_list, api_key, role_binding, second_factor, session, signing_key, user, webhook,
 };
 use crate::keys::read as read_key;
+use crate::page::fetch_count;
 use crate::projects::parse;
+use crate::sessions::read as read_session;
 use crate::users::read as read_user;
-use crate::{ApiKey, Binding, ListOwner, Page, Result, SigningKeyId, Tenancy, User, WebhookId};
+use crate::{
+    ApiKey, Binding, ListOwner, Page, Result, Session, SessionId, SigningKeyId, Tenancy, User,
+    WebhookId,
+};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{Condition, QueryOrder, QuerySelect, QueryTrait};
@@ -95,6 +100,36 @@ impl Tenancy {
             Ok(SurveyedPerson { is_strong, bindings, user: read_user(row)? })
         });
         Ok(page(people.collect::<Result<Vec<SurveyedPerson>>>()?))
+    }
+
+    /// Sessions that have not ended, of people with a role in the tenant or of everybody, in the
+    /// order of identifiers. Those that are too old are among them: `Session::is_open` tells.
+    pub async fn surveyed_sessions(
+        &self,
+        tenant: Option<TenantId>,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Page<(Session, User)>> {
+        let mut rows = session::Entity::find().filter(session::Column::EndedAt.is_null());
+        if tenant.is_some() {
+            rows = rows.filter(session::Column::UserId.in_subquery(members(tenant)));
+        }
+        if let Some(after) = after {
+            rows = rows.filter(session::Column::Id.gt(after.0));
+        }
+        let rows = rows.order_by_asc(session::Column::Id).limit(fetch_count(limit));
+        let page = Page::collect(rows.all(self.reader()).await?, limit, read_session)?;
+        let holders = page.items.iter().map(|session| session.user.0);
+        let holders = user::Entity::find().filter(user::Column::Id.is_in(holders));
+        let mut by_id = HashMap::new();
+        for row in holders.all(self.reader()).await? {
+            by_id.insert(row.id, read_user(row)?);
+        }
+        let items = page.items.into_iter().filter_map(|session| {
+            let user = by_id.get(&session.user.0)?.clone();
+            Some((session, user))
+        });
+        Ok(Page { has_more: page.has_more, items: items.collect() })
     }
 
     /// Keys that are neither revoked nor past their end.

@@ -2,6 +2,7 @@
 //! matters and how to cure it; and what somebody accepts until a day. Who looks sees what belongs
 //! to places where he may.
 
+mod activity;
 mod view;
 
 use crate::Routes;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> Routes {
         .routes(routes!(list_checks))
         .routes(routes!(accept_finding))
         .routes(routes!(reopen_finding))
+        .merge(activity::routes())
 }
 
 /// Which findings are wanted, by what was said of them.

@@ -119,7 +119,7 @@ async fn operator_acts(control: &Control, now: TimestampMs) -> Result<u64, Refus
     Ok(counts.items.iter().map(|group| group.count).sum())
 }
 
-pub(crate) fn place_of(binding: &Binding) -> Place {
+fn place_of(binding: &Binding) -> Place {
     match (binding.tenant, binding.project) {
         (None, _) => Place::Installation,
         (Some(tenant), None) => Place::Tenant(tenant),
@@ -128,7 +128,7 @@ pub(crate) fn place_of(binding: &Binding) -> Place {
 }
 
 /// Names and permissions of the roles that were made, by their identifiers.
-pub(crate) async fn made_roles(
+async fn made_roles(
     control: &Control,
 ) -> Result<HashMap<String, (String, PermissionSet)>, Refusal> {
     let roles = control.tenancy.roles(None, ROLES_MAX).await?;

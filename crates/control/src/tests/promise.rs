@@ -18,6 +18,7 @@ const SHORT: &[(&str, &str)] = &[
     ("/v1/alerts/channels", "bounded: all are looked at in each round"),
     ("/v1/alerts/silences", "bounded: all are looked at in each round"),
     ("/v1/approval-acts", "as many as the program has"),
+    ("/v1/security/activity", "one moment, whole; its lists have twenty lines"),
     ("/v1/security/checks", "as many as the program has"),
     ("/v1/approval-rules", "as many as there are acts"),
     ("/v1/config/diff", "as many as the configuration has keys"),

@@ -222,3 +222,101 @@ async fn the_nodes_own_look_drops_what_is_long_over() {
     worker.turn().await.expect("a look");
     assert_eq!(rig.tenancy.acceptances(START_MS).await.expect("none").len(), 0);
 }
+
+/// Writes down what was refused, as the node's worker does.
+async fn settle(rig: &Rig) {
+    rig.clock.advance(Duration::from_secs(61));
+    let told = rig.tenancy.incidents().take(rig.control.clock.now_ms());
+    rig.tenancy.note_incidents(&told).await.expect("written");
+}
+
+async fn deletions(rig: &Rig, project: &str, number: usize) {
+    for index in 0..number {
+        let key = json!({"name": format!("k{index}"), "scopes": ["events:publish"]});
+        let key = rig.call("POST", &format!("{project}/keys"), key).await.ok(201);
+        let path = format!("{project}/keys/{}/revoke", text(&key["key"]["id"]));
+        rig.call("POST", &path, Value::Null).await.ok(200);
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_told_apart_by_tenant() {
+    let rig = Rig::new().await;
+    let (mine, theirs, access) = furnished(&rig).await;
+    rig.call_as("wrong-token-of-nobody-at-all", "GET", "/v1/tenants", Value::Null).await;
+    settle(&rig).await;
+    let all = rig.get("/v1/security/activity?hours=1").await.ok(200);
+    let totals = &all["totals"];
+    assert_eq!((&totals["sign_ins"], &totals["credentials_refused"]), (&json!(1), &json!(1)));
+    assert_eq!(all["credentials_refused_by_address"][0]["name"], "127.0.0.1");
+    assert_eq!((&all["is_partial"], &all["anomalies"]), (&json!(false), &json!([])));
+    // His own trail has neither sign-ins nor strangers.
+    let own = rig.call_as(&access, "GET", "/v1/security/activity", Value::Null).await.ok(200);
+    assert_eq!(own["totals"]["credentials_refused"], 0);
+    assert!(own["totals"]["records"].as_u64() < totals["records"].as_u64());
+    let path = format!("/v1/security/activity?tenant={mine}");
+    rig.call_as(&access, "GET", &path, Value::Null).await.ok(200);
+    let path = format!("/v1/security/activity?tenant={theirs}");
+    let refused = rig.call_as(&access, "GET", &path, Value::Null).await;
+    refused.refused(403, "INSUFFICIENT_SCOPE", "permission");
+    rig.get("/v1/security/activity?hours=0").await.refused(400, "INVALID_REQUEST", "hours");
+    rig.get("/v1/security/activity?hours=169").await.refused(400, "INVALID_REQUEST", "hours");
+}
+
+#[tokio::test]
+async fn what_is_odd_is_shown_and_written_down_once() {
+    let rig = Rig::new().await;
+    let (_, project) = rig.project("p").await;
+    deletions(&rig, &project, 10).await;
+    let seen = rig.get("/v1/security/activity?hours=1").await.ok(200);
+    let odd = &seen["anomalies"][0];
+    assert_eq!((&odd["rule"], &odd["count"]), (&json!("deletion_burst"), &json!(10)));
+    assert_eq!((&odd["subject"], &odd["severity"]), (&json!("operator"), &json!("critical")));
+    assert!(text(&odd["why"]).contains("ten minutes") && !text(&odd["advice"]).is_empty());
+    let worker = SecurityWorker::new(&rig.control);
+    for _ in 0..2 {
+        worker.turn().await.expect("a look");
+    }
+    let told = rig.trail("anomaly.deletion_burst").await;
+    assert_eq!((told.len(), &told[0]["target"]), (1, &json!("operator")));
+    assert_eq!(told[0]["details"]["count"], 10);
+    // It goes on: told again after a while.
+    rig.clock.advance(Duration::from_secs(6 * 3_600 + 1));
+    deletions(&rig, &project, 10).await;
+    worker.turn().await.expect("a look");
+    assert_eq!(rig.trail("anomaly.deletion_burst").await.len(), 2);
+}
+
+#[tokio::test]
+async fn sessions_in_force_are_shown_with_the_last_act_and_ended() {
+    let rig = Rig::new().await;
+    let (mine, _, bob) = furnished(&rig).await;
+    let ann = rig.access("ann@example.org").await;
+    rig.call_as(&ann, "POST", "/v1/tenants", json!({"name": "made"})).await.ok(201);
+    let list = rig.call_as(&ann, "GET", "/v1/security/sessions", Value::Null).await.ok(200);
+    let sessions = list["sessions"].as_array().expect("sessions");
+    assert_eq!(sessions.len(), 2);
+    let of = |email: &str| sessions.iter().find(|it| it["email"] == email).expect(email);
+    let (own, his) = (of("ann@example.org"), of(BOB));
+    assert_eq!((&own["is_current"], &his["is_current"]), (&json!(true), &json!(false)));
+    assert_eq!(own["last_act"]["action"], "tenant.create");
+    assert_eq!(own["last_act"]["address"], "127.0.0.1");
+    // An admin of a tenant sees those of its people, and ends none of somebody who may do more.
+    let seen = rig.call_as(&bob, "GET", "/v1/security/sessions", Value::Null).await.ok(200);
+    assert_eq!(seen["sessions"].as_array().expect("sessions").len(), 1);
+    assert_eq!(seen["sessions"][0]["email"], BOB);
+    let path = |session: &Value| {
+        format!("/v1/users/{}/sessions/{}", text(&session["user"]), text(&session["id"]))
+    };
+    let refused = rig.call_as(&bob, "DELETE", &path(own), Value::Null).await;
+    refused.refused(404, "NOT_FOUND", "");
+    // A session is ended as its user's only.
+    let crossed = format!("/v1/users/{}/sessions/{}", text(&own["user"]), text(&his["id"]));
+    rig.call_as(&ann, "DELETE", &crossed, Value::Null).await.refused(404, "NOT_FOUND", "");
+    rig.call_as(&ann, "DELETE", &path(his), Value::Null).await.ok(204);
+    let gone = rig.call_as(&bob, "GET", "/v1/account", Value::Null).await;
+    assert_eq!(gone.status.as_u16(), 401);
+    let left = rig.get(&format!("/v1/security/sessions?tenant={mine}")).await.ok(200);
+    assert_eq!(left["sessions"], json!([]));
+    rig.get("/v1/security/sessions?limit=201").await.refused(400, "INVALID_REQUEST", "limit");
+}

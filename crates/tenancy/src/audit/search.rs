@@ -10,6 +10,7 @@ use sea_orm::sea_query::{Expr, Func, LikeExpr};
 use sea_orm::{QueryOrder, QuerySelect};
 use types::{ProjectId, TenantId, TimestampMs};
 
+const HOURS: usize = 24;
 /// Groups that a report counts; the rest is said to be left out.
 pub const AUDIT_GROUPS_MAX: usize = 10_000;
 
@@ -169,6 +170,37 @@ impl Tenancy {
             Ok(AuditCount { actor, action, outcome, count: natural(total)? })
         });
         Ok(Page { items: items.collect::<Result<Vec<AuditCount>>>()?, has_more })
+    }
+
+    /// How often something was done in each hour of the day (UTC); of all tenants where none is
+    /// given.
+    pub async fn audit_hours(
+        &self,
+        tenant: Option<TenantId>,
+        filter: &AuditFilter,
+    ) -> Result<[u64; HOURS]> {
+        let rows = match tenant {
+            Some(tenant) => of(tenant, filter),
+            None => chosen(filter),
+        };
+        let hour = Expr::cust("(at / 3600000) % 24");
+        let total = Func::cast_as(table::Column::Count.sum(), "bigint");
+        let rows = rows
+            .select_only()
+            .column_as(hour.clone(), "hour")
+            .column_as(Expr::from(total), "total")
+            .group_by(hour)
+            .into_tuple::<(i64, i64)>()
+            .all(self.reader())
+            .await?;
+        let mut hours = [0; HOURS];
+        for (hour, total) in rows {
+            let hour = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour));
+            if let Some(sum) = hour {
+                *sum += natural(total)?;
+            }
+        }
+        Ok(hours)
     }
 
     async fn audit_page(

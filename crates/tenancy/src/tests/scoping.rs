@@ -184,6 +184,8 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("reopen_finding", "of the acceptance that is named, whose place the caller looked at"),
     ("sweep_acceptances", "the node's worker drops what has ended"),
     ("surveyed_people", "security checks: of the tenant that is named, or of all"),
+    ("surveyed_sessions", "the view of sessions, which the admin API narrows"),
+    ("audit_hours", "rules on what is unusual, behind the admin API, which narrows it"),
     ("surveyed_keys", "security checks: of the tenant that is named, or of all"),
     ("surveyed_signing_keys", "security checks: of the tenant that is named, or of all"),
     ("surveyed_webhooks", "security checks: of the tenant that is named, or of all"),

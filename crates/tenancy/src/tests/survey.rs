@@ -56,7 +56,7 @@ async fn people_with_their_roles_there_and_how_they_prove_themselves() {
         let ann = store.create_owner(new("ann"), "hash", &operator()).await.expect("ann");
         for tenant in [mine, theirs] {
             let (role, tenant) = ("support".to_owned(), Some(tenant));
-            let given = NewBinding { user: ann.id, role, tenant, project: None };
+            let given = NewBinding { user: ann.id, role, tenant, project: None, conditions: None };
             store.bind_role(given, &operator()).await.expect("given");
         }
         let all = store.surveyed_people(None).await.expect("people").items;
@@ -73,6 +73,52 @@ async fn people_with_their_roles_there_and_how_they_prove_themselves() {
         assert!(store.surveyed_people(Some(mine)).await.expect("people").items[0].is_strong);
         let nobody = store.scope("empty").await.0;
         assert!(store.surveyed_people(Some(nobody)).await.expect("people").items.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_in_force_and_the_hours_of_acts() {
+    on_each(async |store| {
+        let tenant = store.scope("mine").await.0;
+        let new = |name: &str| NewUser { email: format!("{name}@a.example"), name: name.into() };
+        let ann = store.create_owner(new("ann"), "hash", &operator()).await.expect("ann");
+        let open = async |number: u8| {
+            let new = crate::NewSession {
+                user: ann.id,
+                how: crate::Proven::Password,
+                refresh_hash: vec![number; 32],
+                device_hash: vec![number; 32],
+                device: "browser".to_owned(),
+                address: "192.0.2.1".to_owned(),
+                network: "192.0.2.0/24".to_owned(),
+                provider: None,
+            };
+            store.open_session(new, &Actor::user(ann.id, &ann.email)).await.expect("open").0
+        };
+        let (first, second) = (open(1).await, open(2).await);
+        let page = store.surveyed_sessions(None, None, 1).await.expect("a page");
+        assert_eq!((page.items.len(), page.has_more), (1, true));
+        assert_eq!((page.items[0].0.id, page.items[0].1.id), (first.id, ann.id));
+        let rest = store.surveyed_sessions(None, Some(first.id), 10).await.expect("a page");
+        assert_eq!(rest.items[0].0.id, second.id);
+        // Of a tenant only those of people with a role there.
+        let theirs = store.surveyed_sessions(Some(tenant), None, 10).await.expect("none");
+        assert!(theirs.items.is_empty());
+        let why = crate::SessionEnd::Revoked;
+        store.end_session(ann.id, first.id, why, &operator()).await.expect("ended");
+        let left = store.surveyed_sessions(None, None, 10).await.expect("a page");
+        assert_eq!(left.items.len(), 1);
+        // Nine hours later.
+        store.clock.advance(Duration::from_secs(9 * 3_600));
+        open(3).await;
+        let filter = crate::AuditFilter {
+            actor: Some(format!("{}:{}", ann.id, ann.email)),
+            ..crate::AuditFilter::default()
+        };
+        let hours = store.audit_hours(None, &filter).await.expect("hours");
+        assert_eq!((hours[0], hours[9], hours.iter().sum::<u64>()), (2, 1, 3));
+        assert_eq!(store.audit_hours(Some(tenant), &filter).await.expect("none"), [0; 24]);
     })
     .await;
 }
