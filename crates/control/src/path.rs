@@ -7,10 +7,9 @@ use port::{Code, ConnectionId, Refusal};
 use std::fmt::Display;
 use std::str::FromStr;
 use tenancy::{
-    AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId, IdentityId,
-    PasskeyId, Plan, ProviderId, RevocationId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
     AcceptanceId, AlertChannelId, AlertRuleId, AlertSilenceId, ApprovalId, BindingId, BudgetId,
-    IdentityId, PasskeyId, Plan, ProviderId, RoleId, SessionId, SigningKeyId, UserId, WebhookId,
+    IdentityId, PasskeyId, Plan, ProviderId, RevocationId, RoleId, SessionId, SigningKeyId, UserId,
+    WebhookId,
 };
 use types::{KeyId, ProjectId, TenantId};
 use wire_http::Rejection;

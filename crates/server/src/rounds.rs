@@ -84,9 +84,6 @@ impl Rounds {
         let watching = watching.start(&stopped);
         let webhooks = tokio::spawn(webhooks.run(stopped));
         let own = [review, key_sets, usage, presence, occupancy, retention, consumers, fold];
-        let more =
-            [outbox, accounts, approvals, webhooks].into_iter().chain(billing).chain(watching);
-        let own = [review, usage, presence, occupancy, retention, consumers, fold];
         let more = [outbox, accounts, approvals, security, webhooks];
         let more = more.into_iter().chain(billing).chain(watching);
         let tasks = own.into_iter().chain(more).collect();
