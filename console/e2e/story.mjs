@@ -133,6 +133,31 @@ await check('makes a key, whose text is shown once', async () => {
   await audit('project');
 });
 
+await check('revokes a user’s tokens by keyboard, is told what fits no token, and takes it back', async () => {
+  await ann.getByText('No token is revoked').waitFor();
+  await button(ann, 'Revoke tokens').focus();
+  await ann.keyboard.press('Enter');
+  await heading(ann, 'Revoke tokens').waitFor();
+  await ann.getByLabel('Token', { exact: true }).fill('no.such.token');
+  await button(ann, 'Revoke').click();
+  await proof(ann);
+  await ann.getByRole('dialog').getByRole('alert').waitFor();
+  await audit('revoke-tokens');
+  await ann.getByLabel('Which tokens').focus();
+  await ann.getByLabel('Which tokens').selectOption('sub');
+  await ann.getByLabel('Subject', { exact: true }).fill('carl');
+  await ann.keyboard.press('Tab');
+  await ann.keyboard.type('lost phone');
+  await ann.keyboard.press('Enter');
+  const row = ann.getByRole('row', { name: /carl.*lost phone/ });
+  await row.waitFor();
+  must((await ann.getByRole('dialog').count()) === 0, 'the form is still open');
+  await audit('revoked-tokens');
+  await row.getByRole('button', { name: 'Unrevoke carl' }).focus();
+  await ann.keyboard.press('Enter');
+  await ann.getByText('No token is revoked').waitFor();
+});
+
 let tenantPage;
 await check('signs in to the project with it and publishes', async () => {
   stand.page = tenantPage = await stand.newPage();

@@ -37,6 +37,29 @@ export interface KeyRecord {
   is_usable: boolean;
 }
 
+export type RevocationKind = 'jti' | 'fingerprint' | 'sub' | 'kid' | 'iss';
+
+export interface RevocationRecord {
+  id: string;
+  kind: RevocationKind;
+  value: string;
+  issued_before: number | null;
+  expires_at: number;
+  reason: string | null;
+  actor: string;
+  created_at: number;
+}
+
+/** What tokens are recognised by, in the words of the form; the first is the usual one. */
+export const REVOCATION_KINDS: { name: 'token' | RevocationKind; label: string; field: string; hint: string }[] = [
+  { name: 'token', label: 'This one token', field: 'Token', hint: 'The whole token. It is not kept: its jti is revoked, or its fingerprint.' },
+  { name: 'jti', label: 'One token, by its identifier', field: 'jti', hint: 'The claim jti of the token.' },
+  { name: 'fingerprint', label: 'One token, by its fingerprint', field: 'SHA-256', hint: '64 hexadecimal digits: of the token’s text up to its second dot.' },
+  { name: 'sub', label: 'All of a user, issued until now', field: 'Subject', hint: 'The claim sub of the tokens, without jwt: before it. Newer tokens count.' },
+  { name: 'kid', label: 'All of a signing key, issued until now', field: 'kid', hint: 'Of the token’s header: <project id>.<name of the key>.' },
+  { name: 'iss', label: 'All of an issuer, issued until now', field: 'Issuer', hint: 'The claim iss of the tokens.' },
+];
+
 export interface MetricTerms {
   included: number;
   soft_max: number | null;
@@ -183,6 +206,12 @@ export const admin = {
   rotateKey: (tenant: string, project: string, key: string): Promise<{ key: KeyRecord; secret: string }> =>
     post(`${projectPath(tenant, project)}/keys/${part(key)}/rotate`),
   revokeKey: (tenant: string, project: string, key: string): Promise<KeyRecord> => post(`${projectPath(tenant, project)}/keys/${part(key)}/revoke`),
+
+  revocations: (tenant: string, project: string): Promise<RevocationRecord[]> => all(`${projectPath(tenant, project)}/token-revocations`, 'revocations'),
+  revokeTokens: (tenant: string, project: string, wish: Record<string, string>): Promise<RevocationRecord> =>
+    post(`${projectPath(tenant, project)}/token-revocations`, wish),
+  reinstateTokens: (tenant: string, project: string, revocation: string): Promise<void> =>
+    staff.ask('DELETE', `${projectPath(tenant, project)}/token-revocations/${part(revocation)}`),
 
   account: (tenant: string): Promise<Account> => get(`${tenantPath(tenant)}/account`),
   windows: (tenant: string, from: number): Promise<UsageWindow[]> =>

@@ -17,6 +17,9 @@ pub enum Admin {
     /// API keys of a project.
     #[command(subcommand)]
     Keys(Keys),
+    /// Tokens of a project that are taken back.
+    #[command(subcommand)]
+    Tokens(crate::tokens::Tokens),
     /// Topics of a project.
     #[command(subcommand)]
     Topics(Topics),
@@ -146,6 +149,7 @@ impl Admin {
             Admin::Tenants(command) => command.request(),
             Admin::Projects(command) => command.request(),
             Admin::Keys(command) => command.request(),
+            Admin::Tokens(command) => command.request()?,
             Admin::Topics(Topics::Transfer(transfer)) => return transfer.run(target).await,
             Admin::Topics(command) => command.request(),
             Admin::Users(command) => command.request()?,
@@ -166,7 +170,7 @@ pub(crate) fn tenant_path(tenant: &str) -> String {
     format!("/v1/tenants/{}", segment(tenant))
 }
 
-fn project_path(tenant: &str, project: &str) -> String {
+pub(crate) fn project_path(tenant: &str, project: &str) -> String {
     format!("{}/projects/{}", tenant_path(tenant), segment(project))
 }
 

@@ -27,6 +27,7 @@ pub mod session;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 pub mod transfer;
 pub mod usage;
 pub mod webhooks;

@@ -6,6 +6,7 @@ mod conditions;
 mod providers;
 mod security;
 mod session;
+mod tokens;
 mod transfer;
 
 use crate::bench::progress::{self, Audience};

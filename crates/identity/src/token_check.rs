@@ -76,7 +76,7 @@ fn check_times(
     let lifetime_ms = settings.token_lifetime_ms();
     if expires_at > now_ms.saturating_add(lifetime_ms).saturating_add(leeway_ms) {
         return Err(refusal::invalid_token("the token ends too far in the future (`exp`)")
-            .hint("issue tokens for a shorter time, see `auth.token_lifetime_ms_max`"));
+            .hint("issue tokens for a shorter time, see `identity.token_lifetime_ms_max`"));
     }
     let begins_at = token.claims.nbf.map(milliseconds);
     if begins_at.is_some_and(|begins_at| begins_at > now_ms.saturating_add(leeway_ms)) {

@@ -49,7 +49,7 @@ struct RevokeTokens {
     issued_before: Option<TimestampMs>,
     /// When the last of these tokens ends by itself (`exp`), in milliseconds since 1970: the
     /// revocation is forgotten then. When absent, it is kept for the longest that a token may
-    /// live (`auth.token_lifetime_ms_max`).
+    /// live (`identity.token_lifetime_ms_max`).
     expires_at: Option<TimestampMs>,
     /// At most 512 bytes, for the list and the audit trail.
     reason: Option<String>,

@@ -148,6 +148,53 @@ async fn keys_of_the_projects_issuer_are_found_and_kept() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_key_ends_its_sessions_when_the_set_is_due() {
+    let source = Source::start().await;
+    let (old, new) = (Outside::ecdsa(), Outside::ecdsa());
+    source.publish(&[jwk(&old, "old"), jwk(&new, "new")]);
+    let settings = Settings { fresh_ms_max: 1_000, ..near() };
+    let fresh_max = Duration::from_millis(settings.jwks.fresh_ms_max);
+    let world = world(settings, &source).await;
+    let one = world.try_token(&token(&world, &old, "old")).await.unwrap();
+    let two = world.try_token(&token(&world, &new, "new")).await.unwrap();
+    let review = async || {
+        world.authenticator.refresh_key_sets().await;
+        world.authenticator.refresh().await;
+    };
+    // The same key under another name is the same key.
+    source.publish(&[jwk(&old, "renamed"), jwk(&new, "new")]);
+    world.clock.advance(fresh_max);
+    review().await;
+    assert_eq!(source.asked(), 2);
+    assert!(!one.is_revoked() && !two.is_revoked());
+    // Young sets are not asked for again, and a source that fails withdraws nothing.
+    source.publish(&[jwk(&new, "new")]);
+    review().await;
+    assert_eq!(source.asked(), 2);
+    source.answer("503 Service Unavailable", "");
+    world.clock.advance(fresh_max);
+    review().await;
+    assert_eq!(source.asked(), 3);
+    assert!(!one.is_revoked() && !two.is_revoked());
+    source.publish(&[jwk(&new, "new")]);
+    world.clock.advance(Duration::from_secs(1));
+    review().await;
+    assert_eq!(source.asked(), 4);
+    assert!(one.is_revoked() && !two.is_revoked(), "only the withdrawn key's sessions end");
+    // Under the same name another key: the one of before is gone.
+    let other = Outside::ecdsa();
+    source.publish(&[jwk(&other, "new")]);
+    world.clock.advance(fresh_max);
+    review().await;
+    assert!(two.is_revoked());
+    // Nobody stands on the set any more: it is left alone.
+    drop((one, two));
+    world.clock.advance(fresh_max);
+    review().await;
+    assert_eq!(source.asked(), 5);
+}
+
+#[tokio::test]
 async fn an_unknown_key_id_fetches_once_per_interval() {
     let source = Source::start().await;
     let (old, new) = (Outside::ecdsa(), Outside::ecdsa());

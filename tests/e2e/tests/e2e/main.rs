@@ -28,6 +28,7 @@ mod processes;
 mod properties;
 mod readers;
 mod restart;
+mod revoked;
 mod sealed;
 mod secrets;
 mod shaping;

@@ -29,14 +29,23 @@ impl Signer {
 
     /// The same for somebody else.
     pub fn token_of(&self, subject: &str, lifetime: Duration) -> String {
+        self.token_with(subject, lifetime, &json!({}))
+    }
+
+    /// The same with more claims.
+    pub fn token_with(&self, subject: &str, lifetime: Duration, more: &Value) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
-        self.sign(&json!({
+        let mut claims = json!({
             "sub": subject,
             "iat": now.as_secs_f64(),
             "aud": "mainstem",
             "exp": (now + lifetime).as_secs(),
             "scopes": ["events:publish", "events:subscribe"],
-        }))
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
+        }
+        self.sign(&claims)
     }
 
     fn sign(&self, claims: &Value) -> String {
