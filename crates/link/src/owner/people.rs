@@ -1,14 +1,25 @@
 //! Whom a worker may name in its calls: everybody the node has proven to it. The same claims under
-//! the same switch are one number, so that a thousand connections of one key are one entry.
+//! the same switch, presented at the same place, are one number, so that a thousand connections of
+//! one key are one entry.
 
 use crate::call::{Proven, Who};
 use crate::wire::encode;
-use port::{Identity, RateState};
+use port::{Identity, RateState, TokenMark};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Claims as they cross, and the switch they stand under.
-type Same = (Vec<u8>, usize);
+/// What makes two proofs one. Two tokens may say the same and be taken back one by one, and access
+/// lists may ask where a credential was presented: neither crosses to the worker.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Same {
+    /// Claims as they cross.
+    claims: Vec<u8>,
+    switch: usize,
+    marks: Option<Arc<[TokenMark]>>,
+    address: Option<IpAddr>,
+    is_tls: bool,
+}
 
 struct Person {
     identity: Identity,
@@ -28,7 +39,13 @@ impl People {
     pub fn give(&mut self, identity: Identity, rate: Option<RateState>) -> Proven {
         let claims = identity.claims().clone();
         // The switch is held by the entry: its address is nobody else's meanwhile.
-        let same = (encode(&claims), Arc::as_ptr(identity.liveness()).addr());
+        let same = Same {
+            claims: encode(&claims),
+            switch: Arc::as_ptr(identity.liveness()).addr(),
+            marks: claims.marks.clone(),
+            address: claims.origin.map(|origin| origin.address),
+            is_tls: claims.origin.is_some_and(|origin| origin.is_tls),
+        };
         let who = *self.numbers.entry(same.clone()).or_insert_with(|| {
             self.next += 1;
             Who(self.next)
