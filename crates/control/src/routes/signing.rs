@@ -268,7 +268,6 @@ async fn set_token_settings(
             jwks_url: body.jwks_url,
             audiences: body.audiences,
             issuers: body.issuers,
-            ..TokenSettings::default()
         };
         let by = admin.actor();
         admin.tenancy.set_token_settings(at.tenant, at.project, &settings, &by).await?;
