@@ -260,6 +260,31 @@ async fn nobody_hands_on_under_looser_conditions() {
     answer.refused(403, "INSUFFICIENT_SCOPE", "permission");
 }
 
+/// A role that was made may be somebody's under no conditions: who has his own under some widens it
+/// not.
+#[tokio::test]
+async fn what_is_held_under_conditions_is_not_written_into_roles() {
+    let town = Town::new().await;
+    let role = json!({"name": "keeper", "permissions": ["keys:read"]});
+    let role = text(&town.rig.call("POST", "/v1/roles", role).await.ok(201)["id"]);
+    let path = format!("/v1/roles/{role}");
+    let wish = json!({"user": town.bob, "role": "admin",
+        "conditions": {"networks": ["127.0.0.0/8"]}});
+    town.rig.call("POST", "/v1/role-bindings", wish).await.ok(201);
+    let wider = json!({"permissions": ["keys:read", "keys:write"]});
+    let answer = town.bob("PATCH", &path, wider.clone()).await;
+    answer.refused(403, "INSUFFICIENT_SCOPE", "conditions");
+    // Nor does he invite anybody under looser ones.
+    let invite = json!({"email": EVE, "role": "support"});
+    let answer = town.bob("POST", "/v1/users/invite", invite).await;
+    answer.refused(403, "INSUFFICIENT_SCOPE", "conditions");
+    let invite = json!({"email": EVE, "role": "support",
+        "conditions": {"networks": ["127.0.0.1"], "tls": true}});
+    let invited = town.bob("POST", "/v1/users/invite", invite).await.ok(201);
+    assert_eq!(invited["role"]["is_conditional"], true);
+    town.rig.call("PATCH", &path, wider).await.ok(200);
+}
+
 #[tokio::test]
 async fn the_question_is_answered_with_what_decides() {
     let town = Town::new().await;
