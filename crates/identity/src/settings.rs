@@ -31,8 +31,8 @@ pub struct Settings {
     /// Difference of clocks allowed for when a token's times are checked.
     pub token_leeway_ms: u64,
     /// How far ahead a token's end (`exp`) may lie. A revocation that does not say when its token
-    /// ends is kept for as long, at most ten years: lower it and raise it again only when no token outlives the time
-    /// between.
+    /// ends is kept for as long, at most ten years: lower it and raise it again only when no token
+    /// outlives the time between.
     pub token_lifetime_ms_max: u64,
     /// Values of a token's `aud` that mean this platform, besides the project's own id.
     pub audiences: Vec<String>,
