@@ -220,7 +220,8 @@ pub struct Acceptor {
     pub per_second_max: u32,
     pub clock: Arc<dyn Clock>,
     pub shards: Arc<[Arc<Mailbox>]>,
-    pub is_tls: bool,
+    /// Whoever is turned away can be told so in plain HTTP.
+    pub is_plain_http: bool,
     /// Who counts the connections of addresses, if others serve the port, too.
     pub addresses: Option<Arc<dyn Addresses>>,
 }
@@ -300,7 +301,7 @@ impl Acceptor {
             Ok(permit) => permit,
             Err(full) => {
                 refused(full.setting());
-                return turn_away(socket, self.is_tls, &full.refusal());
+                return turn_away(socket, self.is_plain_http, &full.refusal());
             }
         };
         // Small messages must not wait for the peer's acknowledgements (RFC 896).
@@ -325,8 +326,8 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// One attempt to say why: nobody here waits for a client that is not let in.
-fn turn_away(mut socket: TcpStream, is_tls: bool, refusal: &Refusal) {
-    if is_tls {
+fn turn_away(mut socket: TcpStream, is_plain_http: bool, refusal: &Refusal) {
+    if !is_plain_http {
         return;
     }
     let _ = socket.write(&crate::http::bare::answer(503, refusal, None));

@@ -3,7 +3,7 @@
 use crate::accept::{self, Acceptor, Sharing};
 use crate::accounts::Accounts;
 use crate::config::PublicPort;
-use crate::face::Face;
+use crate::face::{Answers, Face};
 use crate::http::router;
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{Seed, run};
@@ -11,7 +11,7 @@ use crate::tls::Certificate;
 use crate::{Config, EdgeError};
 use axum::Router;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use port::{Hub, Mounts, ShardId};
+use port::{Hub, Mounts, ShardId, StreamMount};
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -84,16 +84,29 @@ impl Edge {
         let certificate = config.tls.clone().map(Certificate::load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
         let is_strict = certificate.as_ref().is_some_and(|certificate| certificate.is_lasting());
-        let public = router::public(&config, faces.mounts, faces.fallback, &hub)?;
-        let face = |name, router| Face { name, router, tls: tls.clone(), is_strict };
-        let mut wanted = vec![(config.listen, face("public", public))];
-        if let Some(admin) = config.admin_listen {
-            wanted.push((admin, face("admin", faces.admin)));
+        let Faces { mut mounts, fallback, admin } = faces;
+        let streams = std::mem::take(&mut mounts.streams);
+        let public = router::public(&config, mounts, fallback, &hub)?;
+        let http = |name, router| {
+            let answers = Answers::Http(router);
+            Face { name, answers, tls: tls.clone(), is_strict }
+        };
+        let mut wanted = vec![(config.listen, http("public", public))];
+        if let Some(listen) = config.admin_listen {
+            wanted.push((listen, http("admin", admin)));
+        }
+        for mount in streams {
+            // Where several processes serve the public port, protocols with a port of their own
+            // stay with the one that has the log.
+            if config.public != PublicPort::Shared {
+                wanted.push((mount.listen, stream_face(mount, tls.as_ref())?));
+            }
         }
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         let mut held = None;
-        for (face, &(address, _)) in wanted.iter().enumerate() {
+        for (face, (address, what)) in wanted.iter().enumerate() {
+            let address = *address;
             let bind = |source| EdgeError::Bind { address, source };
             let sharing = match (face, config.public) {
                 (PUBLIC, PublicPort::Elsewhere) => {
@@ -107,7 +120,11 @@ impl Edge {
             };
             let backlog_max = config.accept.backlog_max;
             let listener = accept::bind(address, backlog_max, sharing).map_err(bind)?;
-            addresses.push(listener.local_addr().map_err(bind)?);
+            let bound = listener.local_addr().map_err(bind)?;
+            if let Answers::Stream(mount) = &what.answers {
+                (mount.on_bound)(bound);
+            }
+            addresses.push(bound);
             listeners.push((face, listener));
         }
         let faces = wanted.into_iter().map(|(_, face)| face).collect();
@@ -133,7 +150,7 @@ impl Edge {
     }
 
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.addresses.get(1).copied()
+        self.config.admin_listen.and_then(|_| self.addresses.get(1).copied())
     }
 
     /// How often WebSockets were written to so far, by all threads.
@@ -155,14 +172,16 @@ impl Edge {
         let (stop, stopped) = watch::channel(false);
         let mut acceptors = tokio::task::JoinSet::new();
         for (face, listener) in self.listeners {
+            let what = self.faces.get(face);
+            let speaks_http = what.is_some_and(|it| matches!(it.answers, Answers::Http(_)));
             let acceptor = Acceptor {
-                name: self.faces.get(face).map_or("", |face| face.name),
+                name: what.map_or("", |face| face.name),
                 face,
                 limits: self.config.accept.clone(),
                 per_second_max: self.config.accepted_per_second(),
                 clock: Arc::clone(&self.world.clock),
                 shards: Arc::clone(&mailboxes),
-                is_tls: self.certificate.is_some(),
+                is_plain_http: speaks_http && self.certificate.is_none(),
                 addresses: self.hub.addresses(),
             };
             acceptors.spawn(acceptor.run(listener, stopped.clone()));
@@ -207,6 +226,18 @@ impl Edge {
         }
         Ok((mailboxes.into(), ends))
     }
+}
+
+fn stream_face(
+    mount: StreamMount,
+    tls: Option<&Arc<rustls::ServerConfig>>,
+) -> Result<Face, EdgeError> {
+    let tls = mount.is_tls.then(|| tls.cloned()).flatten();
+    if mount.is_tls && tls.is_none() {
+        let reason = format!("the protocol `{}` asks for TLS and there is none", mount.protocol);
+        return Err(EdgeError::Config { field: "tls", reason });
+    }
+    Ok(Face { name: mount.protocol, answers: Answers::Stream(mount), tls, is_strict: false })
 }
 
 /// Where the threads are reached, and how each one's end is heard of.

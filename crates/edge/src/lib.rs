@@ -8,6 +8,7 @@
 //!     v
 //!  shard (one thread and one current-thread runtime per core; owns a connection for life)
 //!     |- HTTP/1.1 and HTTP/2 by hyper -> router: routes of the mounts, fallback, /openapi.json
+//!     |- a protocol on a port of its own: bytes to and from its session by a pump
 //!     |- WebSocket: taken out of hyper after the 101; slot + small task + own codec
 //!     `- turn: poll the hub's shard -> outboxes -> one write per touched connection
 //! ```
@@ -23,6 +24,7 @@ mod http;
 pub mod openapi;
 mod origins;
 mod shard;
+mod stream;
 mod tls;
 mod ws;
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod allow;
+mod batches;
 pub mod branch;
 mod catalogue;
 mod cleanup;

@@ -537,6 +537,10 @@ impl Hub for Node {
         Some(self)
     }
 
+    fn batches(&self) -> Option<&dyn port::Batches> {
+        Some(self)
+    }
+
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
         assert!((id.0 as usize) < self.mailboxes.len(), "the edge has more shards than the hub");
         let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);

@@ -18,7 +18,7 @@ use types::{
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
 /// everything after it from ever growing old.
-const AHEAD_MS_MAX: i64 = 3_600_000;
+pub(crate) const AHEAD_MS_MAX: i64 = 3_600_000;
 
 /// Records of several topics that passed every check.
 pub(crate) struct Prepared {
@@ -204,7 +204,7 @@ fn check_shape(limits: &Limits, records: &[Record], now: TimestampMs) -> Result<
 }
 
 /// Which version of the topic's schema each record satisfies.
-fn judge(topic: &Topic, records: &[Record]) -> Result<Vec<Option<u32>>, Refusal> {
+pub(crate) fn judge(topic: &Topic, records: &[Record]) -> Result<Vec<Option<u32>>, Refusal> {
     let definition = topic.definition.load();
     let judged = records.iter().enumerate().map(|(index, record)| {
         definition.versions.judge(record).map_err(|refusal| {

@@ -262,7 +262,7 @@ impl Node {
 
     /// Grants and lists speak of keys as text; a key that is none is bounded by what is said of its
     /// whole topic.
-    fn check_read(
+    pub(crate) fn check_read(
         &self,
         who: &Identity,
         snapshot: &ProjectSnapshot,

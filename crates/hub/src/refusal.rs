@@ -34,11 +34,13 @@ pub fn refusal_of(error: LogError) -> Refusal {
             format!("the stored records {from} to {to} are damaged and are not skipped silently"),
         )
         .hint("read from after the range, and restore it from a backup"),
-        LogError::TransactionUnknown => Refusal::new(Code::Conflict, "the transaction is not open")
-            .hint("it was ended, or it took too long; begin a new one"),
-        LogError::Fenced => Refusal::new(Code::Conflict, "a newer producer has the same id"),
+        LogError::TransactionUnknown => {
+            Refusal::new(Code::TransactionNotOpen, "the transaction is not open")
+                .hint("it was ended, or it took too long; begin a new one")
+        }
+        LogError::Fenced => Refusal::new(Code::ProducerFenced, "a newer producer has the same id"),
         LogError::OutOfOrder { expected } => Refusal::new(
-            Code::Conflict,
+            Code::OutOfSequence,
             format!("the batch is out of turn: its sequence should be {expected}"),
         ),
         LogError::Unsupported(why) => Refusal::new(Code::Unsupported, why),

@@ -185,6 +185,11 @@ pub trait Hub: Send + Sync + 'static {
         None
     }
 
+    /// The log in whole batches, where the hub has it.
+    fn batches(&self) -> Option<&dyn crate::Batches> {
+        None
+    }
+
     /// Who counts the connections of client addresses; `None` leaves it to the edge, which then has
     /// all of them.
     fn addresses(&self) -> Option<Arc<dyn crate::Addresses>> {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addresses;
+pub mod batches;
 pub mod consumers;
 pub mod delivery;
 pub mod feed;
@@ -25,17 +26,19 @@ pub mod sink;
 mod tests;
 
 pub use addresses::{AddressHeld, Addresses};
+pub use batches::{BatchPlaced, Batches, BatchesRead, Place};
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
 pub use hub::{
-    Answer, Follow, Hub, Keys, Lease, Placed, ReadAnswer, ReadRequest, Subscription, TopicInfo,
+    Answer, Follow, Hub, Keys, Lease, PartitionInfo, Placed, ReadAnswer, ReadRequest, Subscription,
+    TopicInfo,
 };
 pub use identity::{Claims, Identity, Liveness, TokenMark};
 pub use live::{
     Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Recount, Recounting,
 };
-pub use mounts::{Claim, HttpState, Mounts, Protocol};
+pub use mounts::{Claim, HttpState, Mounts, Protocol, StreamMount, StreamStart};
 pub use outbox::{Outbox, Then, Wait};
 pub use peer::{Credential, Peer, RequestId, ShardId};
 pub use presence::{PresenceAnswer, PresenceCall, PresenceCounts, PresenceMember};

@@ -48,6 +48,14 @@ metrics! {
         "Records handed to connections, by tenant.";
     DELIVERED_BYTES = "mainstem_delivered_bytes_total", Counter,
         "Bytes of key, value and headers of delivered records, by tenant.";
+    KAFKA_REQUESTS = "mainstem_kafka_requests_total", Counter,
+        "Requests of Kafka clients, by API.";
+    KAFKA_ERRORS = "mainstem_kafka_errors_total", Counter,
+        "Errors that Kafka clients were told, by API and error.";
+    KAFKA_THROTTLED = "mainstem_kafka_throttled_total", Counter,
+        "Times that a Kafka client was told to rest.";
+    KAFKA_REBALANCES = "mainstem_kafka_rebalances_total", Counter,
+        "Generations of Kafka consumer groups.";
     USAGE_WRITE_SECONDS = "mainstem_usage_write_seconds", Histogram,
         "Time of one write of the usage windows.";
     USAGE_WRITTEN_AT = "mainstem_usage_written_timestamp_seconds", Gauge,

@@ -3,12 +3,15 @@
 
 use crate::hub::Answer;
 use crate::session::{Driven, SessionStart};
-use crate::{Code, Hub, Refusal};
+use crate::{Closer, Code, Hub, Peer, Refusal};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use stdx::Clock;
 
 pub trait Protocol: 'static {
     /// Folder name = config key = metric label = docs slug.
@@ -67,10 +70,42 @@ pub struct WebSocketMount {
     pub factory: SessionFactory,
 }
 
+/// What a protocol on a port of its own gets with each connection.
+pub struct StreamStart {
+    pub hub: Arc<dyn Hub>,
+    pub peer: Peer,
+    /// Where the client came in.
+    pub local: SocketAddr,
+    /// Pass it to `Hub::open`.
+    pub closer: Arc<dyn Closer>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Makes the session of one connection. Quick: whoever connects is not known yet.
+pub type StreamFactory = Arc<dyn Fn(StreamStart) -> Box<dyn Driven> + Send + Sync>;
+
+/// A protocol on a port of its own.
+#[derive(Clone)]
+pub struct StreamMount {
+    pub protocol: &'static str,
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether the edge's certificate is used; without one in the settings the port is not bound.
+    pub is_tls: bool,
+    /// What is sent to a client and not taken by it is bounded by this; then no more is read.
+    pub waiting_bytes_max: usize,
+    /// A client that asks nothing for so long is disconnected.
+    pub idle_max: Duration,
+    /// Called once, with where the port is bound and the port's real number.
+    pub on_bound: Arc<dyn Fn(SocketAddr) + Send + Sync>,
+    pub factory: StreamFactory,
+}
+
 #[derive(Default)]
 pub struct Mounts {
     pub http: Vec<(&'static str, HttpRoutes)>,
     pub web_sockets: Vec<WebSocketMount>,
+    pub streams: Vec<StreamMount>,
     /// OpenAPI fragments (`paths`, `components`), merged by the edge into one document.
     pub openapi: Vec<serde_json::Value>,
     claims: BTreeMap<Claim, &'static str>,
@@ -107,6 +142,15 @@ impl Mounts {
             )?;
         }
         self.web_sockets.push(mount);
+        Ok(())
+    }
+
+    pub fn stream(&mut self, mount: StreamMount) -> Result<(), Refusal> {
+        let taken = |other: &&StreamMount| other.listen == mount.listen && mount.listen.port() != 0;
+        if let Some(other) = self.streams.iter().find(taken) {
+            return Err(clash(mount.protocol, other.protocol, &mount.listen.to_string()));
+        }
+        self.streams.push(mount);
         Ok(())
     }
 

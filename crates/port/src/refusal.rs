@@ -75,6 +75,12 @@ codes! {
     Conflict = "CONFLICT" is Conflict;
     /// The idempotency key was used before with another request.
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED" is Conflict;
+    /// A newer one has taken the producer's place.
+    ProducerFenced = "PRODUCER_FENCED" is Conflict;
+    /// A numbered batch is not the next of its producer.
+    OutOfSequence = "OUT_OF_SEQUENCE" is Conflict;
+    /// The producer has no transaction open.
+    TransactionNotOpen = "TRANSACTION_NOT_OPEN" is Conflict;
     /// The request is malformed; `details` names the field.
     InvalidRequest = "INVALID_REQUEST" is Invalid;
     /// The request carries a field that does not exist; `details` names it.

@@ -83,6 +83,11 @@ impl TopicName {
         TopicName(CHANGES_TOPIC.into())
     }
 
+    /// Where the adapter of this name keeps what it must not forget; not to be named by clients.
+    pub fn shelf(adapter: &'static str) -> TopicName {
+        TopicName(format!("$kept.{adapter}").into())
+    }
+
     /// The installation's audit trail; see `AUDIT_TOPIC`.
     pub fn audit() -> TopicName {
         TopicName(AUDIT_TOPIC.into())

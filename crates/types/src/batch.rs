@@ -10,11 +10,13 @@
 //! The checksum covers everything from the attributes on: offset and epoch are the log's to set.
 
 mod builder;
+mod packed;
 mod stamp;
 mod thinned;
 mod wire;
 
 pub use builder::{BatchBuilder, BatchFull};
+pub use packed::{Packing, packing, unpacked};
 pub use stamp::{Producer, Stamp, sequence_after};
 pub use thinned::BatchJoiner;
 pub use wire::RecordView;

@@ -6,7 +6,7 @@ use super::carrier::Carrier;
 use crate::Config;
 use crate::accept::Places;
 use crate::config::ms;
-use crate::face::Face;
+use crate::face::{Answers, Face};
 use crate::shard::{self, Shard};
 use axum::body::Body;
 use axum::response::Response;
@@ -137,7 +137,11 @@ async fn route(
         Body::new(Limited::new(paced, limits.body_bytes_max))
     };
     let request = Request::from_parts(parts, body);
-    match face.router.clone().oneshot(request).await {
+    let Answers::Http(router) = &face.answers else {
+        let lost = Refusal::internal(&"a request where no HTTP is spoken");
+        return wire_http::refusal_response(&lost, Some(&account.request_id));
+    };
+    match router.clone().oneshot(request).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     }

@@ -31,22 +31,24 @@ const H2_PING_ANSWER: Duration = Duration::from_secs(20);
 /// hyper's buffer for heads and bodies of HTTP/1.
 const H1_BUFFER_BYTES: usize = 64 * 1024;
 
-/// A place among the shard's HTTP connections.
-struct Place;
+/// A place among the shard's connections that are not WebSockets.
+pub struct Place {
+    protocol: &'static str,
+}
 
 impl Place {
-    fn take(shard: &Shard) -> Place {
-        shard.http_open.set(shard.http_open.get() + 1);
-        metrics::gauge!(metric::CONNECTIONS, "protocol" => "http").increment(1.0);
-        Place
+    pub fn take(shard: &Shard, protocol: &'static str) -> Place {
+        shard.served.set(shard.served.get() + 1);
+        metrics::gauge!(metric::CONNECTIONS, "protocol" => protocol).increment(1.0);
+        Place { protocol }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        metrics::gauge!(metric::CONNECTIONS, "protocol" => "http").decrement(1.0);
+        metrics::gauge!(metric::CONNECTIONS, "protocol" => self.protocol).decrement(1.0);
         if let Some(shard) = shard::current() {
-            shard.http_open.set(shard.http_open.get().saturating_sub(1));
+            shard.served.set(shard.served.get().saturating_sub(1));
             if shard.is_draining() {
                 shard.mailbox.wake();
             }
@@ -65,7 +67,7 @@ pub fn start(shard: &Shard, accepted: Accepted) {
     };
     let context = Arc::new(Context::new(shard, address, face, places));
     let draining = shard.draining.subscribe();
-    let place = Place::take(shard);
+    let place = Place::take(shard, "http");
     // Boxed: a task is as large as its largest moment, and WebSockets begin here too.
     tokio::spawn(Box::pin(async move {
         serve(socket, permit, context, draining).await;

@@ -50,8 +50,8 @@ pub struct Shard {
     pub wheel: RefCell<Wheel<SlotId>>,
     /// Becomes `true` when the node goes down.
     pub draining: watch::Sender<bool>,
-    /// HTTP connections that are served.
-    pub http_open: Cell<usize>,
+    /// Connections that are served and are not WebSockets.
+    pub served: Cell<usize>,
     slots: RefCell<Slots>,
     dirty: RefCell<VecDeque<Rc<Connection>>>,
     /// Places given up whose connections are not buried yet.
@@ -105,7 +105,7 @@ impl Shard {
             writes: seed.writes,
             writes_metric: metrics::counter!(port::metric::WEB_SOCKET_WRITES),
             draining: watch::Sender::new(false),
-            http_open: Cell::new(0),
+            served: Cell::new(0),
             slots: RefCell::default(),
             dirty: RefCell::default(),
             graves: RefCell::default(),

@@ -4,7 +4,9 @@
 use super::mailbox::Message;
 use super::{CURRENT, Seed, Shard, tick};
 use crate::EdgeError;
+use crate::accept::Accepted;
 use crate::config::ms;
+use crate::face::Answers;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -114,13 +116,25 @@ impl Turn {
 
     fn on_message(&mut self, message: Message) {
         match message {
-            Message::Socket(accepted) => crate::http::serve::start(&self.shard, accepted),
+            Message::Socket(accepted) => self.begin(accepted),
             Message::Close(slot, why) => {
                 if let Some(connection) = self.shard.connection(slot) {
                     connection.close(&self.shard, why);
                 }
             }
             Message::Drain => self.drain(),
+        }
+    }
+
+    fn begin(&self, accepted: Accepted) {
+        match self.shard.faces.get(accepted.face) {
+            Some(face) => match &face.answers {
+                Answers::Http(_) => crate::http::serve::start(&self.shard, accepted),
+                Answers::Stream(mount) => {
+                    crate::stream::start(&self.shard, accepted, face, mount);
+                }
+            },
+            None => crate::accept::refused("accept_error"),
         }
     }
 
@@ -158,7 +172,7 @@ impl Turn {
         let Some(cut_at) = &mut self.cut_at else {
             return Poll::Pending;
         };
-        if self.shard.web_sockets() == 0 && self.shard.http_open.get() == 0 {
+        if self.shard.web_sockets() == 0 && self.shard.served.get() == 0 {
             return Poll::Ready(());
         }
         cut_at.as_mut().poll(cx)

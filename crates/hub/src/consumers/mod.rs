@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// A topic that the platform makes for itself or on somebody's behalf.
-    async fn topic_of_platform(
+    pub(crate) async fn topic_of_platform(
         &self,
         tenant: TenantId,
         project: ProjectId,

@@ -12,9 +12,9 @@ pub const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
 /// Two lengths of one header.
 pub const HEADER_OVERHEAD_MAX: usize = 5 + 5;
 
-const MAGIC: i8 = 2;
-const CHECKED_FROM: usize = 21;
-const CODEC_MASK: i16 = 0b111;
+pub const MAGIC: i8 = 2;
+pub const CHECKED_FROM: usize = 21;
+pub const CODEC_MASK: i16 = 0b111;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 const LOG_APPEND_TIME: i16 = 1 << 3;

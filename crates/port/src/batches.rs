@@ -1,0 +1,103 @@
+//! The log at the seam for those who speak in whole batches: what they append and read is stored
+//! and handed out as it is, and producers may number their batches or bind them together. All the
+//! checks of a publish and a read are behind these calls, too.
+
+use crate::hub::{Answer, PartitionInfo, TopicInfo};
+use crate::{Identity, Refusal};
+use bytes::Bytes;
+use std::sync::Arc;
+use types::{Batch, Offset, Partition, Producer, TimestampMs, TopicId, TopicName};
+
+/// Bytes that one read answers at most, give or take a batch.
+pub const BATCHES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of one value that a protocol keeps at most.
+pub const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// One partition and an offset in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub topic: TopicName,
+    pub partition: Partition,
+    pub offset: Offset,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchPlaced {
+    /// The batch's first record; the first one's if the batch was sent before.
+    pub base_offset: Offset,
+    /// The oldest record still kept in the partition.
+    pub start: Offset,
+}
+
+#[derive(Debug, Clone)]
+pub struct BatchesRead {
+    /// In offset order, from the one that holds the offset asked for.
+    pub batches: Vec<Arc<Batch>>,
+    pub bounds: PartitionInfo,
+}
+
+/// Everything that can be done with whole batches. `Hub::batches` answers it.
+pub trait Batches: Send + Sync {
+    /// Appends a batch as its sender made it; the work enters the log when the future is first
+    /// polled. A numbered batch that was sent before is not stored again. `Conflict` when it is
+    /// not the next of its producer, or a newer epoch of it was seen.
+    fn append_batch<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+        batch: Batch,
+    ) -> Answer<'a, BatchPlaced>;
+
+    /// Whole batches from the one that holds the offset on: at least one if any, up to about
+    /// `bytes_max` together. Answers at once. Whoever may read only some keys of the topic is
+    /// refused. `HistoryLost` when the offset is outside of what is kept.
+    fn read_batches<'a>(
+        &'a self,
+        who: &'a Identity,
+        place: &'a Place,
+        bytes_max: usize,
+    ) -> Answer<'a, BatchesRead>;
+
+    /// The first record kept whose timestamp is `time` or later, and its timestamp.
+    fn offset_at<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+        time: TimestampMs,
+    ) -> Answer<'a, Option<(Offset, TimestampMs)>>;
+
+    /// Resolves when one of the partitions has a record at its offset or behind it. The caller adds
+    /// its own timeout.
+    fn wait_behind<'a>(&'a self, who: &'a Identity, places: Vec<Place>) -> Answer<'a, ()>;
+
+    /// The topic, made as a first publish or follow makes it if it is not there.
+    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName)
+    -> Answer<'a, TopicInfo>;
+
+    /// The topic with this number, if it is one of the project's.
+    fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName>;
+
+    /// A producer that nobody was before.
+    fn new_producer(&self, who: &Identity) -> Result<Producer, Refusal>;
+
+    /// What the adapter keeps for the project under these keys, in a compacted topic of the
+    /// platform's: all of it, stored, or nothing. `None` forgets. `shelf` is the adapter's `NAME`.
+    fn keep<'a>(
+        &'a self,
+        who: &'a Identity,
+        shelf: &'static str,
+        entries: Vec<(Bytes, Option<Bytes>)>,
+    ) -> Answer<'a, ()>;
+
+    /// What is kept under keys that begin so, in their order, after `after`; at most `limit`.
+    fn kept<'a>(
+        &'a self,
+        who: &'a Identity,
+        shelf: &'static str,
+        prefix: &'a [u8],
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> Answer<'a, Vec<(Bytes, Bytes)>>;
+}

@@ -1,0 +1,145 @@
+//! Consuming: whole batches from an offset on, waiting for them when there are too few. Sessions
+//! (KIP-227) are answered with none, which every client takes. Records of transactions that are
+//! open or were given up are never handed out, whatever isolation is asked for.
+
+use crate::call::{Call, LEADER_EPOCH};
+use crate::errors;
+use crate::messages::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use crate::wire::{Records, Uuid};
+use port::{Place, Refusal};
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Partition, TopicName};
+
+/// Longest wait of one fetch.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// A request that goes on with a session, of which there are none.
+const NO_SESSION: i32 = 0;
+
+/// What a turn over all partitions has found.
+struct Turn {
+    topics: Vec<FetchableTopicResponse>,
+    bytes: usize,
+    has_error: bool,
+    /// Where to wait for more.
+    ends: Vec<Place>,
+}
+
+pub async fn answer(call: &Call, request: FetchRequest) -> FetchResponse {
+    if request.session_id != NO_SESSION {
+        return FetchResponse {
+            error_code: errors::FETCH_SESSION_ID_NOT_FOUND,
+            ..FetchResponse::default()
+        };
+    }
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait.min(WAIT_MAX);
+    let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0);
+    let bytes_max = bytes_max.clamp(1, call.desk.config.fetch_bytes_max);
+    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max);
+    let names: Vec<Result<TopicName, Refusal>> =
+        request.topics.iter().map(|topic| call.topic(&topic.topic, topic.topic_id)).collect();
+    loop {
+        let turn = collect(call, &request, &names, bytes_max).await;
+        let is_done = turn.bytes >= bytes_min || turn.has_error || turn.ends.is_empty();
+        if is_done || Instant::now() >= deadline {
+            return FetchResponse { responses: turn.topics, ..FetchResponse::default() };
+        }
+        let Ok(batches) = call.batches() else {
+            return FetchResponse { responses: turn.topics, ..FetchResponse::default() };
+        };
+        // Whatever woke it, the next turn sees what there is.
+        let _ = tokio::time::timeout_at(deadline, batches.wait_behind(&call.who, turn.ends)).await;
+    }
+}
+
+async fn collect(
+    call: &Call,
+    request: &FetchRequest,
+    names: &[Result<TopicName, Refusal>],
+    bytes_max: usize,
+) -> Turn {
+    let mut turn = Turn { topics: Vec::new(), bytes: 0, has_error: false, ends: Vec::new() };
+    for (topic, name) in request.topics.iter().zip(names) {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
+            let data = match name {
+                Ok(name) => one(call, name, asked, bytes_max, &mut turn).await,
+                Err(refusal) if topic.topic_id != Uuid::default() => {
+                    let mut data = failed(asked, refusal);
+                    data.error_code = errors::UNKNOWN_TOPIC_ID;
+                    data
+                }
+                Err(refusal) => failed(asked, refusal),
+            };
+            turn.has_error |= data.error_code != errors::NONE;
+            partitions.push(data);
+        }
+        let (topic, topic_id) = (topic.topic.clone(), topic.topic_id);
+        turn.topics.push(FetchableTopicResponse { topic, topic_id, partitions });
+    }
+    turn
+}
+
+fn failed(asked: &FetchPartition, refusal: &Refusal) -> PartitionData {
+    let error_code = errors::of_topic(refusal);
+    let error = errors::name(error_code);
+    metrics::counter!(port::metric::KAFKA_ERRORS, "api" => "Fetch", "error" => error).increment(1);
+    bare(asked, error_code)
+}
+
+fn bare(asked: &FetchPartition, error_code: i16) -> PartitionData {
+    PartitionData {
+        partition_index: asked.partition,
+        error_code,
+        high_watermark: -1,
+        // Clients of some languages take no records only when there is an empty set of them.
+        records: Some(Records::default()),
+        ..PartitionData::default()
+    }
+}
+
+async fn one(
+    call: &Call,
+    name: &TopicName,
+    asked: &FetchPartition,
+    bytes_max: usize,
+    turn: &mut Turn,
+) -> PartitionData {
+    if asked.current_leader_epoch > LEADER_EPOCH {
+        return bare(asked, errors::UNKNOWN_LEADER_EPOCH);
+    }
+    let (Ok(partition), Ok(offset)) =
+        (Partition::try_from(asked.partition), u64::try_from(asked.fetch_offset))
+    else {
+        return bare(asked, errors::OFFSET_OUT_OF_RANGE);
+    };
+    let place = Place { topic: name.clone(), partition, offset };
+    let wanted = usize::try_from(asked.partition_max_bytes).unwrap_or(0);
+    // The first batch is handed out however large it is (KIP-74), or nobody would get behind it.
+    let left = bytes_max.saturating_sub(turn.bytes);
+    let read = match call.batches() {
+        Ok(batches) => batches.read_batches(&call.who, &place, wanted.min(left)).await,
+        Err(refusal) => Err(refusal),
+    };
+    let read = match read {
+        Ok(read) => read,
+        Err(refusal) => return failed(asked, &refusal),
+    };
+    let (start, end) = (read.bounds.start, read.bounds.end);
+    let in_range = (start..=end).contains(&offset);
+    let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+    let batches: Vec<_> = read.batches.iter().map(|batch| batch.bytes().clone()).collect();
+    turn.bytes += batches.iter().map(bytes::Bytes::len).sum::<usize>();
+    turn.ends.push(Place { offset: end.max(offset), ..place });
+    PartitionData {
+        error_code: if in_range { errors::NONE } else { errors::OFFSET_OUT_OF_RANGE },
+        high_watermark: signed(end),
+        last_stable_offset: signed(end),
+        log_start_offset: signed(start),
+        records: Some(Records(batches)),
+        ..bare(asked, errors::NONE)
+    }
+}

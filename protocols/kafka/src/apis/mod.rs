@@ -1,0 +1,108 @@
+//! What is answered to each request, a file per kind. Each takes the message and gives the message;
+//! the bytes around them are made here.
+
+pub mod api_versions;
+mod cluster;
+mod configs;
+mod fetch;
+mod group;
+mod list_offsets;
+mod metadata;
+mod offsets;
+mod produce;
+mod producer;
+mod settings;
+mod topics;
+
+use crate::call::Call;
+use crate::codec::Frame;
+use crate::messages::Api;
+use crate::session::encode;
+use crate::wire::{Form, Input, Malformed, read_whole};
+use port::{Code, Refusal};
+use std::time::Duration;
+
+macro_rules! serve {
+    ($call:ident, $api:ident, $correlation:ident, $body:ident, $throttle:ident;
+        $($name:ident => $handler:path,)*) => {
+        match $api {
+            $(Api::$name => {
+                let form = Form {
+                    version: $call.version,
+                    is_flexible: $api.is_flexible($call.version),
+                };
+                let request = read_whole(&mut $body, form).map_err(|bad| malformed($api, bad))?;
+                let mut answer = $handler($call, request).await;
+                answer.throttle_time_ms = $throttle;
+                Ok(Some(encode($correlation, $api, form, &answer)))
+            })*
+            Api::Produce => {
+                produce($call, $correlation, &mut $body, $throttle).await
+            }
+            // The session answers them, signed in or not.
+            Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
+                Err(Refusal::internal(&"a request of the session's own"))
+            }
+        }
+    };
+}
+
+/// The answer's frame; `None` when the client wants none.
+///
+/// # Errors
+/// When the request cannot be understood, and the connection must end.
+pub async fn answer(
+    call: &Call,
+    api: Api,
+    correlation: i32,
+    mut body: Input,
+    throttle: Duration,
+) -> Result<Option<Frame>, Refusal> {
+    let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+    serve! {
+        call, api, correlation, body, throttle_ms;
+        Metadata => metadata::answer,
+        Fetch => fetch::answer,
+        ListOffsets => list_offsets::answer,
+        OffsetForLeaderEpoch => list_offsets::of_epochs,
+        InitProducerId => producer::init,
+        FindCoordinator => group::find_coordinator,
+        JoinGroup => group::join,
+        SyncGroup => group::sync,
+        Heartbeat => group::heartbeat,
+        LeaveGroup => group::leave,
+        DescribeGroups => group::describe,
+        ListGroups => group::list,
+        DeleteGroups => group::delete,
+        OffsetCommit => offsets::commit,
+        OffsetFetch => offsets::fetch,
+        OffsetDelete => offsets::delete,
+        CreateTopics => topics::create,
+        DeleteTopics => topics::delete,
+        DescribeConfigs => configs::describe,
+        IncrementalAlterConfigs => configs::alter_some,
+        AlterConfigs => configs::alter_all,
+        DescribeCluster => cluster::describe,
+    }
+}
+
+async fn produce(
+    call: &Call,
+    correlation: i32,
+    body: &mut Input,
+    throttle_ms: i32,
+) -> Result<Option<Frame>, Refusal> {
+    let form = Form { version: call.version, is_flexible: Api::Produce.is_flexible(call.version) };
+    let request = read_whole(body, form).map_err(|bad| malformed(Api::Produce, bad))?;
+    match produce::answer(call, request).await? {
+        Some(mut answer) => {
+            answer.throttle_time_ms = throttle_ms;
+            Ok(Some(encode(correlation, Api::Produce, form, &answer)))
+        }
+        None => Ok(None),
+    }
+}
+
+fn malformed(api: Api, bad: Malformed) -> Refusal {
+    Refusal::new(Code::InvalidRequest, format!("{}: {bad}", api.name()))
+}

@@ -1,0 +1,219 @@
+//! Producing. What a client sends in one request goes to its partitions each by itself; every
+//! acknowledgement waits until the records are as safe as their topic promises, whatever `acks`
+//! says beyond none at all.
+
+use crate::call::Call;
+use crate::errors;
+use crate::messages::produce::{
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use crate::records::{self, BadRecords};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use port::{BatchPlaced, Code, Kind, Refusal};
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{BadBatch, Batch, Partition, TopicName};
+
+/// A produce that comes too fast waits so long at most until it is refused.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Between two looks whether there is room again.
+const WAIT_MIN: Duration = Duration::from_millis(5);
+
+/// What is wrong with one partition's part.
+struct Fault {
+    error: i16,
+    message: String,
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        Fault { error: errors::of_topic(&refusal), message: refusal.to_string() }
+    }
+}
+
+impl From<BadRecords> for Fault {
+    fn from(bad: BadRecords) -> Fault {
+        let error = match &bad {
+            BadRecords::TooLarge => errors::MESSAGE_TOO_LARGE,
+            BadRecords::Batch(BadBatch::Magic(_)) => errors::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            BadRecords::Batch(BadBatch::Checksum | BadBatch::Length) | BadRecords::Unpack(_) => {
+                errors::CORRUPT_MESSAGE
+            }
+            BadRecords::Batch(_) | BadRecords::Count => errors::INVALID_RECORD,
+        };
+        Fault { error, message: bad.to_string() }
+    }
+}
+
+/// # Errors
+/// When something went wrong and the client does not want to be told: its connection ends, so that
+/// it hears of it at all.
+pub async fn answer(
+    call: &Call,
+    request: ProduceRequest,
+) -> Result<Option<ProduceResponse>, Refusal> {
+    if !matches!(request.acks, -1..=1) {
+        return Ok(Some(refused(&request, errors::INVALID_REQUIRED_ACKS)));
+    }
+    let deadline = Instant::now()
+        + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(WAIT_MAX);
+    // Whoever came before enters the log before.
+    let turn = call.turnstile.lock().await;
+    let mut parts = Vec::new();
+    for (index, topic) in request.topic_data.iter().enumerate() {
+        let name = call.topic(&topic.name, topic.topic_id);
+        for part in &topic.partition_data {
+            let verified = match &name {
+                Ok(name) => {
+                    verify(part).await.map(|(partition, batch)| (name.clone(), partition, batch))
+                }
+                Err(refusal) => Err(refusal.clone().into()),
+            };
+            parts.push((index, part.index, verified));
+        }
+    }
+    let mut entered = Vec::with_capacity(parts.len());
+    for (topic, index, verified) in parts {
+        let outcome = match verified {
+            Ok((name, partition, batch)) => Ok(enter(call, name, partition, batch, deadline).await),
+            Err(fault) => Err(fault),
+        };
+        entered.push((topic, index, outcome));
+    }
+    drop(turn);
+    let done = entered.into_iter().map(|(topic, index, outcome)| async move {
+        let placed = match outcome {
+            Ok(pending) => pending.await.map_err(Fault::from),
+            Err(fault) => Err(fault),
+        };
+        (topic, told(index, placed))
+    });
+    let mut responses: Vec<TopicProduceResponse> = request
+        .topic_data
+        .into_iter()
+        .map(|topic| TopicProduceResponse {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partition_responses: Vec::with_capacity(topic.partition_data.len()),
+        })
+        .collect();
+    let mut fault = None;
+    for (topic, told) in join_all(done).await {
+        if told.error_code != errors::NONE {
+            fault = told.error_message.clone();
+        }
+        if let Some(response) = responses.get_mut(topic) {
+            response.partition_responses.push(told);
+        }
+    }
+    if request.acks != 0 {
+        return Ok(Some(ProduceResponse { responses, ..ProduceResponse::default() }));
+    }
+    match fault {
+        None => Ok(None),
+        Some(why) => Err(Refusal::new(Code::InvalidRequest, format!("unacknowledged: {why}"))),
+    }
+}
+
+fn refused(request: &ProduceRequest, error_code: i16) -> ProduceResponse {
+    let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: topic
+            .partition_data
+            .iter()
+            .map(|part| PartitionProduceResponse {
+                index: part.index,
+                error_code,
+                base_offset: -1,
+                ..PartitionProduceResponse::default()
+            })
+            .collect(),
+    });
+    ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() }
+}
+
+async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault> {
+    let partition = Partition::try_from(part.index).map_err(|_| Fault {
+        error: errors::UNKNOWN_TOPIC_OR_PARTITION,
+        message: "partitions are counted from 0".to_owned(),
+    })?;
+    let bytes: Bytes = part.records.clone().unwrap_or_default();
+    if !records::is_slow(&bytes) {
+        return Ok((partition, records::batch(bytes)?));
+    }
+    // What takes long must not hold up the other connections of this thread.
+    let verified = tokio::task::spawn_blocking(move || records::batch(bytes)).await;
+    let verified = verified.map_err(|error| Fault::from(Refusal::internal(&error)))?;
+    Ok((partition, verified?))
+}
+
+type Pending<'a> =
+    std::pin::Pin<Box<dyn Future<Output = Result<BatchPlaced, Refusal>> + Send + 'a>>;
+
+/// Begins an append: when this answers, the batch is in its place in the log, or refused. A producer
+/// that is too fast is held here rather than refused, and everything behind it on its connection
+/// with it.
+async fn enter<'a>(
+    call: &'a Call,
+    name: TopicName,
+    partition: Partition,
+    batch: Batch,
+    deadline: Instant,
+) -> Pending<'a> {
+    loop {
+        let (at, again) = (name.clone(), batch.clone());
+        let mut pending: Pending<'a> = Box::pin(async move {
+            call.batches()?.append_batch(&call.who, &at, partition, again).await
+        });
+        match futures_util::poll!(&mut pending) {
+            std::task::Poll::Pending => return pending,
+            std::task::Poll::Ready(Err(refusal))
+                if refusal.kind() == Kind::RateLimited && Instant::now() < deadline =>
+            {
+                let wait = refusal.wait().unwrap_or_default().max(WAIT_MIN);
+                tokio::time::sleep_until((Instant::now() + wait).min(deadline)).await;
+            }
+            std::task::Poll::Ready(outcome) => {
+                return Box::pin(std::future::ready(outcome));
+            }
+        }
+    }
+}
+
+fn told(index: i32, placed: Result<BatchPlaced, Fault>) -> PartitionProduceResponse {
+    let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+    match placed {
+        Ok(placed) => PartitionProduceResponse {
+            index,
+            base_offset: offset(placed.base_offset),
+            log_start_offset: offset(placed.start),
+            ..PartitionProduceResponse::default()
+        },
+        Err(Fault { error, message }) => {
+            let error_name = errors::name(error);
+            metrics::counter!(
+                port::metric::KAFKA_ERRORS, "api" => "Produce", "error" => error_name
+            )
+            .increment(1);
+            let record_errors = if error == errors::INVALID_RECORD {
+                vec![BatchIndexAndErrorMessage {
+                    batch_index: 0,
+                    batch_index_error_message: Some(message.clone()),
+                }]
+            } else {
+                Vec::new()
+            };
+            PartitionProduceResponse {
+                index,
+                error_code: error,
+                base_offset: -1,
+                error_message: Some(message),
+                record_errors,
+                ..PartitionProduceResponse::default()
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Producers that number their batches (KIP-98).
+
+use crate::call::Call;
+use crate::errors;
+use crate::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+
+pub async fn init(call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    let failed = |error_code| InitProducerIdResponse {
+        error_code,
+        producer_epoch: -1,
+        ..InitProducerIdResponse::default()
+    };
+    if request.transactional_id.is_some() {
+        return failed(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
+    let producer = call.batches().and_then(|batches| batches.new_producer(&call.who));
+    match producer {
+        Ok(producer) => InitProducerIdResponse {
+            producer_id: producer.id,
+            producer_epoch: producer.epoch,
+            ..InitProducerIdResponse::default()
+        },
+        Err(refusal) => failed(match errors::of_group(&refusal) {
+            errors::GROUP_AUTHORIZATION_FAILED => errors::CLUSTER_AUTHORIZATION_FAILED,
+            other => other,
+        }),
+    }
+}

@@ -1,0 +1,78 @@
+//! What the answer to one request is made from: who asks, in which version, and of whom.
+
+use crate::config::{Config, Endpoint};
+use crate::groups::Groups;
+use crate::wire::Uuid;
+use port::{Batches, Code, Hub, Identity, Refusal};
+use std::sync::Arc;
+use stdx::Clock;
+use types::{TopicId, TopicName};
+
+/// The one broker of the cluster that a project is.
+pub const NODE_ID: i32 = 1;
+/// Records that were acknowledged are never taken back, so there was no second leader.
+pub const LEADER_EPOCH: i32 = 0;
+/// Begins the number of each topic as clients see it (KIP-516).
+const TOPIC_UUID: [u8; 8] = *b"mainstem";
+
+/// What all connections share.
+pub struct Desk {
+    pub config: Config,
+    pub groups: Groups,
+}
+
+impl Desk {
+    pub fn new(config: Config) -> Desk {
+        Desk { groups: Groups::default(), config }
+    }
+}
+
+pub struct Call {
+    pub desk: Arc<Desk>,
+    pub hub: Arc<dyn Hub>,
+    pub who: Identity,
+    pub clock: Arc<dyn Clock>,
+    pub version: i16,
+    pub client_id: String,
+    /// The client's address as Kafka's tools show it.
+    pub client_host: String,
+    pub advertised: Endpoint,
+    /// Held while a produce enters the log, so that those behind it enter behind it.
+    pub turnstile: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Call {
+    pub fn batches(&self) -> Result<&dyn Batches, Refusal> {
+        self.hub.batches().ok_or_else(|| {
+            Refusal::new(Code::Unsupported, "this server does not hand out whole batches")
+        })
+    }
+
+    /// The topic that a request names, or numbers since the versions that do.
+    pub fn topic(&self, name: &str, id: Uuid) -> Result<TopicName, Refusal> {
+        if id != Uuid::default() {
+            let unknown = || Refusal::new(Code::TopicNotFound, "no topic has this number");
+            let number = topic_number(id).ok_or_else(unknown)?;
+            return self.batches()?.topic_numbered(&self.who, number).ok_or_else(unknown);
+        }
+        parse_topic(name)
+    }
+}
+
+pub fn parse_topic(name: &str) -> Result<TopicName, Refusal> {
+    TopicName::parse(name)
+        .map_err(|bad| Refusal::new(Code::InvalidTopic, bad.to_string()).field("topic"))
+}
+
+pub fn topic_uuid(id: TopicId) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&TOPIC_UUID);
+    bytes[8..].copy_from_slice(&id.0.to_be_bytes());
+    Uuid(bytes)
+}
+
+fn topic_number(uuid: Uuid) -> Option<TopicId> {
+    let (prefix, number) = uuid.0.split_first_chunk::<8>()?;
+    let number = number.first_chunk::<8>()?;
+    (*prefix == TOPIC_UUID).then(|| TopicId(u64::from_be_bytes(*number)))
+}

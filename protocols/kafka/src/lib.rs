@@ -1,0 +1,89 @@
+//! The Kafka protocol: unmodified clients produce to and consume from the topics of a project. A
+//! project is a cluster of one broker; its topics are the topics, with the same keys, rights and
+//! limits as over any other protocol.
+//!
+//! `wire` and `messages` are the bytes, `session` one connection, `apis` what is answered to each
+//! request, `groups` the coordinator of consumer groups. It must not know how the log stores.
+#![forbid(unsafe_code)]
+
+mod apis;
+mod call;
+pub mod codec;
+pub mod config;
+mod errors;
+mod groups;
+pub mod messages;
+mod records;
+mod sasl;
+mod session;
+pub mod wire;
+
+pub use config::{Config, Listener};
+
+use call::Desk;
+use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};
+use config::Endpoint;
+use port::{Driver, Mounts, Protocol, Refusal, StreamMount};
+use session::KafkaSession;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of answers that wait for a client; no further request is read meanwhile.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+pub struct Kafka;
+
+impl Protocol for Kafka {
+    const NAME: &'static str = "kafka";
+    type Config = Config;
+
+    fn mount(config: Config, at: &mut Mounts) -> Result<(), Refusal> {
+        config.check()?;
+        let desk = Arc::new(Desk::new(config));
+        for listener in &desk.config.listeners {
+            at.stream(stream(&desk, listener)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal> {
+    let advertised = listener.advertised.as_deref().map(Endpoint::parse).transpose()?;
+    let told = advertised.clone();
+    let desk = Arc::clone(desk);
+    let idle_max = Duration::from_millis(desk.config.idle_ms_max);
+    Ok(StreamMount {
+        protocol: Kafka::NAME,
+        listen: listener.listen,
+        is_tls: listener.tls,
+        waiting_bytes_max: WAITING_BYTES_MAX,
+        idle_max,
+        on_bound: Arc::new(move |address| say_advertised(address, told.as_ref())),
+        factory: Arc::new(move |start| {
+            let limit = FrameLimit::new(STRANGER_BYTES_MAX);
+            let advertised = advertised.clone().unwrap_or_else(|| start.local.into());
+            let session = KafkaSession::new(Arc::clone(&desk), start, advertised, limit.clone());
+            Box::new(Driver::new(session, KafkaCodec::new(limit)))
+        }),
+    })
+}
+
+/// Clients connect to what the broker tells them, wherever they have asked: if that is wrong, they
+/// hang after their first question, so it is said at the start.
+fn say_advertised(address: SocketAddr, advertised: Option<&Endpoint>) {
+    let Some(Endpoint { host, port }) = advertised else {
+        tracing::info!(%address, "Kafka clients are told to connect to the address they came to");
+        return;
+    };
+    match std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), *port)) {
+        Ok(found) => {
+            let found: Vec<SocketAddr> = found.collect();
+            tracing::info!(%address, host, port, ?found, "Kafka clients are told to connect here");
+        }
+        Err(error) => tracing::warn!(
+            %address, host, port, %error,
+            "Kafka clients are told to connect to a name that this machine does not know"
+        ),
+    }
+}

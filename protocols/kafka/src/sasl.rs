@@ -1,0 +1,80 @@
+//! SASL (RFC 4422) as Kafka frames it: which mechanisms there are, and the credential in a client's
+//! first message. Every mechanism here ends after that message.
+
+use port::{Code, Credential, Refusal};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616: a key's id and its secret, or `token` and a token.
+    Plain,
+    /// RFC 7628: a token.
+    OauthBearer,
+}
+
+/// The name by which PLAIN takes a token as the password.
+const TOKEN_USER: &str = "token";
+
+impl Mechanism {
+    pub const ALL: [Mechanism; 2] = [Mechanism::Plain, Mechanism::OauthBearer];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::OauthBearer => "OAUTHBEARER",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Mechanism> {
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+
+    /// The credential in a client's message, and whose it says it is.
+    pub fn credential(self, message: &[u8]) -> Result<Presented, Refusal> {
+        let text = std::str::from_utf8(message).map_err(|_| malformed(self))?;
+        match self {
+            Mechanism::Plain => plain(text),
+            Mechanism::OauthBearer => bearer(text),
+        }
+    }
+}
+
+/// What a client has shown.
+pub struct Presented {
+    pub credential: Credential,
+    /// The id of the key that the client means to show, if it means one.
+    pub key: Option<String>,
+}
+
+fn malformed(mechanism: Mechanism) -> Refusal {
+    let message = format!("this is no message of SASL {}", mechanism.name());
+    Refusal::new(Code::InvalidRequest, message)
+}
+
+fn plain(text: &str) -> Result<Presented, Refusal> {
+    let mut parts = text.split('\0');
+    let (Some(acting_for), Some(user), Some(password), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(malformed(Mechanism::Plain));
+    };
+    if !acting_for.is_empty() && acting_for != user {
+        return Err(Refusal::new(Code::InvalidApiKey, "nobody acts for somebody else here"));
+    }
+    let key = (user != TOKEN_USER).then(|| user.to_owned());
+    Ok(Presented { credential: Credential::from_bearer(password), key })
+}
+
+/// `n,a=…,^Aauth=Bearer …^A^A`, where `^A` is a byte of value 1.
+fn bearer(text: &str) -> Result<Presented, Refusal> {
+    let bad = || malformed(Mechanism::OauthBearer);
+    let (header, pairs) = text.split_once('\x01').ok_or_else(bad)?;
+    if !header.starts_with("n,") {
+        return Err(bad());
+    }
+    let auth = pairs.split('\x01').find_map(|pair| pair.strip_prefix("auth=")).ok_or_else(bad)?;
+    let (scheme, token) = auth.split_once(' ').ok_or_else(bad)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(bad());
+    }
+    Ok(Presented { credential: Credential::from_bearer(token.trim()), key: None })
+}

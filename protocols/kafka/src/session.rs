@@ -1,0 +1,405 @@
+//! One connection: signs in, takes requests apart and answers them in their order. Requests are
+//! begun as they come, so that a producer's batches follow each other into the log without waiting
+//! for the disk in between.
+
+use crate::apis;
+use crate::call::{Call, Desk};
+use crate::codec::{Frame, FrameLimit, KafkaCodec};
+use crate::config::Endpoint;
+use crate::errors;
+use crate::messages::Api;
+use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+use crate::sasl::Mechanism;
+use crate::wire::{Form, Input, Malformed, Wire, read_whole, write_unsigned};
+use bytes::{BufMut, Bytes, BytesMut};
+use port::live::{Connection, Quota};
+use port::outbox::{Then, Wait};
+use port::{
+    Code, Deadline, Event, Flow, Hub, Identity, Kind, Lease, Outbox, Protocol, Refusal, Session,
+    StreamStart, metric,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use types::SubscriptionTag;
+
+/// A client is asked to rest for so long at most at a time.
+const THROTTLE_MAX: Duration = Duration::from_secs(30);
+const CLIENT_ID_BYTES_MAX: usize = 256;
+
+/// How far a client has come.
+enum Stage {
+    Stranger,
+    /// It has chosen a mechanism; in the old form its messages come without a head.
+    Choosing {
+        mechanism: Mechanism,
+        is_raw: bool,
+    },
+    Known {
+        who: Identity,
+        lease: Arc<Lease>,
+        mechanism: Mechanism,
+    },
+}
+
+pub struct KafkaSession {
+    desk: Arc<Desk>,
+    start: StreamStart,
+    advertised: Endpoint,
+    limit: FrameLimit,
+    stage: Stage,
+    turnstile: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The head of a request (the protocol guide, "Request Header").
+struct Head {
+    api: Api,
+    version: i16,
+    correlation: i32,
+    client_id: String,
+}
+
+impl Head {
+    fn form(&self) -> Form {
+        Form { version: self.version, is_flexible: self.api.is_flexible(self.version) }
+    }
+}
+
+/// What a request turns out to be before its body is looked at.
+enum Read {
+    Request(Head, Input),
+    /// A version of ApiVersions that we do not know: the answer is in its oldest form (KIP-511).
+    Unversioned(i32),
+}
+
+fn read_head(frame: Frame) -> Result<Read, Refusal> {
+    let mut input = Input::new(frame);
+    let short = |bad: Malformed| Refusal::new(Code::InvalidRequest, bad.to_string());
+    let (key, version) = (input.i16().map_err(short)?, input.i16().map_err(short)?);
+    let correlation = input.i32().map_err(short)?;
+    let api = Api::from_key(key).ok_or_else(|| {
+        Refusal::new(Code::Unsupported, format!("requests of the kind {key} are not answered"))
+    })?;
+    if !api.versions().contains(&version) {
+        if api == Api::ApiVersions {
+            return Ok(Read::Unversioned(correlation));
+        }
+        let message = format!("version {version} of {} is not answered", api.name());
+        return Err(Refusal::new(Code::Unsupported, message));
+    }
+    // The client's name is in the old form in all versions.
+    let old = Form { version, is_flexible: false };
+    let client_id = Option::<String>::read(&mut input, old).map_err(short)?.unwrap_or_default();
+    if api.is_flexible(version) {
+        input.tags(|_, _| Ok(())).map_err(short)?;
+    }
+    if client_id.len() > CLIENT_ID_BYTES_MAX {
+        let message = format!("a client's id has at most {CLIENT_ID_BYTES_MAX} bytes");
+        return Err(Refusal::new(Code::PayloadTooLarge, message));
+    }
+    Ok(Read::Request(Head { api, version, correlation, client_id }, input))
+}
+
+/// An answer with its head. That of ApiVersions is in the old form in all versions, since the
+/// client does not know yet what we understand.
+pub fn encode(correlation: i32, api: Api, form: Form, body: &impl Wire) -> Frame {
+    let mut output = BytesMut::new();
+    output.put_i32(correlation);
+    if form.is_flexible && api != Api::ApiVersions {
+        write_unsigned(&mut output, 0);
+    }
+    body.write(&mut output, form);
+    output.freeze()
+}
+
+impl KafkaSession {
+    pub fn new(
+        desk: Arc<Desk>,
+        start: StreamStart,
+        advertised: Endpoint,
+        limit: FrameLimit,
+    ) -> KafkaSession {
+        let turnstile = Arc::default();
+        KafkaSession { desk, start, advertised, limit, stage: Stage::Stranger, turnstile }
+    }
+
+    fn request(&mut self, out: &mut Outbox<Self>, head: Head, mut body: Input) {
+        metrics::counter!(metric::KAFKA_REQUESTS, "api" => head.api.name()).increment(1);
+        let form = head.form();
+        match (&self.stage, head.api) {
+            (_, Api::ApiVersions) => {
+                // Whatever stands in it, it can be answered.
+                let answer = apis::api_versions::answer(errors::NONE);
+                reply(out, encode(head.correlation, head.api, form, &answer));
+            }
+            (_, Api::SaslHandshake) => match read_whole(&mut body, form) {
+                Ok(request) => self.handshake(out, &head, &request),
+                Err(bad) => refuse(out, malformed(&head, bad)),
+            },
+            (_, Api::SaslAuthenticate) => match read_whole(&mut body, form) {
+                Ok(request) => self.authenticate(out, head, request),
+                Err(bad) => refuse(out, malformed(&head, bad)),
+            },
+            (Stage::Known { who, .. }, _) => {
+                let who = who.clone();
+                self.serve(out, who, head, body);
+            }
+            (Stage::Stranger | Stage::Choosing { .. }, _) => {
+                let refusal = Refusal::new(Code::CredentialMissing, "the client has not signed in")
+                    .hint("set security.protocol to SASL_PLAINTEXT or SASL_SSL");
+                refuse(out, refusal);
+            }
+        }
+    }
+
+    fn serve(&self, out: &mut Outbox<Self>, who: Identity, head: Head, body: Input) {
+        let throttle = throttle(&*self.start.hub, &who);
+        let call = Call {
+            desk: Arc::clone(&self.desk),
+            hub: Arc::clone(&self.start.hub),
+            who,
+            clock: Arc::clone(&self.start.clock),
+            version: head.version,
+            client_id: head.client_id.clone(),
+            client_host: format!("/{}", self.start.peer.address.ip()),
+            advertised: self.advertised.clone(),
+            turnstile: Arc::clone(&self.turnstile),
+        };
+        out.defer(Wait::Pipelined, async move {
+            let answer = apis::answer(&call, head.api, head.correlation, body, throttle).await;
+            let then: Then<Self> = Box::new(move |_, out| match answer {
+                Ok(Some(frame)) => {
+                    out.send(frame);
+                    Ok(Flow::Continue)
+                }
+                Ok(None) => Ok(Flow::Continue),
+                Err(refusal) => Err(refusal),
+            });
+            then
+        });
+        // Answered at once, and then not heard for a while (KIP-219).
+        if !throttle.is_zero() {
+            metrics::counter!(metric::KAFKA_THROTTLED).increment(1);
+            out.defer(Wait::Barrier, async move {
+                tokio::time::sleep(throttle).await;
+                let then: Then<Self> = Box::new(|_, _| Ok(Flow::Continue));
+                then
+            });
+        }
+    }
+
+    fn handshake(&mut self, out: &mut Outbox<Self>, head: &Head, request: &SaslHandshakeRequest) {
+        let mechanism = Mechanism::named(&request.mechanism);
+        let is_other = matches!(&self.stage, Stage::Known { mechanism: now, .. }
+            if mechanism.is_some_and(|wanted| wanted != *now));
+        let error_code = match mechanism {
+            None => errors::UNSUPPORTED_SASL_MECHANISM,
+            // Who signs in again does it as before (KIP-368).
+            Some(_) if is_other => errors::ILLEGAL_SASL_STATE,
+            Some(_) => errors::NONE,
+        };
+        if let (Some(mechanism), Stage::Stranger | Stage::Choosing { .. }) =
+            (mechanism, &self.stage)
+        {
+            self.stage = Stage::Choosing { mechanism, is_raw: head.version == 0 };
+        }
+        let mechanisms = Mechanism::ALL.map(|mechanism| mechanism.name().to_owned()).to_vec();
+        let answer = SaslHandshakeResponse { error_code, mechanisms };
+        reply(out, encode(head.correlation, head.api, head.form(), &answer));
+    }
+
+    fn authenticate(
+        &mut self,
+        out: &mut Outbox<Self>,
+        head: Head,
+        request: SaslAuthenticateRequest,
+    ) {
+        let (mechanism, known) = match &self.stage {
+            Stage::Choosing { mechanism, is_raw: false } => (*mechanism, None),
+            Stage::Known { who, lease, mechanism } => {
+                (*mechanism, Some((who.clone(), Arc::clone(lease))))
+            }
+            Stage::Stranger | Stage::Choosing { .. } => {
+                let answer = SaslAuthenticateResponse {
+                    error_code: errors::ILLEGAL_SASL_STATE,
+                    error_message: Some("choose a mechanism first".to_owned()),
+                    ..SaslAuthenticateResponse::default()
+                };
+                return reply(out, encode(head.correlation, head.api, head.form(), &answer));
+            }
+        };
+        let proof = self.prove(mechanism, request.auth_bytes, known);
+        out.defer(Wait::Barrier, async move {
+            let proven = proof.await;
+            let then: Then<Self> = Box::new(move |session, out| {
+                let outcome = proven.map(|proven| session.enter(mechanism, proven));
+                let (answer, flow) = match outcome {
+                    Ok(lifetime_ms) => {
+                        let answer = SaslAuthenticateResponse {
+                            session_lifetime_ms: lifetime_ms,
+                            ..SaslAuthenticateResponse::default()
+                        };
+                        (answer, Flow::Continue)
+                    }
+                    Err(refusal) => {
+                        let answer = SaslAuthenticateResponse {
+                            error_code: errors::SASL_AUTHENTICATION_FAILED,
+                            error_message: Some(refusal.message().to_owned()),
+                            ..SaslAuthenticateResponse::default()
+                        };
+                        (answer, Flow::Close)
+                    }
+                };
+                out.send(encode(head.correlation, head.api, head.form(), &answer));
+                Ok(flow)
+            });
+            then
+        });
+    }
+
+    /// The old form: the client's message is a frame of its own, and so is ours.
+    fn authenticate_raw(&mut self, out: &mut Outbox<Self>, mechanism: Mechanism, message: Bytes) {
+        let proof = self.prove(mechanism, message, None);
+        out.defer(Wait::Barrier, async move {
+            let proven = proof.await;
+            let then: Then<Self> = Box::new(move |session, out| {
+                // There is no way to say why: the connection ends.
+                session.enter(mechanism, proven?);
+                out.send(Bytes::new());
+                Ok(Flow::Continue)
+            });
+            then
+        });
+    }
+
+    /// Checks what a client shows, and opens the connection under it, or goes on with it under what
+    /// is shown now.
+    fn prove(
+        &self,
+        mechanism: Mechanism,
+        message: Bytes,
+        known: Option<(Identity, Arc<Lease>)>,
+    ) -> impl Future<Output = Result<(Identity, Arc<Lease>), Refusal>> + Send + use<> {
+        let hub = Arc::clone(&self.start.hub);
+        let peer = self.start.peer.clone();
+        let closer = Arc::clone(&self.start.closer);
+        async move {
+            let shown = mechanism.credential(&message)?;
+            let who = hub.authenticate(&peer, &shown.credential).await?;
+            let of_key = who.claims().key.map(|key| key.to_string());
+            if shown.key.is_some() && shown.key != of_key {
+                let message = "the user is not the id of the key that is the password";
+                return Err(Refusal::new(Code::InvalidApiKey, message)
+                    .hint("use the key's id, or `token` with a token as the password"));
+            }
+            if let Some((before, lease)) = known {
+                if (before.tenant(), before.project()) != (who.tenant(), who.project()) {
+                    let message = "a connection stays with the project it began with";
+                    return Err(Refusal::new(Code::InvalidToken, message));
+                }
+                hub.renew(&who, &lease).await?;
+                return Ok((who, lease));
+            }
+            let (protocol, address) = (crate::Kafka::NAME, peer.address);
+            let connection = Connection { protocol, quota: Quota::Other, address };
+            let lease = hub.open(&who, connection, closer).await?;
+            Ok((who, Arc::new(lease)))
+        }
+    }
+
+    /// Answers for how many milliseconds the client may stay until it signs in again; 0: for ever.
+    fn enter(&mut self, mechanism: Mechanism, (who, lease): (Identity, Arc<Lease>)) -> i64 {
+        let ends_at = who.claims().expires_at;
+        self.stage = Stage::Known { who, lease, mechanism };
+        self.limit.set(self.desk.config.request_bytes_max);
+        ends_at.map_or(0, |end| (end - self.start.clock.now_ms()).max(1))
+    }
+}
+
+/// How long the client must rest, because its requests come too fast.
+fn throttle(hub: &dyn Hub, who: &Identity) -> Duration {
+    match hub.count_request(who) {
+        Err(refusal) if refusal.kind() == Kind::RateLimited => {
+            refusal.wait().unwrap_or_default().min(THROTTLE_MAX)
+        }
+        // What else is wrong is told with the answer.
+        _ => Duration::ZERO,
+    }
+}
+
+fn malformed(head: &Head, bad: Malformed) -> Refusal {
+    let message = format!("{} version {}: {bad}", head.api.name(), head.version);
+    Refusal::new(Code::InvalidRequest, message)
+}
+
+/// Behind the answers to what was asked before.
+fn reply(out: &mut Outbox<KafkaSession>, frame: Frame) {
+    out.defer(Wait::Pipelined, async move {
+        let then: Then<KafkaSession> = Box::new(move |_, out| {
+            out.send(frame);
+            Ok(Flow::Continue)
+        });
+        then
+    });
+}
+
+fn refuse(out: &mut Outbox<KafkaSession>, refusal: Refusal) {
+    out.defer(Wait::Barrier, async move {
+        let then: Then<KafkaSession> = Box::new(move |_, _| Err(refusal));
+        then
+    });
+}
+
+impl Session for KafkaSession {
+    type Codec = KafkaCodec;
+
+    fn on_frame(&mut self, out: &mut Outbox<Self>, frame: Frame) -> Result<Flow, Refusal> {
+        if let Stage::Choosing { mechanism, is_raw: true } = self.stage {
+            self.authenticate_raw(out, mechanism, frame);
+            return Ok(Flow::Continue);
+        }
+        match read_head(frame) {
+            Ok(Read::Request(head, body)) => self.request(out, head, body),
+            Ok(Read::Unversioned(correlation)) => {
+                let answer = apis::api_versions::answer(errors::UNSUPPORTED_VERSION);
+                let oldest = Form { version: 0, is_flexible: false };
+                reply(out, encode(correlation, Api::ApiVersions, oldest, &answer));
+            }
+            Err(refusal) => refuse(out, refusal),
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn on_event(
+        &mut self,
+        _out: &mut Outbox<Self>,
+        _tag: SubscriptionTag,
+        _event: Event<'_>,
+    ) -> Result<Flow, Refusal> {
+        // Consumers ask; nothing is followed on their behalf.
+        Ok(Flow::Continue)
+    }
+
+    /// The protocol has no word for a client's fault beyond closing: the reason is in the log.
+    fn on_refusal(&mut self, _out: &mut Outbox<Self>, refusal: Refusal) -> Flow {
+        let peer = self.start.peer.address;
+        tracing::info!(%peer, %refusal, "a Kafka connection ends");
+        metrics::counter!(metric::CONNECTIONS_REFUSED, "reason" => "kafka").increment(1);
+        Flow::Close
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        match &self.stage {
+            Stage::Known { who, .. } => who.claims().expires_at.map(Deadline::At),
+            _ => Some(Deadline::After(Duration::from_millis(self.desk.config.sign_in_ms_max))),
+        }
+    }
+
+    fn on_deadline(&mut self, out: &mut Outbox<Self>) -> Flow {
+        let refusal = match &self.stage {
+            Stage::Known { .. } => Refusal::new(Code::ExpiredToken, "the credential has ended"),
+            _ => Refusal::new(Code::CredentialMissing, "the client did not sign in in time"),
+        };
+        self.on_refusal(out, refusal)
+    }
+}
