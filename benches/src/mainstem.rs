@@ -38,6 +38,7 @@ impl Mainstem {
         let mut command = Command::new(sibling("mainstem")?);
         command.arg("dev").arg("--data").arg(data);
         command.args(["--listen", &address.to_string(), "--admin-listen", &admin.to_string()]);
+        command.args(["--kafka-listen", "127.0.0.1:0"]);
         command.env_remove("RUST_LOG");
         let (process, start) = until_ready(&mut command, data, admin)?;
         let credentials = std::fs::read(data.join("dev-credentials.json"))?;
@@ -56,6 +57,7 @@ impl Mainstem {
         command.env("MAINSTEM__EDGE__LISTEN", address.to_string());
         command.env("MAINSTEM__EDGE__ADMIN_LISTEN", admin.to_string());
         command.env("MAINSTEM__ADMIN__TOKEN", ADMIN_TOKEN);
+        command.env("MAINSTEM__PROTOCOLS__KAFKA", "false");
         let is_encrypted = at_rest == AtRest::Encrypted;
         command.env("MAINSTEM__ENCRYPTION__ENABLED", is_encrypted.to_string());
         let (process, start) = until_ready(&mut command, data, admin)?;

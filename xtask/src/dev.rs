@@ -107,7 +107,8 @@ impl Running {
         let free = "127.0.0.1:0";
         let mut command = Command::new(target_dir().join("debug/mainstem"));
         command.arg("dev").arg("--data").arg(data);
-        command.args(["--listen", free, "--admin-listen", free, "--log", "warn"]);
+        command.args(["--listen", free, "--admin-listen", free, "--kafka-listen", free]);
+        command.args(["--log", "warn"]);
         let mut server = Running::start(command.stdout(Stdio::null()))?;
         let started = Instant::now();
         loop {

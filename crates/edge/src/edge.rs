@@ -153,6 +153,16 @@ impl Edge {
         self.config.admin_listen.and_then(|_| self.addresses.get(1).copied())
     }
 
+    /// Where protocols with a port of their own are served, by their names.
+    pub fn stream_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let all = self.faces.iter().zip(&self.addresses);
+        all.filter_map(|(face, &address)| match &face.answers {
+            Answers::Http(_) => None,
+            Answers::Stream(mount) => Some((mount.protocol, address)),
+        })
+        .collect()
+    }
+
     /// How often WebSockets were written to so far, by all threads.
     pub fn writes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.writes)

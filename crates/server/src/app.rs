@@ -193,6 +193,7 @@ impl App {
         tracing::info!(
             %address,
             admin = ?self.edge.admin_address(),
+            streams = ?self.edge.stream_addresses(),
             start_ms = self.started.elapsed().as_millis() as u64,
             "ready"
         );

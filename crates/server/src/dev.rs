@@ -28,6 +28,9 @@ pub struct Dev {
     /// Where the admin API answers.
     #[arg(long, default_value = "127.0.0.1:8081")]
     admin_listen: SocketAddr,
+    /// Where Kafka clients connect.
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    kafka_listen: SocketAddr,
     /// Processes that serve clients.
     #[arg(long, default_value_t = 1)]
     processes: u16,
@@ -45,6 +48,18 @@ pub struct DevCredentials {
     pub project: String,
     pub api_key: String,
     pub admin_token: String,
+    #[serde(default)]
+    pub kafka: Option<KafkaCredentials>,
+}
+
+/// The settings of a Kafka client, each under the name that most clients have for it.
+#[derive(Serialize, Deserialize, Clone)]
+pub struct KafkaCredentials {
+    pub bootstrap: String,
+    pub username: String,
+    pub password: String,
+    pub security_protocol: String,
+    pub mechanism: String,
 }
 
 impl Dev {
@@ -53,6 +68,8 @@ impl Dev {
         config.processes = self.processes;
         config.edge.listen = self.listen;
         config.edge.admin_listen = Some(self.admin_listen);
+        let listener = serde_json::json!({ "listeners": [{ "listen": self.kafka_listen }] });
+        config.protocols.insert("kafka".to_owned(), listener);
         config.telemetry.log = self.log.clone();
         config.telemetry.log_format = LogFormat::Pretty;
         config.telemetry.metrics_public = true;
@@ -95,7 +112,7 @@ impl Dev {
         let made = made.map_err(|error| error.to_string())?;
         let known = read(&self.file()).map(|known| known.api_key);
         let api_key = match known {
-            Some(key) if works(app, &key).await => key,
+            Some(key) if key_id(app, &key).await.is_some() => key,
             _ => {
                 let key = app.authenticator.new_api_key(Environment::Test);
                 let new = NewKey {
@@ -122,15 +139,34 @@ impl Dev {
             project: made.project.id.to_string(),
             api_key,
             admin_token: admin_token.expose_secret().to_owned(),
+            kafka: None,
         };
+        let credentials = self.with_kafka(app, credentials).await;
         write(&self.file(), &credentials).map_err(|error| error.to_string())?;
         println!("{}", welcome(&credentials, &self.file()));
         Ok(())
     }
+
+    async fn with_kafka(&self, app: &App, mut known: DevCredentials) -> DevCredentials {
+        let streams = app.edge().stream_addresses();
+        let listener = streams.iter().find(|(protocol, _)| *protocol == "kafka");
+        if let Some((_, address)) = listener
+            && let Some(username) = key_id(app, &known.api_key).await
+        {
+            known.kafka = Some(KafkaCredentials {
+                bootstrap: address.to_string(),
+                username,
+                password: known.api_key.clone(),
+                security_protocol: "SASL_PLAINTEXT".to_owned(),
+                mechanism: "PLAIN".to_owned(),
+            });
+        }
+        known
+    }
 }
 
-/// Whether the key of an earlier start is still good: the database may be another one.
-async fn works(app: &App, key: &str) -> bool {
+/// The id of the key of an earlier start, if it is still good: the database may be another one.
+async fn key_id(app: &App, key: &str) -> Option<String> {
     let peer = port::Peer {
         address: app.edge().public_address(),
         shard: port::ShardId(0),
@@ -138,7 +174,8 @@ async fn works(app: &App, key: &str) -> bool {
         request_id: port::RequestId("start".into()),
     };
     let credential = Credential::ApiKey(key.to_owned());
-    app.authenticator.authenticate(&peer, &credential).await.is_ok()
+    let who = app.authenticator.authenticate(&peer, &credential).await.ok()?;
+    who.claims().key.map(|key| key.to_string())
 }
 
 fn read(path: &Path) -> Option<DevCredentials> {
@@ -176,8 +213,21 @@ fn welcome(known: &DevCredentials, file: &Path) -> String {
     wscat -c "{socket}/v1/ws?access_token=$KEY" -s mainstem.v1.json
       > {{"type":"subscribe","id":1,"filter":"orders/#","from":"earliest"}}
 
+{kafka}
   All of it is in {place} (for your eyes only). Ctrl-C stops.
 "#,
         admin = known.admin_url,
+        kafka = known.kafka.as_ref().map(kafka_words).unwrap_or_default(),
+    )
+}
+
+fn kafka_words(known: &KafkaCredentials) -> String {
+    let KafkaCredentials { bootstrap, username, .. } = known;
+    format!(
+        r#"  Kafka (kcat; the user is the id of the key):
+    echo 'eu/42:{{"total":99}}' | kcat -b {bootstrap} -X security.protocol=SASL_PLAINTEXT \
+      -X sasl.mechanism=PLAIN -X sasl.username={username} \
+      -X sasl.password=$KEY -P -t orders -K :
+"#
     )
 }

@@ -19,6 +19,7 @@ const REGISTRY: &[Entry] = &[
     entry::<poll::LongPoll>(),
     entry::<sse::ServerSentEvents>(),
     entry::<websocket::WebSocket>(),
+    entry::<kafka::Kafka>(),
 ];
 
 const fn entry<P: Protocol>() -> Entry {

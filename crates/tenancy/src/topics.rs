@@ -9,7 +9,6 @@ use crate::{Actor, Page, Result, Tenancy, TenancyError};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, IntoActiveModel, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
-use types::address::{CONSUMERS_TOPIC, PRESENCE_TOPIC};
 use types::limits::PARTITIONS_MAX;
 use types::{
     Limits, ProjectId, SchemaKind, TenantId, TimestampMs, TopicConfig, TopicId, TopicName,
@@ -44,12 +43,7 @@ fn missing() -> TenancyError {
 }
 
 fn read_name(text: &str) -> Result<TopicName> {
-    match text {
-        PRESENCE_TOPIC => return Ok(TopicName::presence()),
-        CONSUMERS_TOPIC => return Ok(TopicName::consumers()),
-        _ => {}
-    }
-    TopicName::parse(text).map_err(|error| TenancyError::Corrupt(error.to_string()))
+    TopicName::written(text).map_err(|error| TenancyError::Corrupt(error.to_string()))
 }
 
 fn read_version(version: i64) -> Result<u32> {

@@ -15,6 +15,9 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 pub const PRESENCE_TOPIC: &str = "$presence";
 /// Where durable consumers of a project keep their state; likewise not to be named by clients.
 pub const CONSUMERS_TOPIC: &str = "$consumers";
+/// Behind it the name of an adapter: where that one keeps what it must not forget. Not to be named by
+/// clients.
+pub const KEPT_TOPICS: &str = "$kept.";
 /// What the control plane changed in a project, as records. Only the platform writes it; whoever
 /// may see how the project is administered may name and read it, and what is derived from it
 /// (`$changes.reader.dead`). No wildcard takes it.
@@ -63,6 +66,20 @@ impl TopicName {
         Ok(TopicName(text.into()))
     }
 
+    /// As `parse`, and the platform's topics that nobody can name: for what was written down by the
+    /// platform itself.
+    pub fn written(text: &str) -> Result<TopicName, BadAddress> {
+        let is_secret = text == PRESENCE_TOPIC || text == CONSUMERS_TOPIC;
+        let shelf = text.strip_prefix(KEPT_TOPICS);
+        let is_shelf = shelf.is_some_and(|adapter| {
+            !adapter.is_empty() && adapter.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        match is_secret || is_shelf {
+            true => Ok(TopicName(text.into())),
+            false => TopicName::parse(text),
+        }
+    }
+
     /// The project's presence topic; see `PRESENCE_TOPIC`.
     pub fn presence() -> TopicName {
         TopicName(PRESENCE_TOPIC.into())
@@ -85,7 +102,7 @@ impl TopicName {
 
     /// Where the adapter of this name keeps what it must not forget; not to be named by clients.
     pub fn shelf(adapter: &'static str) -> TopicName {
-        TopicName(format!("$kept.{adapter}").into())
+        TopicName(format!("{KEPT_TOPICS}{adapter}").into())
     }
 
     /// The installation's audit trail; see `AUDIT_TOPIC`.

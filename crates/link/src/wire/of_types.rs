@@ -4,7 +4,6 @@ use super::{Coded, Input, Malformed, coded_enum, coded_struct};
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Arc;
-use types::address::{CONSUMERS_TOPIC, OCCUPANCY_TOPIC, PRESENCE_TOPIC};
 use types::batch::Batch;
 use types::filter::{KeyPart, Level, TopicPart};
 use types::record::Headers;
@@ -71,12 +70,7 @@ impl Coded for TopicName {
     }
     fn take(input: &mut Input) -> Result<TopicName, Malformed> {
         let text = String::take(input)?;
-        match text.as_str() {
-            PRESENCE_TOPIC => Ok(TopicName::presence()),
-            CONSUMERS_TOPIC => Ok(TopicName::consumers()),
-            OCCUPANCY_TOPIC => Ok(TopicName::occupancy()),
-            text => TopicName::parse(text).map_err(|_| Malformed("not a topic's name")),
-        }
+        TopicName::written(&text).map_err(|_| Malformed("not a topic's name"))
     }
 }
 

@@ -73,6 +73,7 @@ impl Home {
                 "drain": { "total_ms_max": 5_000, "reconnect_ms_max": 1_000 },
             },
             "log": { "extent_mib": 8, "free_mib_min": 16 },
+            "protocols": { "kafka": { "listeners": [{ "listen": "127.0.0.1:0" }] } },
         });
         if let Some(processes) = processes() {
             all["processes"] = processes.into();
