@@ -12,6 +12,7 @@ mod smoke {
     mod cursors;
     mod frames;
     mod http_json;
+    mod kafka;
     mod key_rings;
     mod link_frames;
     mod log_state;

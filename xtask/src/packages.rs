@@ -7,8 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// A package, and a file that shows it is there.
-const PACKAGES: &[(&str, &str)] =
-    &[("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"), ("chromium", "/usr/bin/chromium")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"),
+    ("chromium", "/usr/bin/chromium"),
+    ("kcat", "/usr/bin/kcat"),
+];
 
 pub fn install() -> Outcome {
     let missing: Vec<&str> = PACKAGES

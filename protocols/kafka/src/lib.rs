@@ -13,9 +13,11 @@ pub mod config;
 mod errors;
 mod groups;
 pub mod messages;
-mod records;
+pub mod records;
 mod sasl;
 mod session;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use config::{Config, Listener};

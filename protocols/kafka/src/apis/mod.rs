@@ -11,7 +11,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producer;
-mod settings;
+pub mod settings;
 mod topics;
 
 use crate::call::Call;

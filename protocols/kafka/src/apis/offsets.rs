@@ -23,7 +23,6 @@ use types::{Partition, TopicName};
 const METADATA_BYTES_MAX: usize = 4_096;
 /// A version from which one request asks for several groups.
 const SEVERAL_GROUPS: i16 = 8;
-const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 
 pub async fn commit(call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -61,7 +60,7 @@ async fn check(
             (Err(refusal), _) => errors::of_topic(refusal),
             (Ok(info), Some(partition)) if (partition as usize) < info.partitions.len() => {
                 if metadata.len() > METADATA_BYTES_MAX {
-                    OFFSET_METADATA_TOO_LARGE
+                    errors::OFFSET_METADATA_TOO_LARGE
                 } else {
                     let committed = Committed {
                         offset: asked.committed_offset,

@@ -28,10 +28,13 @@ pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
 
+use crate::wire::{Form, Input, Malformed, Wire, read_whole};
+use bytes::BytesMut;
 use std::ops::RangeInclusive;
 
 macro_rules! apis {
-    ($($name:ident = $key:literal: $versions:expr $(, flexible $flexible:literal)?;)*) => {
+    ($($name:ident = $key:literal: $versions:expr $(, flexible $flexible:literal)?;
+        $request:ty => $response:ty;)*) => {
         /// What can be asked. The numbers are Kafka's.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Api { $($name,)* }
@@ -59,6 +62,44 @@ macro_rules! apis {
                 match self { $(Api::$name => $versions,)* }
             }
 
+            /// Reads a request of this kind, all of it, and writes it again: for tests, and for
+            /// whoever wants to know whether bytes are one.
+            ///
+            /// # Errors
+            /// When they are none.
+            pub fn request_again(self, input: &mut Input, form: Form) -> Result<BytesMut, Malformed> {
+                let mut output = BytesMut::new();
+                match self {
+                    $(Api::$name => read_whole::<$request>(input, form)?.write(&mut output, form),)*
+                }
+                Ok(output)
+            }
+
+            /// A request and an answer that say nothing.
+            #[cfg(test)]
+            pub fn defaults(self, form: Form) -> [BytesMut; 2] {
+                let mut output = [BytesMut::new(), BytesMut::new()];
+                match self {
+                    $(Api::$name => {
+                        <$request>::default().write(&mut output[0], form);
+                        <$response>::default().write(&mut output[1], form);
+                    })*
+                }
+                output
+            }
+
+            /// The same for an answer.
+            ///
+            /// # Errors
+            /// When they are none.
+            pub fn answer_again(self, input: &mut Input, form: Form) -> Result<BytesMut, Malformed> {
+                let mut output = BytesMut::new();
+                match self {
+                    $(Api::$name => read_whole::<$response>(input, form)?.write(&mut output, form),)*
+                }
+                Ok(output)
+            }
+
             /// The first version with compact lengths and tagged fields (KIP-482).
             fn flexible_from(self) -> i16 {
                 match self { $(Api::$name => apis!(@flexible $($flexible)?),)* }
@@ -71,31 +112,57 @@ macro_rules! apis {
 
 apis! {
     Produce = 0: 3..=13, flexible 9;
+        produce::ProduceRequest => produce::ProduceResponse;
     Fetch = 1: 4..=17, flexible 12;
+        fetch::FetchRequest => fetch::FetchResponse;
     ListOffsets = 2: 1..=6, flexible 6;
+        list_offsets::ListOffsetsRequest => list_offsets::ListOffsetsResponse;
     Metadata = 3: 0..=13, flexible 9;
+        metadata::MetadataRequest => metadata::MetadataResponse;
     OffsetCommit = 8: 2..=9, flexible 8;
+        offset_commit::OffsetCommitRequest => offset_commit::OffsetCommitResponse;
     OffsetFetch = 9: 1..=9, flexible 6;
+        offset_fetch::OffsetFetchRequest => offset_fetch::OffsetFetchResponse;
     FindCoordinator = 10: 0..=6, flexible 3;
+        find_coordinator::FindCoordinatorRequest => find_coordinator::FindCoordinatorResponse;
     JoinGroup = 11: 0..=9, flexible 6;
+        join_group::JoinGroupRequest => join_group::JoinGroupResponse;
     Heartbeat = 12: 0..=4, flexible 4;
+        heartbeat::HeartbeatRequest => heartbeat::HeartbeatResponse;
     LeaveGroup = 13: 0..=5, flexible 4;
+        leave_group::LeaveGroupRequest => leave_group::LeaveGroupResponse;
     SyncGroup = 14: 0..=5, flexible 4;
+        sync_group::SyncGroupRequest => sync_group::SyncGroupResponse;
     DescribeGroups = 15: 0..=6, flexible 5;
+        describe_groups::DescribeGroupsRequest => describe_groups::DescribeGroupsResponse;
     ListGroups = 16: 0..=5, flexible 3;
+        list_groups::ListGroupsRequest => list_groups::ListGroupsResponse;
     SaslHandshake = 17: 0..=1;
+        sasl_handshake::SaslHandshakeRequest => sasl_handshake::SaslHandshakeResponse;
     ApiVersions = 18: 0..=4, flexible 3;
+        api_versions::ApiVersionsRequest => api_versions::ApiVersionsResponse;
     CreateTopics = 19: 2..=7, flexible 5;
+        create_topics::CreateTopicsRequest => create_topics::CreateTopicsResponse;
     DeleteTopics = 20: 1..=6, flexible 4;
+        delete_topics::DeleteTopicsRequest => delete_topics::DeleteTopicsResponse;
     InitProducerId = 22: 0..=5, flexible 2;
+        init_producer_id::InitProducerIdRequest => init_producer_id::InitProducerIdResponse;
     OffsetForLeaderEpoch = 23: 2..=4, flexible 4;
+        offset_for_leader_epoch::OffsetForLeaderEpochRequest => offset_for_leader_epoch::OffsetForLeaderEpochResponse;
     DescribeConfigs = 32: 1..=4, flexible 4;
+        describe_configs::DescribeConfigsRequest => describe_configs::DescribeConfigsResponse;
     AlterConfigs = 33: 0..=2, flexible 2;
+        alter_configs::AlterConfigsRequest => alter_configs::AlterConfigsResponse;
     SaslAuthenticate = 36: 0..=2, flexible 2;
+        sasl_authenticate::SaslAuthenticateRequest => sasl_authenticate::SaslAuthenticateResponse;
     DeleteGroups = 42: 0..=2, flexible 2;
+        delete_groups::DeleteGroupsRequest => delete_groups::DeleteGroupsResponse;
     IncrementalAlterConfigs = 44: 0..=1, flexible 1;
+        incremental_alter_configs::IncrementalAlterConfigsRequest => incremental_alter_configs::IncrementalAlterConfigsResponse;
     OffsetDelete = 47: 0..=0;
+        offset_delete::OffsetDeleteRequest => offset_delete::OffsetDeleteResponse;
     DescribeCluster = 60: 0..=2, flexible 0;
+        describe_cluster::DescribeClusterRequest => describe_cluster::DescribeClusterResponse;
 }
 
 impl Api {

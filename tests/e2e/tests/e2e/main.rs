@@ -16,6 +16,7 @@ mod figures;
 mod full_disk;
 mod hostile_http;
 mod hostile_ws;
+mod kafka;
 mod kill9;
 mod live;
 mod occupancy;

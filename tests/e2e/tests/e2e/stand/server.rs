@@ -27,6 +27,8 @@ pub struct Server {
     /// Without a path: `http://127.0.0.1:1234`.
     pub url: String,
     pub admin_url: String,
+    /// Where Kafka clients connect: `127.0.0.1:1234`.
+    pub kafka: String,
     admin_token: String,
 }
 
@@ -129,6 +131,7 @@ impl Home {
             log,
             url: String::new(),
             admin_url: String::new(),
+            kafka: String::new(),
             admin_token: self.admin_token.clone(),
         };
         server.wait_until_ready();
@@ -150,9 +153,10 @@ impl Server {
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some((public, admin)) = ready_line(&self.output()) {
+            if let Some([public, admin, kafka]) = ready_line(&self.output()) {
                 self.url = format!("http://{public}");
                 self.admin_url = format!("http://{admin}");
+                self.kafka = kafka;
                 return;
             }
             let ended = self.child.try_wait().expect("a child can be asked");
@@ -243,8 +247,8 @@ impl Drop for Server {
     }
 }
 
-/// The two addresses of the line that says that the server serves.
-fn ready_line(output: &str) -> Option<(String, String)> {
+/// The addresses of the line that says that the server serves.
+fn ready_line(output: &str) -> Option<[String; 3]> {
     output.lines().find_map(|line| {
         let line: Value = serde_json::from_str(line).ok()?;
         let fields = line.get("fields").unwrap_or(&line);
@@ -252,6 +256,9 @@ fn ready_line(output: &str) -> Option<(String, String)> {
             return None;
         }
         let admin = fields["admin"].as_str()?.trim_start_matches("Some(").trim_end_matches(')');
-        Some((fields["address"].as_str()?.to_owned(), admin.to_owned()))
+        let streams = fields["streams"].as_str().unwrap_or_default();
+        let kafka = streams.split_once("(\"kafka\", ").and_then(|(_, rest)| rest.split_once(')'));
+        let kafka = kafka.map(|(address, _)| address.to_owned()).unwrap_or_default();
+        Some([fields["address"].as_str()?.to_owned(), admin.to_owned(), kafka])
     })
 }

@@ -1,0 +1,103 @@
+//! Records as clients compress them.
+
+use crate::records::{BadRecords, batch};
+use bytes::{BufMut, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+use types::{BadBatch, Batch, BatchBuilder, Key, Record};
+
+fn plain(records: usize) -> Batch {
+    let mut builder = BatchBuilder::new(0, 1_000);
+    for index in 0..records {
+        let record = Record {
+            key: Some(Key::new(format!("key {index}")).expect("a key")),
+            value: Some(format!("a value that goes on and on {index}").into()),
+            ..Record::default()
+        };
+        builder.push(&record, 1_000 + index as i64).expect("it fits");
+    }
+    builder.finish().expect("records")
+}
+
+/// The batch with its records as `packed` has them.
+fn with(batch: &Batch, codec: i16, packed: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::from(&batch.bytes()[..61]);
+    bytes.extend_from_slice(packed);
+    let length = bytes.len() as i32 - 12;
+    (&mut bytes[8..12]).put_i32(length);
+    (&mut bytes[21..23]).put_i16(codec);
+    let checksum = crc_fast::crc32_iscsi(&bytes[21..]);
+    (&mut bytes[17..21]).put_u32(checksum);
+    bytes.freeze()
+}
+
+fn packed(records: &[u8], codec: i16) -> Vec<u8> {
+    match codec {
+        1 => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(records).expect("memory");
+            encoder.finish().expect("memory")
+        }
+        2 => snap::raw::Encoder::new().compress_vec(records).expect("it fits"),
+        3 => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(records).expect("memory");
+            encoder.finish().expect("memory")
+        }
+        _ => zstd::stream::encode_all(records, 1).expect("memory"),
+    }
+}
+
+#[test]
+fn every_codec_gives_the_records_that_were_sent() {
+    let sent = plain(100);
+    for codec in 1..=4 {
+        let bytes = with(&sent, codec, &packed(&sent.bytes()[61..], codec));
+        let found = batch(bytes).unwrap_or_else(|bad| panic!("{codec}: {bad}"));
+        assert_eq!(found.bytes(), sent.bytes(), "codec {codec}");
+    }
+}
+
+#[test]
+fn snappy_blocks_of_java_clients_are_read() {
+    let sent = plain(100);
+    let records = &sent.bytes()[61..];
+    let mut framed = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
+    for part in records.chunks(500) {
+        let block = packed(part, 2);
+        framed.put_u32(block.len() as u32);
+        framed.extend_from_slice(&block);
+    }
+    assert_eq!(batch(with(&sent, 2, &framed)).expect("a batch").bytes(), sent.bytes());
+    framed.pop();
+    assert!(matches!(batch(with(&sent, 2, &framed)), Err(BadRecords::Unpack(_))));
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let sent = plain(1);
+    let zeros = vec![0; 64 * 1024 * 1024];
+    for codec in 1..=4 {
+        let bomb = batch(with(&sent, codec, &packed(&zeros, codec)));
+        assert_eq!(bomb.expect_err("too large"), BadRecords::TooLarge, "codec {codec}");
+    }
+}
+
+#[test]
+fn what_is_not_one_whole_batch_is_refused() {
+    let sent = plain(3);
+    let twice = [&sent.bytes()[..], &sent.bytes()[..]].concat();
+    assert_eq!(batch(twice.into()), Err(BadRecords::Count));
+    assert_eq!(batch(Bytes::new()), Err(BadRecords::Count));
+    let mut changed = BytesMut::from(&sent.bytes()[..]);
+    changed[70] ^= 1;
+    assert_eq!(batch(changed.freeze()), Err(BadRecords::Batch(BadBatch::Checksum)));
+    let mut packed = BytesMut::from(&with(&sent, 4, &packed(&sent.bytes()[61..], 4))[..]);
+    let last = packed.len() - 1;
+    packed[last] ^= 1;
+    assert_eq!(batch(packed.freeze()), Err(BadRecords::Batch(BadBatch::Checksum)));
+    let mut old = BytesMut::from(&sent.bytes()[..]);
+    old[16] = 1;
+    assert_eq!(batch(old.freeze()), Err(BadRecords::Batch(BadBatch::Magic(1))));
+}

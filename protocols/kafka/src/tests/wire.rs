@@ -1,0 +1,102 @@
+//! Messages in every version, and bytes that are none.
+
+use crate::codec::{FrameLimit, KafkaCodec};
+use crate::messages::Api;
+use crate::messages::fetch::{FetchRequest, FetchTopic};
+use crate::messages::metadata::MetadataRequest;
+use crate::wire::{Form, Input, Malformed, Wire, read_whole};
+use bytes::{Bytes, BytesMut};
+use port::Codec;
+use proptest::prelude::*;
+
+fn form(api: Api, version: i16) -> Form {
+    Form { version, is_flexible: api.is_flexible(version) }
+}
+
+/// kcat's first two requests, as librdkafka 2.0.2 sends them, without their lengths.
+const API_VERSIONS_3: &[u8] = b"\x0alibrdkafka\x062.0.2\x00";
+
+#[test]
+fn a_captured_request_is_read() {
+    let form = form(Api::ApiVersions, 3);
+    let mut input = Input::new(Bytes::from_static(&API_VERSIONS_3[..]));
+    let again = Api::ApiVersions.request_again(&mut input, form);
+    // The name has ten letters: its length stands as eleven.
+    assert_eq!(again, Err(Malformed::Short));
+    let mut input = Input::new(Bytes::from_static(b"\x0blibrdkafka\x062.0.2\x00"));
+    let again = Api::ApiVersions.request_again(&mut input, form).expect("a request");
+    assert_eq!(&again[..], b"\x0blibrdkafka\x062.0.2\x00");
+}
+
+#[test]
+fn nothing_is_allocated_for_what_is_not_there() {
+    // An array of 2^31 - 1 topics in four bytes: other codecs ask for 154 GB.
+    let form = form(Api::Metadata, 1);
+    let mut input = Input::new(Bytes::from_static(b"\x7f\xff\xff\xff"));
+    assert_eq!(read_whole::<MetadataRequest>(&mut input, form), Err(Malformed::Short));
+    let flexible = Form { version: 9, is_flexible: true };
+    let mut input = Input::new(Bytes::from_static(b"\xff\xff\xff\xff\x0f"));
+    assert_eq!(read_whole::<MetadataRequest>(&mut input, flexible), Err(Malformed::Short));
+}
+
+#[test]
+fn a_tagged_field_is_sent_when_it_says_something_and_an_unknown_one_is_passed_over() {
+    let form = form(Api::Fetch, 12);
+    let mut request = FetchRequest { topics: vec![FetchTopic::default()], ..Default::default() };
+    let mut plain = BytesMut::new();
+    request.write(&mut plain, form);
+    request.cluster_id = Some("prj".to_owned());
+    let mut tagged = BytesMut::new();
+    request.write(&mut tagged, form);
+    assert_eq!(tagged.len(), plain.len() + 2 + 4);
+    let mut input = Input::new(tagged.clone().freeze());
+    assert_eq!(read_whole::<FetchRequest>(&mut input, form), Ok(request.clone()));
+    // One more field, of number 99.
+    let end = plain.len() - 1;
+    plain[end] = 1;
+    plain.extend_from_slice(b"\x63\x02??");
+    request.cluster_id = None;
+    let mut input = Input::new(plain.freeze());
+    assert_eq!(read_whole::<FetchRequest>(&mut input, form), Ok(request));
+}
+
+#[test]
+fn the_defaults_of_every_message_go_there_and_back_in_every_version() {
+    for &api in Api::ALL {
+        for version in api.versions() {
+            let form = form(api, version);
+            let [request, answer] = api.defaults(form).map(BytesMut::freeze);
+            let again = api.request_again(&mut Input::new(request.clone()), form);
+            assert_eq!(again.as_deref(), Ok(&request[..]), "{} {version}", api.name());
+            let again = api.answer_again(&mut Input::new(answer.clone()), form);
+            assert_eq!(again.as_deref(), Ok(&answer[..]), "{} {version}", api.name());
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_bounded_before_it_is_waited_for() {
+    let mut codec = KafkaCodec::new(FrameLimit::new(16));
+    let mut whole = BytesMut::from(&b"\0\0\0\x02ab\0\0\0\x11"[..]);
+    assert_eq!(codec.decode(&mut whole).expect("a frame"), Some(Bytes::from_static(b"ab")));
+    assert!(codec.decode(&mut whole).is_err(), "17 bytes are announced");
+    let mut negative = BytesMut::from(&b"\xff\xff\xff\xff"[..]);
+    assert!(codec.decode(&mut negative).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        index in 0..Api::ALL.len(),
+        version in 0..20i16,
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let api = Api::ALL[index];
+        prop_assume!(api.versions().contains(&version));
+        let read = |bytes| api.request_again(&mut Input::new(bytes), form(api, version));
+        if let Ok(again) = read(bytes.into()) {
+            let again = again.freeze();
+            prop_assert_eq!(read(again.clone()), Ok(BytesMut::from(&again[..])));
+        }
+    }
+}
