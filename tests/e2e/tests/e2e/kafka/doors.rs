@@ -103,8 +103,8 @@ async fn who_does_not_sign_in_in_time_or_sends_garbage_is_cut() {
 async fn a_revoked_key_ends_its_connections() {
     let stand = Stand::new().await;
     let mut client = stand.client().await;
-    let path = stand.room.path(&format!("keys/{}", stand.key.id));
-    stand.server.admin().done(reqwest::Method::DELETE, &path, &json!(null)).await;
+    let path = stand.room.path(&format!("keys/{}/revoke", stand.key.id));
+    stand.server.admin().done(reqwest::Method::POST, &path, &json!({})).await;
     // It ends within a second, or at the latest with the next request.
     client.ask(Api::Fetch, 12, &fetch("t", 0, 0, 20_000)).await;
     while client.frame().await.is_some() {}

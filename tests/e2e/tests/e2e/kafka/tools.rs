@@ -32,8 +32,12 @@ fn is_here() -> bool {
     is_here
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("it ends well")
+/// Begins at once.
+fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let task = tokio::task::spawn_blocking(work);
+    async { task.await.expect("it ends well") }
 }
 
 #[tokio::test]
