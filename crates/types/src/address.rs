@@ -15,8 +15,8 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 pub const PRESENCE_TOPIC: &str = "$presence";
 /// Where durable consumers of a project keep their state; likewise not to be named by clients.
 pub const CONSUMERS_TOPIC: &str = "$consumers";
-/// Behind it the name of an adapter: where that one keeps what it must not forget. Not to be named by
-/// clients.
+/// Behind it the name of an adapter: where that one keeps what it must not forget. Not to be named
+/// by clients.
 pub const KEPT_TOPICS: &str = "$kept.";
 /// What the control plane changed in a project, as records. Only the platform writes it; whoever
 /// may see how the project is administered may name and read it, and what is derived from it

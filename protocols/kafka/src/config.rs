@@ -12,7 +12,7 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Bytes of one request at most, 64 KiB before the client has signed in.
     pub request_bytes_max: usize,
-    /// Bytes of the answer to one fetch at most, give or take a batch, whatever the client asks for.
+    /// Bytes of the answer to one fetch at most, give or take a batch, whatever is asked for.
     pub fetch_bytes_max: usize,
     /// Milliseconds in which a client must have signed in.
     pub sign_in_ms_max: u64,

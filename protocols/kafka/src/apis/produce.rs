@@ -153,9 +153,9 @@ async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault
 type Pending<'a> =
     std::pin::Pin<Box<dyn Future<Output = Result<BatchPlaced, Refusal>> + Send + 'a>>;
 
-/// Begins an append: when this answers, the batch is in its place in the log, or refused. A producer
-/// that is too fast is held here rather than refused, and everything behind it on its connection
-/// with it.
+/// Begins an append: when this answers, the batch is in its place in the log, or refused. A
+/// producer that is too fast is held here rather than refused, and everything behind it on its
+/// connection with it.
 async fn enter<'a>(
     call: &'a Call,
     name: TopicName,

@@ -351,7 +351,7 @@ impl Group {
         }
     }
 
-    /// Members that did not come to the round are no members any more; static ones keep their place.
+    /// Members that did not come to the round are members no more; static ones keep their place.
     fn drop_absent(&mut self) {
         let absent = |member: &Member| member.joining.is_none() && member.instance.is_none();
         let gone: Vec<String> =

@@ -1,6 +1,6 @@
 //! The coordinator of consumer groups: every group of every project that was used, its members in
-//! memory, its offsets kept in the log. Nothing runs by itself: whoever waits for a round, or calls,
-//! turns the group on.
+//! memory, its offsets kept in the log. Nothing runs by itself: whoever waits for a round, or asks
+//! something, turns the group on.
 
 mod group;
 mod member;

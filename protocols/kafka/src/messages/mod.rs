@@ -67,10 +67,16 @@ macro_rules! apis {
             ///
             /// # Errors
             /// When they are none.
-            pub fn request_again(self, input: &mut Input, form: Form) -> Result<BytesMut, Malformed> {
+            pub fn request_again(
+                self,
+                input: &mut Input,
+                form: Form,
+            ) -> Result<BytesMut, Malformed> {
                 let mut output = BytesMut::new();
                 match self {
-                    $(Api::$name => read_whole::<$request>(input, form)?.write(&mut output, form),)*
+                    $(Api::$name => {
+                        read_whole::<$request>(input, form)?.write(&mut output, form);
+                    })*
                 }
                 Ok(output)
             }
@@ -92,10 +98,16 @@ macro_rules! apis {
             ///
             /// # Errors
             /// When they are none.
-            pub fn answer_again(self, input: &mut Input, form: Form) -> Result<BytesMut, Malformed> {
+            pub fn answer_again(
+                self,
+                input: &mut Input,
+                form: Form,
+            ) -> Result<BytesMut, Malformed> {
                 let mut output = BytesMut::new();
                 match self {
-                    $(Api::$name => read_whole::<$response>(input, form)?.write(&mut output, form),)*
+                    $(Api::$name => {
+                        read_whole::<$response>(input, form)?.write(&mut output, form);
+                    })*
                 }
                 Ok(output)
             }
@@ -148,7 +160,8 @@ apis! {
     InitProducerId = 22: 0..=5, flexible 2;
         init_producer_id::InitProducerIdRequest => init_producer_id::InitProducerIdResponse;
     OffsetForLeaderEpoch = 23: 2..=4, flexible 4;
-        offset_for_leader_epoch::OffsetForLeaderEpochRequest => offset_for_leader_epoch::OffsetForLeaderEpochResponse;
+        offset_for_leader_epoch::OffsetForLeaderEpochRequest
+        => offset_for_leader_epoch::OffsetForLeaderEpochResponse;
     DescribeConfigs = 32: 1..=4, flexible 4;
         describe_configs::DescribeConfigsRequest => describe_configs::DescribeConfigsResponse;
     AlterConfigs = 33: 0..=2, flexible 2;
@@ -158,7 +171,8 @@ apis! {
     DeleteGroups = 42: 0..=2, flexible 2;
         delete_groups::DeleteGroupsRequest => delete_groups::DeleteGroupsResponse;
     IncrementalAlterConfigs = 44: 0..=1, flexible 1;
-        incremental_alter_configs::IncrementalAlterConfigsRequest => incremental_alter_configs::IncrementalAlterConfigsResponse;
+        incremental_alter_configs::IncrementalAlterConfigsRequest
+        => incremental_alter_configs::IncrementalAlterConfigsResponse;
     OffsetDelete = 47: 0..=0;
         offset_delete::OffsetDeleteRequest => offset_delete::OffsetDeleteResponse;
     DescribeCluster = 60: 0..=2, flexible 0;

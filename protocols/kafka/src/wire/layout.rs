@@ -10,7 +10,8 @@
 
 macro_rules! message {
     ($($name:ident {
-        $($field:ident: $kind:ty $(= $default:expr)? $(, [$($versions:tt)+])? $(, tag $tag:literal)?;)*
+        $($field:ident: $kind:ty
+            $(= $default:expr)? $(, [$($versions:tt)+])? $(, tag $tag:literal)?;)*
     })*) => {$(
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name { $(pub $field: $kind,)* }
