@@ -336,20 +336,14 @@ impl Batches for Node {
         Box::pin(self.wait_for_any(who, places))
     }
 
-    fn topic_on_use<'a>(
-        &'a self,
-        who: &'a Identity,
-        name: &'a TopicName,
-    ) -> Answer<'a, TopicInfo> {
+    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo> {
         Box::pin(async move {
             if let Some(topic) = self.catalogue.get(who.project(), name) {
                 self.may_see_topic(who, name)?;
                 return self.describe(&topic);
             }
             let (snapshot, now) = (self.admit(who)?, self.world.clock.now_ms());
-            let may = |operation| {
-                snapshot.check_address(who.claims(), operation, name, None, now)
-            };
+            let may = |operation| snapshot.check_address(who.claims(), operation, name, None, now);
             may(Operation::Publish).or_else(|_| may(Operation::Read))?;
             self.describe(&*self.create_on_use(who, name).await?)
         })

@@ -73,8 +73,7 @@ pub trait Batches: Send + Sync {
     fn wait_behind<'a>(&'a self, who: &'a Identity, places: Vec<Place>) -> Answer<'a, ()>;
 
     /// The topic, made as a first publish or follow makes it if it is not there.
-    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName)
-    -> Answer<'a, TopicInfo>;
+    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo>;
 
     /// The topic with this number, if it is one of the project's.
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName>;

@@ -18,8 +18,9 @@ pub struct Config {
     pub sign_in_ms_max: u64,
     /// Milliseconds after which a connection without requests is closed.
     pub idle_ms_max: u64,
-    /// The session timeouts that members of a group may ask for, in milliseconds.
+    /// The shortest session timeout that a member of a group may ask for, in milliseconds.
     pub session_ms_min: u64,
+    /// The longest, in milliseconds.
     pub session_ms_max: u64,
     /// Milliseconds that the first rebalance of an empty group waits for further members.
     pub first_rebalance_ms: u64,
