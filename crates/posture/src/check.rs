@@ -133,7 +133,7 @@ impl Finding {
         }
     }
 
-    pub(crate) fn as_bad_as(self, severity: Severity) -> Finding {
+    pub(crate) fn with_severity(self, severity: Severity) -> Finding {
         Finding { severity, ..self }
     }
 }

@@ -184,7 +184,7 @@ fn listeners(config: &Config, found: &mut Vec<Finding>) {
     if config.are_figures_public {
         let severity = if is_open(config.public) { Severity::Warning } else { Severity::Info };
         let finding = FIGURES_PUBLIC.found("telemetry.metrics_public", "it is true");
-        found.push(finding.as_bad_as(severity));
+        found.push(finding.with_severity(severity));
     }
 }
 
@@ -216,7 +216,7 @@ fn certificate(config: &Config, found: &mut Vec<Finding>) {
                         _ => Severity::Warning,
                     };
                     let finding = CERTIFICATE_ENDS.found("edge.tls.files.certificate", text);
-                    found.push(finding.as_bad_as(severity));
+                    found.push(finding.with_severity(severity));
                 }
                 Some(_) => {}
                 None => {
@@ -313,7 +313,7 @@ fn networks(check: &'static Check, key: &str, all: &[String], found: &mut Vec<Fi
         false => check.severity,
     };
     let text = format!("allowed: {}", all.join(", "));
-    found.push(check.found(key, text).as_bad_as(severity));
+    found.push(check.found(key, text).with_severity(severity));
 }
 
 fn outward(config: &Config, found: &mut Vec<Finding>) {

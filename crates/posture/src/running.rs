@@ -62,7 +62,7 @@ pub fn findings(running: &Running) -> Vec<Finding> {
     if let Some(free) = running.disk_free.filter(|free| *free < DISK_FREE_LOW) {
         let severity = if free < DISK_FREE_LAST { Severity::Critical } else { Severity::Warning };
         let text = format!("{:.0} % of the log's file system is free", 100.0 * free);
-        found.push(DISK_LOW.found("disk", text).as_bad_as(severity));
+        found.push(DISK_LOW.found("disk", text).with_severity(severity));
     }
     let jump = running.clock_jump_ms;
     if jump.abs() > CLOCK_JUMP_MS_MAX {

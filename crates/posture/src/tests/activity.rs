@@ -145,8 +145,8 @@ fn much_is_deleted_at_once() {
 }
 
 fn known(acts: &[(&str, u64)], hours: &[(usize, u64)]) -> HashMap<String, Past> {
-    let mut past = Past::default();
-    past.acts = acts.iter().map(|(action, count)| ((*action).to_owned(), *count)).collect();
+    let acts = acts.iter().map(|(action, count)| ((*action).to_owned(), *count)).collect();
+    let mut past = Past { acts, ..Past::default() };
     for (hour, count) in hours {
         past.hours[*hour] = *count;
     }
