@@ -175,7 +175,7 @@ async fn what_is_accepted_is_replaced_ended_and_swept() {
         accept(new(START_MS + DAY, "first")).await.expect("accepted");
         let second = accept(new(START_MS + 2 * DAY, " second ")).await.expect("accepted");
         let all = store.acceptances(START_MS).await.expect("all");
-        assert_eq!(all, [second.clone()]);
+        assert_eq!(all, std::slice::from_ref(&second));
         assert_eq!((all[0].reason.as_str(), all[0].tenant), ("second", Some(tenant)));
         assert_eq!(store.acceptance(second.id).await.expect("there"), second);
         assert!(store.acceptances(START_MS + 2 * DAY).await.expect("none").is_empty());
