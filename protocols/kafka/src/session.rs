@@ -165,7 +165,9 @@ impl KafkaSession {
             advertised: self.advertised.clone(),
             turnstile: Arc::clone(&self.turnstile),
         };
-        out.defer(Wait::Pipelined, async move {
+        // The answer may be large: the next one is made when this one is on its way.
+        let wait = if head.api == Api::Fetch { Wait::Barrier } else { Wait::Pipelined };
+        out.defer(wait, async move {
             let answer = apis::answer(&call, head.api, head.correlation, body, throttle).await;
             let then: Then<Self> = Box::new(move |_, out| match answer {
                 Ok(Some(frame)) => {
