@@ -369,6 +369,11 @@ impl Hub for RemoteHub {
         })
     }
 
+    /// Protocols that speak in whole batches have ports of their own, which the owner serves.
+    fn batches(&self) -> Option<&dyn port::Batches> {
+        None
+    }
+
     fn consumers(&self) -> Option<&dyn Consumers> {
         Some(self)
     }
