@@ -18,3 +18,17 @@ pub mod ws;
 
 /// What ends a bench: told in words, to whoever runs it.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a scenario in a directory that is made for it, and removed whatever comes of it.
+///
+/// # Errors
+/// What the scenario says, or that the directory cannot be made or removed.
+pub fn in_own_directory(
+    dir: &std::path::Path,
+    scenario: impl FnOnce() -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    std::fs::create_dir_all(dir)?;
+    let outcome = scenario();
+    std::fs::remove_dir_all(dir)?;
+    outcome
+}

@@ -27,8 +27,24 @@ pub struct Mainstem {
     pub process: Process,
     pub address: SocketAddr,
     pub key: String,
+    /// Where Kafka clients connect, and with which settings; of a server in development mode.
+    pub kafka: Option<KafkaAccess>,
     /// From the start of the process to the first 200 of `/readyz`.
     pub start: Duration,
+}
+
+pub struct KafkaAccess {
+    pub bootstrap: String,
+    pub username: String,
+    pub password: String,
+}
+
+impl KafkaAccess {
+    fn read(credentials: &Value) -> Option<KafkaAccess> {
+        let text = |name: &str| Some(credentials["kafka"][name].as_str()?.to_owned());
+        let (bootstrap, username) = (text("bootstrap")?, text("username")?);
+        Some(KafkaAccess { bootstrap, username, password: text("password")? })
+    }
 }
 
 impl Mainstem {
@@ -44,7 +60,8 @@ impl Mainstem {
         let credentials = std::fs::read(data.join("dev-credentials.json"))?;
         let credentials: Value = serde_json::from_slice(&credentials)?;
         let key = credentials["api_key"].as_str().ok_or("no api_key among the credentials")?;
-        Ok(Mainstem { process, address, key: key.to_owned(), start })
+        let kafka = KafkaAccess::read(&credentials);
+        Ok(Mainstem { process, address, key: key.to_owned(), kafka, start })
     }
 
     /// Starts `mainstem serve` on a directory that nobody used, and makes a tenant, a project and
@@ -74,7 +91,7 @@ impl Mainstem {
         let keys = format!("{projects}/{project}/keys");
         let scopes = ["events:publish", "events:subscribe", "admin:write"];
         let key = make(&keys, json!({ "name": "bench", "scopes": scopes }), "secret")?;
-        Ok(Mainstem { process, address, key, start })
+        Ok(Mainstem { process, address, key, kafka: None, start })
     }
 
     pub fn client(&self) -> Result<Client, Fault> {

@@ -7,7 +7,7 @@
 // CHROMIUM names the browser's executable; Debian's is the default. Exit status 1 on any failure.
 
 import { spawn } from 'node:child_process';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -367,6 +367,40 @@ await check('the audit trail is searched, looked into, checked and followed', as
   await page.getByRole('button', { name: 'Export' }).click();
   const lines = (await readFile(await (await saving).path(), 'utf8')).trim().split('\n');
   must(lines.length > 5 && lines.every((line) => JSON.parse(line).hash.length === 64), 'the export is not the chain');
+});
+
+await check('a compliance report is made by keyboard, and its digest is in the trail', async () => {
+  await page.getByRole('button', { name: 'Report', exact: true }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByText('From 20', { exact: false }).waitFor();
+  await audit('audit-report');
+  const made = async (format) => {
+    await page.getByLabel('Period').focus();
+    await page.keyboard.type('Days');
+    await page.getByLabel('First day').waitFor();
+    await audit(`audit-report-days-${format}`);
+    await page.getByLabel('As', { exact: true }).selectOption(format);
+    const saving = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Make the report' }).focus();
+    await page.keyboard.press('Enter');
+    const download = await saving;
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
+  };
+  const json = await made('json');
+  const report = JSON.parse(json.bytes.toString('utf8'));
+  must(report.tenant === null && report.chain.holds && report.chain.checked > 5, `the chain: ${JSON.stringify(report.chain)}`);
+  must(report.access.people.items.some((person) => person.email === 'ann@example.org' && person.roles.length > 0), 'Ann is not in it');
+  must(report.access_changes.items.some((act) => act.action === 'user.invite'), 'the invitation is not in it');
+  must(/^mainstem-report-installation-.*\.json$/.test(json.name), `the file is called ${json.name}`);
+  await page.getByRole('button', { name: 'Report', exact: true }).click();
+  const text = await made('markdown');
+  must(text.bytes.toString('utf8').startsWith('# Compliance report') && text.name.endsWith('.md'), 'the text is no report');
+  const answer = await fetch(`${base}/v1/audit?action=audit.report`, { headers: { authorization: `Bearer ${operator}` } });
+  const digests = (await answer.json()).records.map((record) => record.details.sha256);
+  for (const { name, bytes } of [json, text]) {
+    must(digests.includes(createHash('sha256').update(bytes).digest('hex')), `the trail does not know ${name}`);
+  }
 });
 
 await check('alerts: a rule fires, is silenced, and a channel is tested', async () => {

@@ -2,7 +2,6 @@
 //! loop of epoll and write, and beside NATS over WebSocket. Every server is a process of its own,
 //! the subscribers are the same program, and the servers take turns within one run.
 
-use benches::Fault;
 use benches::http::Client;
 use benches::load::{Load, Plan, Received};
 use benches::machine::Watch;
@@ -10,6 +9,7 @@ use benches::mainstem::Mainstem;
 use benches::peers::{self, Flushing};
 use benches::process::{Process, free_address, sibling};
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -75,10 +75,7 @@ struct Contender {
 fn main() -> Result<(), Fault> {
     benches::fanout::raise_file_limit();
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

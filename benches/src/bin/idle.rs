@@ -2,12 +2,12 @@
 //! growth of its resident memory per connection, from a fresh process, and what it uses while
 //! nothing is said but keepalives.
 
-use benches::Fault;
 use benches::load::{Load, Plan};
 use benches::machine::Watch;
 use benches::mainstem::Mainstem;
 use benches::process::{Process, free_address, sibling, wait_until};
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpStream};
@@ -51,10 +51,7 @@ struct Row {
 fn main() -> Result<(), Fault> {
     benches::fanout::raise_file_limit();
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

@@ -1,11 +1,11 @@
 //! Fan-out beside other servers: the same load against each in turn, all processes of their own.
 //! It knows how much is published and counts what comes; the servers' ways are in `rivals`.
 
-use benches::Fault;
 use benches::http::Client;
 use benches::machine::Watch as Machine;
 use benches::report::{Company, heading};
 use benches::rivals::{self, servers};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use cli::bench::dialects::Role;
 use serde_json::{Value, json};
@@ -67,10 +67,7 @@ fn main() -> Result<(), Fault> {
         return Ok(swarm::crew::run(rivals::make)?);
     }
     swarm::raise_file_limit();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

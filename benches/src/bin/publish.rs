@@ -5,7 +5,6 @@
 //! acknowledges; all with one client pattern, taking turns within one run. How often the disk was
 //! flushed is counted, since that is what "durable" means here.
 
-use benches::Fault;
 use benches::closed_loop::{ClosedLoop, Dialect};
 use benches::dialects::{Amqp, Batch, Http, HttpWithIds, Kafka, Nats, WebSocket};
 use benches::fanout::cpu;
@@ -14,6 +13,7 @@ use benches::mainstem::{AtRest, Mainstem};
 use benches::peers::{self, Flushing};
 use benches::process::Process;
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -75,10 +75,7 @@ struct Row {
 
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

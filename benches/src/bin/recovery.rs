@@ -3,12 +3,12 @@
 //! acknowledged publish. Beside it, a start after a stop in good order, and a bare loop that reads
 //! as many bytes of the same files as the start after the crash read, likewise not from memory.
 
-use benches::Fault;
 use benches::closed_loop::ClosedLoop;
 use benches::dialects::{Batch, Http};
 use benches::machine::Watch;
 use benches::mainstem::Mainstem;
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -57,10 +57,7 @@ struct Row {
 
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

@@ -2,7 +2,6 @@
 //! records found by a random time in it. Beside it, the same bytes through a bare socket on the
 //! same machine: less time than that nobody needs.
 
-use benches::Fault;
 use benches::closed_loop::ClosedLoop;
 use benches::dialects::{Batch, Http};
 use benches::fanout::cpu;
@@ -10,6 +9,7 @@ use benches::http::{Body, Chunks, Client, head};
 use benches::machine::Watch;
 use benches::mainstem::Mainstem;
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::json;
 use std::io::{Read, Write};
@@ -59,10 +59,7 @@ struct Replayed {
 
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

@@ -226,6 +226,7 @@ async fn key(app: &App) -> Result<String, Fault> {
         grants: None,
         rate_per_second: None,
         expires_at: None,
+        verifier: None,
     };
     app.tenancy.create_key(made.tenant.id, made.project.id, new, &Actor::system()).await?;
     Ok(key.text.expose_secret().to_owned())

@@ -2,13 +2,13 @@
 //! a history after a stop in good order, and on the same after a kill; and what the process takes
 //! of memory once it is idle. Beside it, the start of a process that does nothing.
 
-use benches::Fault;
 use benches::closed_loop::ClosedLoop;
 use benches::dialects::{Batch, Http};
 use benches::machine::Watch;
 use benches::mainstem::Mainstem;
 use benches::process::sibling;
 use benches::report::{Better, Company, Series, against, heading};
+use benches::{Fault, in_own_directory};
 use clap::Parser;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -46,10 +46,7 @@ struct Row {
 
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

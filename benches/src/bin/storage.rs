@@ -4,6 +4,7 @@
 //! depend on the machine and on who else uses it.
 
 use benches::sealing::fixed_keys;
+use benches::{Fault, in_own_directory};
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use parking_lot::{Condvar, Mutex};
@@ -56,14 +57,9 @@ struct Figures {
     written_per_body_byte: f64,
 }
 
-type Fault = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

@@ -3,11 +3,11 @@
 //! counts is whether the one stream of commits keeps up, and how long a record waits from the
 //! moment it was due. Engine only, no sockets.
 
-use benches::Fault;
 use benches::fanout::cpu;
 use benches::machine::Watch;
 use benches::report::{Better, Company, Series, against, heading};
 use benches::sealing::fixed_keys;
+use benches::{Fault, in_own_directory};
 use bytes::Bytes;
 use clap::Parser;
 use eventlog::{EmbeddedLog, Engine, TopicSpec};
@@ -64,10 +64,7 @@ struct Row {
 
 fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
-    std::fs::create_dir_all(&arguments.dir)?;
-    let outcome = measure(&arguments);
-    std::fs::remove_dir_all(&arguments.dir)?;
-    outcome
+    in_own_directory(&arguments.dir, || measure(&arguments))
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Fault> {

@@ -60,6 +60,37 @@ struct Node {
     dir: PathBuf,
 }
 
+/// Kafka's own command-line tools, for whichever server speaks its protocol.
+pub struct KafkaTools(Node);
+
+impl KafkaTools {
+    /// `None` when there is no Java or nobody fetched Kafka.
+    pub fn find(dir: &Path) -> Result<Option<KafkaTools>, Fault> {
+        std::fs::create_dir_all(dir)?;
+        let dir = dir.canonicalize()?;
+        let node = |(java, jars)| KafkaTools(Node { java, jars, dir });
+        Ok(installed("java").zip(fetched("kafka")).map(node))
+    }
+
+    /// What the tool prints when it ends well.
+    pub fn run(&self, class: &str, arguments: &[&str]) -> Result<String, Fault> {
+        let mut command = self.0.command(class);
+        let output = command.args(arguments).stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(text);
+        }
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(format!("{class}: {text}{why}").into())
+    }
+
+    /// A file with a client's settings, for the tools' options.
+    pub fn settings(&self, name: &str, text: &str) -> Result<String, Fault> {
+        std::fs::write(self.0.dir.join(name), text)?;
+        Ok(name.to_owned())
+    }
+}
+
 impl Node {
     fn command(&self, class: &str) -> Command {
         let mut command = Command::new(&self.java);

@@ -6,7 +6,7 @@ mod kafka;
 mod nats;
 mod rabbitmq;
 
-pub use kafka::Kafka;
+pub use kafka::{Kafka, KafkaTools};
 pub use nats::Nats;
 pub use rabbitmq::RabbitMq;
 

@@ -28,6 +28,8 @@ export interface Binding {
   is_conditional: boolean;
   /** null: none, or one's own, which are not told. */
   conditions: Conditions | null;
+  /** Names the conditions as they are; null in one's own account. */
+  version: string | null;
   in_force: boolean;
   unmet: Unmet[];
 }
@@ -209,8 +211,9 @@ export class StaffApi {
   deleteRole = (id: string): Promise<void> => this.ask('DELETE', `/v1/roles/${encodeURIComponent(id)}`);
   giveRole = (wish: { user: string; role: string; tenant?: string }): Promise<Binding> =>
     this.ask('POST', '/v1/role-bindings', wish);
-  setConditions = (id: string, conditions: Conditions): Promise<Binding> =>
-    this.ask('PATCH', `/v1/role-bindings/${encodeURIComponent(id)}`, { conditions });
+  /** Refused when the conditions are not those of this version any more. */
+  setConditions = (id: string, conditions: Conditions, version: string | null): Promise<Binding> =>
+    this.ask('PATCH', `/v1/role-bindings/${encodeURIComponent(id)}`, { conditions, version });
   attributes = async (id: string, tenant: string): Promise<Record<string, string>> =>
     (await this.ask('GET', `${userPath(id)}/attributes${inTenant(tenant)}`)).attributes;
   setAttributes = (id: string, tenant: string, attributes: Record<string, string>): Promise<unknown> =>

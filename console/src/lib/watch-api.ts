@@ -1,5 +1,7 @@
 // The audit trail and alerts as the admin API gives them. Pure but for what it is handed to ask with.
 
+import { fileName } from './report-period';
+
 export interface AuditRecord {
   id: string;
   tenant: string | null;
@@ -229,6 +231,11 @@ export class WatchApi {
 
   export = async (search: AuditSearch, format: string): Promise<Blob> =>
     (await this.open(`/v1/audit/export${auditQuery(search, { format })}`, AbortSignal.timeout(300_000))).blob();
+
+  report = async (query: string): Promise<{ blob: Blob; name: string }> => {
+    const answer = await this.open(`/v1/audit/compliance${query}`, AbortSignal.timeout(300_000));
+    return { blob: await answer.blob(), name: fileName(answer.headers.get('content-disposition')) };
+  };
 
   alerts = async (query: string): Promise<Alert[]> => (await this.ask('GET', `/v1/alerts?limit=100${query}`)).alerts;
   rules = async (): Promise<Rule[]> => (await this.ask('GET', '/v1/alerts/rules')).rules;

@@ -22,5 +22,5 @@ pub use format::{Format, syslog};
 pub use report::{Outcomes, Report, compile};
 pub use ship::{BadSink, Shipper};
 pub use trail::{Entry, Trail};
-pub use verify::{Broken, Expected, Place, Verdict};
+pub use verify::{Broken, Expected, PartVerdict, Place, Verdict};
 pub use worker::{AuditWorker, Turn};

@@ -3,6 +3,7 @@
 
 mod chain;
 mod format;
+mod part;
 mod report;
 mod rig;
 mod ship;

@@ -61,12 +61,26 @@ pub struct Verdict {
     pub next: Option<(AuditMark, Offset)>,
 }
 
+/// What the check of a part of the chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartVerdict {
+    /// The record before the first that was looked at; number 0 before the very first.
+    pub before: AuditMark,
+    pub verdict: Verdict,
+    /// Records of the part that are not known to be on the log yet.
+    pub pending: u64,
+    /// There are more than one call looks at.
+    pub is_cut: bool,
+}
+
 struct Walk {
     verdict: Verdict,
     /// The record before; `None` at the very beginning of what is kept.
     last: Option<AuditMark>,
     ends: AuditEnds,
     expected: Option<Expected>,
+    /// The number of the record behind which the walk ends.
+    until: u64,
 }
 
 fn broken(sequence: u64, place: Place, offset: Option<Offset>, why: impl Into<String>) -> Broken {
@@ -85,8 +99,9 @@ impl Trail {
             Some((mark, offset)) => (Some(mark), Some(offset)),
             None => (None, None),
         };
-        let mut walk = Walk { verdict: Verdict::default(), last, ends, expected };
-        loop {
+        let until = u64::MAX;
+        let mut walk = Walk { verdict: Verdict::default(), last, ends, expected, until };
+        while !walk.is_over() {
             let entries = match self.read(offset, PAGE_RECORDS_MAX, Duration::ZERO).await {
                 Ok(entries) => entries,
                 Err(refusal) => {
@@ -112,6 +127,79 @@ impl Trail {
         })
     }
 
+    /// Walks from one number to another, both within, but over no more records than one call looks
+    /// at: all that `verify` checks, of these. Records that are too new to be on the log are
+    /// counted, not missed.
+    pub async fn verify_between(&self, first: u64, last: u64) -> Result<PartVerdict, Refusal> {
+        let ends = self.tenancy.audit_ends().await?;
+        let first = first.max(ends.anchor.sequence + 1);
+        let until = last.min(first.saturating_add(CALL_RECORDS_MAX - 1));
+        let published = ends.published.min(until);
+        let before = self.mark_before(first, &ends).await?;
+        let mut part = PartVerdict {
+            before: before.unwrap_or(AuditMark { sequence: first - 1, hash: AuditHash::NONE }),
+            verdict: Verdict::default(),
+            pending: (until + 1).saturating_sub(first.max(published + 1)),
+            is_cut: until < last,
+        };
+        let offset = self.tenancy.audit_offset(first).await?;
+        let gone = |sequence, why| Some(broken(sequence, Place::Index, None, why));
+        match (before, offset) {
+            _ if published < first => return Ok(part),
+            (None, _) => {
+                part.verdict.broken = gone(first - 1, "the index does not have the record");
+            }
+            (_, None) => {
+                let why = "the index does not know where the record lies";
+                part.verdict.broken = gone(first, why);
+            }
+            (Some(last), Some(offset)) => {
+                let (verdict, last) = (Verdict::default(), Some(last));
+                let walk = Walk { verdict, last, ends, expected: None, until: published };
+                part.verdict = self.walk_part(walk, offset).await?;
+            }
+        }
+        Ok(part)
+    }
+
+    async fn walk_part(&self, mut walk: Walk, from: Offset) -> Result<Verdict, Refusal> {
+        let mut offset = from;
+        while !walk.is_over() {
+            let read = self.read(Some(offset), PAGE_RECORDS_MAX, Duration::ZERO).await;
+            let entries = match read {
+                Ok(entries) => entries,
+                Err(refusal) => {
+                    let next = walk.next_number();
+                    let found = broken(next, Place::Log, Some(offset), refusal.message());
+                    return Ok(walk.end_broken(found));
+                }
+            };
+            let Some(end) = entries.last().map(|entry| entry.offset + 1) else {
+                let found = walk.missing_at_end();
+                return Ok(found.map_or(walk.verdict.clone(), |found| walk.end_broken(found)));
+            };
+            offset = end;
+            if let Some(found) = self.walk_page(&mut walk, &entries).await? {
+                return Ok(walk.end_broken(found));
+            }
+        }
+        Ok(walk.verdict)
+    }
+
+    /// The record before this number, as the store has it.
+    async fn mark_before(
+        &self,
+        first: u64,
+        ends: &AuditEnds,
+    ) -> Result<Option<AuditMark>, Refusal> {
+        if ends.anchor.sequence + 1 == first {
+            return Ok(Some(ends.anchor));
+        }
+        let rows = self.tenancy.audit_links(first - 1, first - 1, 1).await?;
+        let link = rows.first().and_then(|row| row.link);
+        Ok(link.map(|link| AuditMark { sequence: link.sequence, hash: link.hash }))
+    }
+
     async fn walk_page(
         &self,
         walk: &mut Walk,
@@ -119,6 +207,9 @@ impl Trail {
     ) -> Result<Option<Broken>, Refusal> {
         let mut held: Vec<(&Entry, &AuditRecord, u64)> = Vec::with_capacity(entries.len());
         for entry in entries {
+            if walk.is_over() {
+                break;
+            }
             let before = match (&walk.last, &entry.record) {
                 (None, Ok(record)) => self.before(walk, record).await?,
                 _ => None,
@@ -169,6 +260,10 @@ impl Trail {
 impl Walk {
     fn next_number(&self) -> u64 {
         self.last.map_or(1, |last| last.sequence + 1)
+    }
+
+    fn is_over(&self) -> bool {
+        self.last.is_some_and(|last| last.sequence >= self.until)
     }
 
     fn end_broken(mut self, found: Broken) -> Verdict {

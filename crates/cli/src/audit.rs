@@ -1,4 +1,4 @@
-//! `mainstem audit`: search the trail, follow it, check its chain, export it, add it up.
+//! `mainstem audit`: search the trail, follow it, check its chain, export it, add it up, report it.
 
 use crate::Outcome;
 use crate::events::Reader;
@@ -8,11 +8,16 @@ use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A walk over a large chain takes a while for each part of it.
 const VERIFY_TIME_MAX: Duration = Duration::from_secs(300);
+/// A report reads many records and checks a part of the chain.
+const REPORT_TIME_MAX: Duration = Duration::from_secs(300);
 /// Parts of a chain that are walked before the command gives up: a thousand million records.
 const PARTS_MAX: usize = 10_000;
 
@@ -51,8 +56,27 @@ pub enum Audit {
         #[arg(long, default_value = "jsonl")]
         format: String,
     },
-    /// Adds up a time: sign-ins, refusals, changes of keys and roles, who did what.
+    /// Makes a compliance report: who has which access now; changes of access, approvals, elevated
+    /// acts, refusals and configuration changes of a period; findings; the check of the trail's
+    /// chain. Its SHA-256 is in the trail, as `audit.report`.
     Report {
+        /// Where the period begins: `2026-10-01T00:00:00Z` (RFC 3339), or a day, `2026-10-01`.
+        #[arg(long)]
+        from: String,
+        /// Where it ends, itself not in it; now when absent. 400 days later at most.
+        #[arg(long)]
+        to: Option<String>,
+        /// Of this tenant; of the whole installation when absent.
+        #[arg(long)]
+        tenant: Option<String>,
+        #[arg(long, value_enum, default_value_t = ReportFormat::Json)]
+        format: ReportFormat,
+        /// Written there, for its owner's eyes only; to the standard output when absent.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Adds up a time: sign-ins, refusals, changes of keys and roles, who did what.
+    Sums {
         #[arg(long)]
         tenant: Option<String>,
         #[arg(long)]
@@ -66,6 +90,23 @@ pub enum Audit {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// How a compliance report is written.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    Json,
+    Markdown,
+}
+
+impl ReportFormat {
+    fn word(self) -> String {
+        match self {
+            ReportFormat::Json => "json",
+            ReportFormat::Markdown => "markdown",
+        }
+        .to_owned()
+    }
 }
 
 /// What is wanted of the trail.
@@ -135,7 +176,18 @@ impl Audit {
                 parts.push(("format", Some(format.clone())));
                 copy(&api, &path("/v1/audit/export", &parts)).await
             }
-            Audit::Report { tenant, project, from, to, json } => {
+            Audit::Report { from, to, tenant, format, output } => {
+                let parts = [
+                    ("from", Some(from.clone())),
+                    ("to", to.clone()),
+                    ("tenant", tenant.clone()),
+                    ("format", Some(format.word())),
+                ];
+                let path = path("/v1/audit/compliance", &parts);
+                let request = api.request(Method::GET, &path).timeout(REPORT_TIME_MAX);
+                hand_out(&api.fetch(request).await?, output.as_deref())
+            }
+            Audit::Sums { tenant, project, from, to, json } => {
                 let parts = [
                     ("tenant", tenant.clone()),
                     ("project", project.clone()),
@@ -147,7 +199,7 @@ impl Audit {
                 if *json {
                     return print(&report);
                 }
-                print!("{}", report_text(&report));
+                print!("{}", sums_text(&report));
                 Ok(())
             }
         }
@@ -183,6 +235,30 @@ async fn follow(api: &Api, search: &Search, after: Option<u64>) -> Outcome {
         }
     }
     Err("the server ended the answer: the session ended, or it shuts down".to_owned())
+}
+
+/// To the standard output, or into a file that is there whole or not at all.
+pub(crate) fn hand_out(bytes: &[u8], output: Option<&Path>) -> Outcome {
+    let Some(path) = output else {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        return written.map_err(|error| error.to_string());
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).truncate(true).write(true).mode(0o600).open(&beside);
+    let written = opened
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // What is half written is of no use; that it cannot be removed changes nothing.
+        let _ = fs::remove_file(&beside);
+        format!("cannot write {}: {error}", path.display())
+    })?;
+    println!("{} bytes in {}", bytes.len(), path.display());
+    Ok(())
 }
 
 async fn copy(api: &Api, path: &str) -> Outcome {
@@ -227,7 +303,7 @@ async fn verify(api: &Api, sequence: Option<u64>, hash: Option<String>) -> Outco
 }
 
 /// The sums as people read them.
-pub(crate) fn report_text(report: &Value) -> String {
+pub(crate) fn sums_text(report: &Value) -> String {
     let mut text = String::new();
     let of = |name: &str, part: &str| report[name][part].as_u64().unwrap_or_default();
     let outcomes = |name: &str| {

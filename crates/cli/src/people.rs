@@ -167,6 +167,10 @@ pub enum Roles {
             required_unless_present = "role_conditions"
         )]
         none: bool,
+        /// The `version` of the conditions that `users show` told: refused when they are others
+        /// by now.
+        #[arg(long)]
+        at_version: Option<String>,
     },
     /// Takes a role away; `users show` lists the bindings.
     Take { binding: String },
@@ -318,9 +322,13 @@ impl Roles {
                 ];
                 (Method::POST, "/v1/role-bindings".to_owned(), Some(body(&fields)))
             }
-            Roles::Conditions { binding, conditions, none: _ } => {
+            Roles::Conditions { binding, conditions, none: _, at_version } => {
                 let path = format!("/v1/role-bindings/{}", segment(binding));
-                (Method::PATCH, path, Some(json!({"conditions": conditions.body()})))
+                let fields = [
+                    ("conditions", Some(conditions.body())),
+                    ("version", at_version.as_ref().map(|version| json!(version))),
+                ];
+                (Method::PATCH, path, Some(body(&fields)))
             }
             Roles::Take { binding } => {
                 (Method::DELETE, format!("/v1/role-bindings/{}", segment(binding)), None)

@@ -184,7 +184,7 @@ fn a_report_is_read_line_by_line() {
         "refused": {"unknown": {"credential.check": 7}},
         "is_partial": true,
     });
-    let text = crate::audit::report_text(&report);
+    let text = crate::audit::sums_text(&report);
     for line in [
         "Refused credentials:  7",
         "  operator",
@@ -193,4 +193,20 @@ fn a_report_is_read_line_by_line() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
+}
+
+#[test]
+fn a_compliance_report_is_for_its_owner_only_and_whole() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a writable temporary directory");
+    let path = dir.path().join("report.md");
+    std::fs::write(&path, "older and longer than the new one").expect("written");
+    crate::audit::hand_out(b"# Report\n", Some(&path)).expect("written");
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), "# Report\n");
+    let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let nowhere = dir.path().join("no-such-folder/report.md");
+    let failed = crate::audit::hand_out(b"x", Some(&nowhere)).expect_err("no folder");
+    assert!(failed.contains("no-such-folder/report.md"), "{failed}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1);
 }

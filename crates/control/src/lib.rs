@@ -28,6 +28,7 @@ mod process;
 mod rates;
 mod redact;
 mod repeat;
+mod report;
 mod routes;
 mod security;
 mod view;

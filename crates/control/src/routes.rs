@@ -9,6 +9,7 @@ mod approval_rules;
 mod approvals;
 pub(crate) mod audit;
 mod audit_out;
+mod audit_report;
 mod auth;
 mod backups;
 mod conditions_view;
@@ -77,6 +78,7 @@ pub(crate) fn all() -> Routes {
         .merge(stripe::routes())
         .merge(audit::routes())
         .merge(audit_out::routes())
+        .merge(audit_report::routes())
         .merge(security::routes())
         .merge(alerts::routes())
         .merge(alert_channels::routes())

@@ -25,6 +25,7 @@ mod provider_sign_in;
 mod providers;
 mod records;
 mod repeat;
+mod report;
 mod rig_consumers;
 mod rig_hub;
 mod rig_provider;

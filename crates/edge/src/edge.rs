@@ -2,6 +2,7 @@
 
 use crate::accept::{self, Acceptor, Sharing};
 use crate::accounts::Accounts;
+use crate::clients::ClientTrust;
 use crate::config::PublicPort;
 use crate::face::{Answers, Face};
 use crate::http::router;
@@ -66,8 +67,47 @@ pub struct Edge {
     _held: Option<socket2::Socket>,
     addresses: Vec<SocketAddr>,
     certificate: Option<Arc<Certificate>>,
+    trusts: Vec<Arc<ClientTrust>>,
     accounts: Arc<Accounts>,
     writes: Arc<AtomicU64>,
+}
+
+/// The ports that were asked for.
+#[derive(Default)]
+struct Bound {
+    /// With the face's number.
+    listeners: Vec<(usize, TcpListener)>,
+    addresses: Vec<SocketAddr>,
+    held: Option<socket2::Socket>,
+}
+
+impl Bound {
+    fn new(config: &Config, wanted: &[(SocketAddr, Face)]) -> Result<Bound, EdgeError> {
+        let mut all = Bound::default();
+        for (face, (address, what)) in wanted.iter().enumerate() {
+            let address = *address;
+            let bind = |source| EdgeError::Bind { address, source };
+            let sharing = match (face, config.public) {
+                (PUBLIC, PublicPort::Elsewhere) => {
+                    let (socket, address) = accept::hold(address).map_err(bind)?;
+                    all.addresses.push(address);
+                    all.held = Some(socket);
+                    continue;
+                }
+                (PUBLIC, PublicPort::Shared) => Sharing::Shared,
+                _ => Sharing::Alone,
+            };
+            let backlog_max = config.accept.backlog_max;
+            let listener = accept::bind(address, backlog_max, sharing).map_err(bind)?;
+            let bound = listener.local_addr().map_err(bind)?;
+            if let Answers::Stream(mount) = &what.answers {
+                (mount.on_bound)(bound);
+            }
+            all.addresses.push(bound);
+            all.listeners.push((face, listener));
+        }
+        Ok(all)
+    }
 }
 
 impl Edge {
@@ -95,38 +135,17 @@ impl Edge {
         if let Some(listen) = config.admin_listen {
             wanted.push((listen, http("admin", admin)));
         }
+        let mut trusts = Vec::new();
         for mount in streams {
             // Where several processes serve the public port, protocols with a port of their own
             // stay with the one that has the log.
             if config.public != PublicPort::Shared {
-                wanted.push((mount.listen, stream_face(mount, tls.as_ref())?));
+                let trust = client_trust(&mount, certificate.as_ref())?;
+                wanted.push((mount.listen, stream_face(mount, tls.as_ref(), trust.as_ref())?));
+                trusts.extend(trust.map(|(trust, _)| trust));
             }
         }
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        let mut held = None;
-        for (face, (address, what)) in wanted.iter().enumerate() {
-            let address = *address;
-            let bind = |source| EdgeError::Bind { address, source };
-            let sharing = match (face, config.public) {
-                (PUBLIC, PublicPort::Elsewhere) => {
-                    let (socket, address) = accept::hold(address).map_err(bind)?;
-                    addresses.push(address);
-                    held = Some(socket);
-                    continue;
-                }
-                (PUBLIC, PublicPort::Shared) => Sharing::Shared,
-                _ => Sharing::Alone,
-            };
-            let backlog_max = config.accept.backlog_max;
-            let listener = accept::bind(address, backlog_max, sharing).map_err(bind)?;
-            let bound = listener.local_addr().map_err(bind)?;
-            if let Answers::Stream(mount) = &what.answers {
-                (mount.on_bound)(bound);
-            }
-            addresses.push(bound);
-            listeners.push((face, listener));
-        }
+        let Bound { listeners, addresses, held } = Bound::new(&config, &wanted)?;
         let faces = wanted.into_iter().map(|(_, face)| face).collect();
         let accounts = Accounts::new(config.web_socket.tenant_waiting_bytes_max);
         let writes = Arc::default();
@@ -139,6 +158,7 @@ impl Edge {
             _held: held,
             addresses,
             certificate,
+            trusts,
             accounts,
             writes,
         })
@@ -197,7 +217,16 @@ impl Edge {
             acceptors.spawn(acceptor.run(listener, stopped.clone()));
         }
         if let Some(certificate) = self.certificate {
-            acceptors.spawn(watch_certificate(certificate, stopped));
+            let look = move || certificate.reload_if_changed();
+            acceptors.spawn(watch_files("the certificate", look, stopped.clone()));
+        }
+        for trust in self.trusts {
+            let look = move || trust.reload_if_changed();
+            acceptors.spawn(watch_files(
+                "the authority of clients' certificates",
+                look,
+                stopped.clone(),
+            ));
         }
         let early = tokio::select! {
             () = drain => None,
@@ -238,10 +267,30 @@ impl Edge {
     }
 }
 
+type Asking = (Arc<ClientTrust>, Arc<rustls::ServerConfig>);
+
+/// What a port's clients are asked by, if they are.
+fn client_trust(
+    mount: &StreamMount,
+    certificate: Option<&Arc<Certificate>>,
+) -> Result<Option<Asking>, EdgeError> {
+    let Some(source) = mount.client_certificates.clone() else { return Ok(None) };
+    let Some(certificate) = certificate.filter(|_| mount.is_tls) else {
+        let protocol = mount.protocol;
+        let reason = format!("the protocol `{protocol}` asks for certificates without TLS");
+        return Err(EdgeError::Config { field: "client_certificates", reason });
+    };
+    let trust = ClientTrust::load(source, Arc::clone(certificate.provider()))?;
+    let asking = certificate.asking_config(Arc::clone(&trust))?;
+    Ok(Some((trust, asking)))
+}
+
 fn stream_face(
     mount: StreamMount,
     tls: Option<&Arc<rustls::ServerConfig>>,
+    asking: Option<&Asking>,
 ) -> Result<Face, EdgeError> {
+    let tls = asking.map(|(_, asking)| asking).or(tls);
     let tls = mount.is_tls.then(|| tls.cloned()).flatten();
     if mount.is_tls && tls.is_none() {
         let reason = format!("the protocol `{}` asks for TLS and there is none", mount.protocol);
@@ -253,8 +302,9 @@ fn stream_face(
 /// Where the threads are reached, and how each one's end is heard of.
 type Shards = (Arc<[Arc<Mailbox>]>, FuturesUnordered<oneshot::Receiver<()>>);
 
-async fn watch_certificate(
-    certificate: Arc<Certificate>,
+async fn watch_files(
+    what: &'static str,
+    look: impl Fn() -> Result<bool, EdgeError> + Clone + Send + 'static,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     loop {
@@ -262,11 +312,10 @@ async fn watch_certificate(
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
             () = tokio::time::sleep(CERTIFICATE_LOOK) => {}
         }
-        let certificate = Arc::clone(&certificate);
-        match tokio::task::spawn_blocking(move || certificate.reload_if_changed()).await {
-            Ok(Ok(true)) => tracing::info!("the certificate was exchanged"),
+        match tokio::task::spawn_blocking(look.clone()).await {
+            Ok(Ok(true)) => tracing::info!("{what} was exchanged"),
             Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the new certificate is not usable"),
+            Ok(Err(error)) => tracing::warn!(%error, "{what}: the new files are not usable"),
         }
     }
 }

@@ -16,6 +16,7 @@
 
 mod accept;
 mod accounts;
+mod clients;
 pub mod config;
 mod edge;
 mod error;

@@ -1,11 +1,12 @@
 //! TLS by rustls: certificates from files, read again while serving, or made for development.
 
 use crate::EdgeError;
+use crate::clients::ClientTrust;
 use crate::config::Tls;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -63,6 +64,25 @@ impl Certificate {
     /// Whether the certificate is one that browsers may be told to insist on.
     pub fn is_lasting(&self) -> bool {
         matches!(self.source, Tls::Files { .. })
+    }
+
+    /// For a port that asks its clients for certificates. Sessions are not taken up again: each
+    /// connection shows its certificate, and it is looked at by what counts then.
+    pub fn asking_config(
+        self: &Arc<Self>,
+        trust: Arc<ClientTrust>,
+    ) -> Result<Arc<ServerConfig>, EdgeError> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(trust)
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+
+    pub fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
     }
 
     /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.

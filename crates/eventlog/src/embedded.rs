@@ -17,6 +17,7 @@ mod extents;
 pub(crate) mod hasher;
 mod held;
 pub(crate) mod ids;
+mod inspect;
 mod intake;
 pub(crate) mod leaps;
 mod lifecycle;
@@ -51,7 +52,7 @@ use self::snapshot::Snapshot;
 use self::ticker::Ticker;
 use crate::{
     Appended, Bounds, End, Engine, Found, Health, LogError, Observer, Options, Pending, Placement,
-    Together, TopicSpec,
+    ProducerState, Together, TopicSpec,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -314,6 +315,10 @@ impl Engine for EmbeddedLog {
         self.core.take_over(producer)
     }
 
+    fn producer_now(&self, id: i64) -> Option<Producer> {
+        self.core.registry.now(id)
+    }
+
     fn begin(&self, producer: Producer, within: Duration) -> Result<(), LogError> {
         self.core.begin(producer, within)
     }
@@ -356,6 +361,39 @@ impl Engine for EmbeddedLog {
         bytes_max: usize,
     ) -> Pending<Vec<Arc<Batch>>> {
         self.core.read(topic, partition, from, bytes_max)
+    }
+
+    fn drop_before(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+        before: Offset,
+    ) -> Pending<Bounds> {
+        self.core.drop_before(topic, partition, before)
+    }
+
+    fn newest_time(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+    ) -> Pending<Option<TimestampMs>> {
+        self.core.newest_time(topic, partition)
+    }
+
+    fn partition_bytes(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+    ) -> Result<u64, LogError> {
+        self.core.partition_bytes(topic, partition)
+    }
+
+    fn producers_of(
+        &self,
+        topic: TopicId,
+        partition: types::Partition,
+    ) -> Result<Vec<ProducerState>, LogError> {
+        self.core.producers_of(topic, partition)
     }
 
     fn lost_behind(

@@ -64,6 +64,17 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+/// Who numbers batches in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerState {
+    pub producer: Producer,
+    /// Of its last record stored; `None` when that is forgotten.
+    pub last_sequence: Option<i32>,
+    pub seen_at: TimestampMs,
+    /// Where its open transaction begins in the partition.
+    pub open_since: Option<Offset>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub offset: Offset,
@@ -143,6 +154,10 @@ pub trait Engine: Send + Sync + 'static {
     /// `Fenced` from now on, over restarts too. `Fenced` if that has happened to this one.
     fn take_over(&self, producer: Producer) -> Pending<Producer>;
 
+    /// The producer in the epoch that is taken from it now; `None`: it has begun nothing, or was
+    /// not heard of for long.
+    fn producer_now(&self, id: i64) -> Option<Producer>;
+
     /// Opens the producer's transaction. It is given up when it is not ended within the time (15
     /// minutes at most), and by a restart. Readers see nothing of a partition behind the first
     /// record of an open transaction, and what is given up never.
@@ -163,7 +178,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Ends the producer's transaction, for all its partitions, also over a crash; answers the
     /// producer in the epoch of its next transaction (KIP-890), so that a late call of this one
-    /// cannot touch it. Asked again the same way it answers the same. After an error of a commit
+    /// cannot touch it. Asked again the same way it answers the same; of a commit that was answered
+    /// or not before the log was opened, too. After an error of a commit
     /// an abort tells the next epoch.
     fn end(&self, producer: Producer, end: End) -> Pending<Producer>;
 
@@ -185,6 +201,24 @@ pub trait Engine: Send + Sync + 'static {
     ) -> Pending<Vec<Arc<Batch>>>;
 
     fn bounds(&self, topic: TopicId, partition: Partition) -> Result<Bounds, LogError>;
+
+    /// Gives up every record before the offset, which becomes the partition's start; answers when
+    /// that is on the device. Asked for what is gone already it answers what there is.
+    /// `OffsetAhead` behind the end.
+    fn drop_before(&self, topic: TopicId, partition: Partition, before: Offset) -> Pending<Bounds>;
+
+    /// The greatest timestamp of the records kept; `None` without records.
+    fn newest_time(&self, topic: TopicId, partition: Partition) -> Pending<Option<TimestampMs>>;
+
+    /// Bytes that the partition's records take on the device.
+    fn partition_bytes(&self, topic: TopicId, partition: Partition) -> Result<u64, LogError>;
+
+    /// Who numbers batches in the partition and is still known, by number.
+    fn producers_of(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+    ) -> Result<Vec<ProducerState>, LogError>;
 
     /// Where a reader that wants `next` must go back to, if what it has seen before that is no
     /// more: the log was restored to an earlier moment, or lost its end. Offsets are never given

@@ -16,6 +16,12 @@ pub enum LogError {
         /// The oldest offset still kept.
         start: Offset,
     },
+    /// Nothing was stored there yet.
+    #[error("the log ends at offset {end}")]
+    OffsetAhead {
+        /// The next offset to be given.
+        end: Offset,
+    },
     /// The device has no space. Reads go on, and appends too once space returns.
     #[error("the log has no space left")]
     Full,

@@ -13,7 +13,8 @@ mod partitioner;
 pub use embedded::cut::{LastEnd, LogCut, StreamMark, leave_gaps, read_marks, write_marks};
 pub use embedded::{Collected, Driver, EmbeddedLog, OpenReport};
 pub use engine::{
-    Appended, Bounds, End, Engine, Found, Health, Observer, Pending, Placement, Together, TopicSpec,
+    Appended, Bounds, End, Engine, Found, Health, Observer, Pending, Placement, ProducerState,
+    Together, TopicSpec,
 };
 pub use error::LogError;
 pub use options::{CollectOptions, MAINTAIN_INTERVAL, Options};

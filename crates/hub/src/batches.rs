@@ -11,8 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use identity::ProjectSnapshot;
 use port::batches::{BATCHES_BYTES_MAX, KEPT_BYTES_MAX};
 use port::{
-    Answer, BatchPlaced, Batches, BatchesRead, Code, Identity, PartitionInfo, Place, Refusal,
-    TopicInfo,
+    Answer, BatchPlaced, Batches, BatchesRead, Code, Identity, PartitionInfo, Place, ProducerState,
+    Refusal, TopicInfo,
 };
 use rules::quota;
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use types::{
 };
 
 /// Entries that one call keeps at most.
-const KEPT_AT_ONCE: usize = 1_000;
+pub(crate) const KEPT_AT_ONCE: usize = 1_000;
 
 impl Node {
-    async fn append_whole(
+    pub(crate) async fn append_whole(
         &self,
         who: &Identity,
         name: &TopicName,
@@ -88,34 +88,26 @@ impl Node {
             return Ok(BatchesRead { batches: Vec::new(), bounds: at(bounds) });
         }
         let bytes_max = bytes_max.min(BATCHES_BYTES_MAX);
-        let read = self.engine.read(topic.id, place.partition, place.offset, bytes_max).await;
-        let batches = match read {
-            Ok(batches) => batches,
-            // Retention was faster: the bounds say so.
-            Err(LogError::OffsetGone { .. }) => Vec::new(),
-            Err(error) => return Err(refusal_of(error)),
-        };
-        let (mut count, mut bytes) = (0, 0);
-        for batch in &batches {
-            count += u64::from(batch.count());
-            bytes += batch.records_bytes();
+        match self.engine.read(topic.id, place.partition, place.offset, bytes_max).await {
+            Ok(batches) => Ok(BatchesRead { batches, bounds: at(bounds) }),
+            // Retention was faster.
+            Err(LogError::OffsetGone { .. }) => {
+                let bounds = self.engine.bounds(topic.id, place.partition).map_err(refusal_of)?;
+                Ok(BatchesRead { batches: Vec::new(), bounds: at(bounds) })
+            }
+            Err(error) => Err(refusal_of(error)),
         }
-        if count > 0 {
-            self.meters.get(who.tenant(), who.project()).delivered(count, bytes);
-        }
-        let bounds = self.engine.bounds(topic.id, place.partition).map_err(refusal_of)?;
-        Ok(BatchesRead { batches, bounds: at(bounds) })
     }
 
     /// The topic, for somebody who may read all of it.
-    fn readable(&self, who: &Identity, name: &TopicName) -> Result<Arc<Topic>, Refusal> {
+    pub(crate) fn readable(&self, who: &Identity, name: &TopicName) -> Result<Arc<Topic>, Refusal> {
         let snapshot = self.admit(who)?;
         self.check_reading(who, &snapshot)?;
         self.check_read(who, &snapshot, name, None)?;
         self.existing(who, name)
     }
 
-    async fn find_time(
+    pub(crate) async fn find_time(
         &self,
         who: &Identity,
         name: &TopicName,
@@ -150,7 +142,11 @@ impl Node {
         }
     }
 
-    async fn shelf(&self, who: &Identity, shelf: &'static str) -> Result<Arc<Topic>, Refusal> {
+    pub(crate) async fn shelf(
+        &self,
+        who: &Identity,
+        shelf: &'static str,
+    ) -> Result<Arc<Topic>, Refusal> {
         // Only the newest value of each key counts.
         let config = TopicConfig {
             cleanup: Cleanup::Compact,
@@ -172,19 +168,7 @@ impl Node {
             let message = format!("one call keeps at most {KEPT_AT_ONCE} values");
             return Err(Refusal::new(Code::PayloadTooLarge, message));
         }
-        let mut records = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            if value.as_ref().is_some_and(|value| value.len() > KEPT_BYTES_MAX) {
-                let message = format!("a value that is kept has at most {KEPT_BYTES_MAX} bytes");
-                return Err(Refusal::new(Code::PayloadTooLarge, message));
-            }
-            let bad = |_| Refusal::new(Code::PayloadTooLarge, "the name is too long");
-            records.push(Record {
-                key: Some(Key::new(key).map_err(bad)?),
-                value,
-                ..Record::default()
-            });
-        }
+        let records = shelved(entries)?;
         if records.is_empty() {
             return Ok(());
         }
@@ -246,6 +230,20 @@ impl Node {
     }
 }
 
+/// Entries of a shelf as its records.
+pub(crate) fn shelved(entries: Vec<(Bytes, Option<Bytes>)>) -> Result<Vec<Record>, Refusal> {
+    let mut records = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        if value.as_ref().is_some_and(|value| value.len() > KEPT_BYTES_MAX) {
+            let message = format!("a value that is kept has at most {KEPT_BYTES_MAX} bytes");
+            return Err(Refusal::new(Code::PayloadTooLarge, message));
+        }
+        let bad = |_| Refusal::new(Code::PayloadTooLarge, "the name is too long");
+        records.push(Record { key: Some(Key::new(key).map_err(bad)?), value, ..Record::default() });
+    }
+    Ok(records)
+}
+
 /// What a single record must satisfy holds for each of a batch.
 fn check_records(limits: &Limits, batch: &Batch, now: TimestampMs) -> Result<(), Refusal> {
     let latest = now.saturating_add(AHEAD_MS_MAX);
@@ -302,7 +300,12 @@ impl Batches for Node {
         batch: Batch,
     ) -> Answer<'a, BatchPlaced> {
         Box::pin(async move {
-            let placed = self.append_whole(who, topic, partition, batch).await;
+            let placed = match batch.stamp() {
+                Some(stamp) if stamp.is_transactional => {
+                    Err(refusal_of(LogError::TransactionUnknown))
+                }
+                _ => self.append_whole(who, topic, partition, batch).await,
+            };
             self.noted(who, "record.publish", topic, placed)
         })
     }
@@ -319,6 +322,17 @@ impl Batches for Node {
         })
     }
 
+    fn handed_out(&self, who: &Identity, batches: &[Arc<Batch>]) {
+        let (mut count, mut bytes) = (0, 0);
+        for batch in batches {
+            count += u64::from(batch.count());
+            bytes += batch.records_bytes();
+        }
+        if count > 0 {
+            self.meters.get(who.tenant(), who.project()).delivered(count, bytes);
+        }
+    }
+
     fn offset_at<'a>(
         &'a self,
         who: &'a Identity,
@@ -330,6 +344,44 @@ impl Batches for Node {
             let found = self.find_time(who, topic, partition, time).await;
             self.noted(who, "record.read", topic, found)
         })
+    }
+
+    fn drop_before<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+        before: Option<Offset>,
+    ) -> Answer<'a, PartitionInfo> {
+        Box::pin(async move {
+            let dropped = self.drop_records(who, topic, partition, before).await;
+            self.noted(who, "record.delete", topic, dropped)
+        })
+    }
+
+    fn newest<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+    ) -> Answer<'a, Option<(Offset, TimestampMs)>> {
+        Box::pin(async move {
+            let found = self.find_newest(who, topic, partition).await;
+            self.noted(who, "record.read", topic, found)
+        })
+    }
+
+    fn stored_bytes(&self, who: &Identity, topic: &TopicName) -> Result<Vec<u64>, Refusal> {
+        self.bytes_of_partitions(who, topic)
+    }
+
+    fn producers(
+        &self,
+        who: &Identity,
+        topic: &TopicName,
+        partition: Partition,
+    ) -> Result<Vec<ProducerState>, Refusal> {
+        self.producers_of(who, topic, partition)
     }
 
     fn wait_behind<'a>(&'a self, who: &'a Identity, places: Vec<Place>) -> Answer<'a, ()> {

@@ -3,10 +3,12 @@
 //! socket, or how the log lies on disk.
 #![forbid(unsafe_code)]
 
+mod administer;
 mod allow;
 mod batches;
 pub mod branch;
 mod catalogue;
+mod challenges;
 mod cleanup;
 mod conditions;
 mod connections;
@@ -32,6 +34,7 @@ mod tally;
 mod tests;
 mod topic;
 mod topics;
+mod transactions;
 mod usage;
 mod watch;
 

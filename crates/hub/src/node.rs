@@ -239,7 +239,15 @@ impl Node {
     }
 
     async fn prove(&self, peer: &Peer, credential: &Credential) -> Result<Identity, Refusal> {
-        let proven = self.authenticator.authenticate(peer, credential).await;
+        self.let_in(peer, self.authenticator.authenticate(peer, credential).await)
+    }
+
+    /// Counts somebody proven by one request, and notes who was not.
+    pub(crate) fn let_in(
+        &self,
+        peer: &Peer,
+        proven: Result<Identity, Refusal>,
+    ) -> Result<Identity, Refusal> {
         let who = proven.inspect_err(|refusal| self.note_credential(peer, None, refusal))?;
         let admitted = self.admit_request(&who);
         admitted.inspect_err(|refusal| self.note_credential(peer, Some(&who), refusal))?;
@@ -538,6 +546,10 @@ impl Hub for Node {
     }
 
     fn batches(&self) -> Option<&dyn port::Batches> {
+        Some(self)
+    }
+
+    fn challenges(&self) -> Option<&dyn port::Challenges> {
         Some(self)
     }
 

@@ -20,6 +20,11 @@ pub fn refusal_of(error: LogError) -> Refusal {
         )
         .field("from")
         .hint("read from `earliest`"),
+        LogError::OffsetAhead { end } => Refusal::new(
+            Code::InvalidRequest,
+            format!("the offset is not given yet; the next one is {end}"),
+        )
+        .field("offset"),
         LogError::Full => {
             Refusal::new(Code::StorageFull, "the disk is full: appends are refused, reads go on")
                 .retry_around(RETRY)

@@ -153,6 +153,7 @@ impl Site {
             grants: None,
             rate_per_second: None,
             expires_at: None,
+            verifier: None,
         };
         self.tenancy.create_key(tenant, project, new, &Actor::system()).await.expect("a key");
         key.text.expose_secret().to_owned()

@@ -2,7 +2,7 @@
 //! end what no longer counts. Whoever owns it calls `changed` for each change it hears of, and
 //! `refresh` about every half second, so that changes it does not hear of count as well.
 
-use crate::api_key::{Environment, KeyHasher, NewApiKey};
+use crate::api_key::{ApiKeyText, Environment, KeyHasher, NewApiKey};
 use crate::directory::Directory;
 use crate::gate::{Epoch, Gate};
 use crate::jwks::KeySets;
@@ -11,6 +11,7 @@ use crate::liveness::{Holder, HolderKind, LivenessTable};
 use crate::projects::Projects;
 use crate::refusal;
 use crate::revocations;
+use crate::scram::Scram;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::snapshot::ProjectSnapshot;
@@ -19,7 +20,10 @@ use crate::token_check::{self, Issuer};
 use futures_util::StreamExt;
 use futures_util::stream;
 use parking_lot::Mutex;
-use port::{Change, Claims, Credential, Identity, Liveness, Peer, Refusal, metric};
+use port::{
+    Challenge, Change, Claims, Confirmed, Credential, Identity, Liveness, Peer, Refusal, Response,
+    Vouched, metric,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stdx::{Clock, Rng};
@@ -83,7 +87,12 @@ impl Authenticator {
             key_sets: Arc::new(KeySets::new(settings.jwks.clone(), clock, Arc::clone(&rng))?),
         };
         Ok(Authenticator {
-            keys: KeyCheck::new(KeyHasher::new(secrets.pepper()), &shared, &settings),
+            keys: KeyCheck::new(
+                KeyHasher::new(secrets.pepper()),
+                Scram::new(secrets, Arc::clone(&rng)),
+                &shared,
+                &settings,
+            ),
             projects: Projects::new(secrets.sealer(Arc::clone(&rng)), &shared, &settings),
             shared,
             settings,
@@ -104,11 +113,66 @@ impl Authenticator {
             Credential::ApiKey(text) => self.prove_key(peer, text).await,
             Credential::Token(text) => self.prove_token(peer, text).await,
         };
-        outcome.inspect_err(|refusal| {
-            let code = refusal.code().name();
-            metrics::counter!(metric::AUTH_FAILURES, "code" => code).increment(1);
-            tracing::debug!(request = %peer.request_id, code, "a credential is refused");
-        })
+        outcome.inspect_err(|refusal| count_failure(peer, refusal))
+    }
+
+    /// What a client is asked that proves a key of this id without showing it. Refuses only when
+    /// nobody can be looked up now.
+    pub async fn challenge(&self, name: &str) -> Result<Challenge, Refusal> {
+        self.keys.challenge(name).await
+    }
+
+    /// Proves a key by the response to a challenge, as `authenticate` does by its text.
+    ///
+    /// # Errors
+    /// As `authenticate`.
+    pub async fn respond(&self, peer: &Peer, response: &Response) -> Result<Confirmed, Refusal> {
+        let outcome = async {
+            let (claims, liveness, signature) = self.keys.respond(response).await?;
+            let project = self.projects.get(claims.project).await?;
+            let who = admit(peer, &*project.ok_or_else(refusal::invalid_key)?, claims, liveness)?;
+            Ok(Confirmed { who, signature })
+        };
+        outcome.await.inspect_err(|refusal| count_failure(peer, refusal))
+    }
+
+    /// Lets in as a key whom an adapter vouches for, as `authenticate` does by the key's text.
+    ///
+    /// # Errors
+    /// As `authenticate`.
+    pub async fn vouched(&self, peer: &Peer, vouched: &Vouched) -> Result<Identity, Refusal> {
+        let outcome = async {
+            let (mut claims, liveness) = self.keys.vouched(&vouched.name).await?;
+            if !vouched.projects.contains(&claims.project) {
+                return Err(refusal::invalid_key());
+            }
+            let ends_at = claims.expires_at.unwrap_or(vouched.ends_at).min(vouched.ends_at);
+            if ends_at <= self.shared.clock.now_ms() {
+                return Err(refusal::expired_key());
+            }
+            claims.expires_at = Some(ends_at);
+            let project = self.projects.get(claims.project).await?;
+            admit(peer, &*project.ok_or_else(refusal::invalid_key)?, claims, liveness)
+        };
+        outcome.await.inspect_err(|refusal| count_failure(peer, refusal))
+    }
+
+    /// Lets a key of before challenges, which was just proven by `shown`, respond to them from now
+    /// on.
+    pub async fn learn(&self, who: &Identity, shown: &Credential) {
+        let (Some(_), Credential::ApiKey(text)) = (who.claims().key, shown) else { return };
+        let Some(lookup) = ApiKeyText::parse(text).map(|text| text.lookup.to_owned()) else {
+            return;
+        };
+        self.keys.learn(&lookup, text.as_str().into()).await;
+    }
+
+    /// What is stored of a new key, so that it can be proven without being shown. `None` when the
+    /// process is ending.
+    pub async fn verifier(&self, key: &NewApiKey) -> Option<Vec<u8>> {
+        let (scram, lookup) = (Arc::clone(&self.keys.scram), key.lookup.clone());
+        let text = key.text.clone();
+        tokio::task::spawn_blocking(move || scram.make(&lookup, &text)).await.ok()
     }
 
     async fn prove_key(&self, peer: &Peer, text: &str) -> Result<Identity, Refusal> {
@@ -371,6 +435,12 @@ impl Authenticator {
         let ended = self.keys.review(&holder, lookup).await;
         ended.unwrap_or(false).then_some(Change::Key(*id))
     }
+}
+
+fn count_failure(peer: &Peer, refusal: &Refusal) {
+    let code = refusal.code().name();
+    metrics::counter!(metric::AUTH_FAILURES, "code" => code).increment(1);
+    tracing::debug!(request = %peer.request_id, code, "a credential is refused");
 }
 
 fn admit(

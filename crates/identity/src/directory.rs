@@ -4,13 +4,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use tenancy::{FoundKey, ListOwner, RevocationMark, Tenancy, TenancyError, Verification};
-use types::{AccessList, ProjectId, TenantId};
+use types::{AccessList, KeyId, ProjectId, TenantId};
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TenancyError>> + Send + 'a>>;
 
 pub trait Directory: Send + Sync + 'static {
     /// The key with this lookup id, whatever its state; `None` when there is none.
     fn key<'a>(&'a self, lookup: &'a str) -> Answer<'a, Option<FoundKey>>;
+
+    /// The lookup id of the key with this id.
+    fn lookup(&self, key: KeyId) -> Answer<'_, Option<String>>;
+
+    /// Keeps what a key is checked with when it is not shown, unless it has that already.
+    fn keep_verifier(&self, tenant: TenantId, key: KeyId, verifier: Vec<u8>) -> Answer<'_, bool>;
 
     /// A project, its tenant, and what its tokens are checked with; `None` when there is none.
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>>;
@@ -30,6 +36,14 @@ pub trait Directory: Send + Sync + 'static {
 impl Directory for Tenancy {
     fn key<'a>(&'a self, lookup: &'a str) -> Answer<'a, Option<FoundKey>> {
         Box::pin(self.find_key_by_prefix(lookup))
+    }
+
+    fn lookup(&self, key: KeyId) -> Answer<'_, Option<String>> {
+        Box::pin(self.find_key_prefix(key))
+    }
+
+    fn keep_verifier(&self, tenant: TenantId, key: KeyId, verifier: Vec<u8>) -> Answer<'_, bool> {
+        Box::pin(self.keep_key_verifier(tenant, key, verifier))
     }
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {

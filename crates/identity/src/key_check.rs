@@ -3,6 +3,8 @@
 //! a lookup id that this installation did not make is refused at once, one that is unknown is
 //! remembered, and the rest wait at a narrow gate.
 
+mod unseen;
+
 use crate::api_key::{ApiKeyText, HASH_BYTES, KeyHasher};
 use crate::cache::Cache;
 use crate::directory::Directory;
@@ -11,14 +13,17 @@ use crate::grant_text;
 use crate::jwks::KeySets;
 use crate::liveness::{Holder, HolderKind, LivenessTable};
 use crate::refusal;
+use crate::scram::{Scram, Verifier};
 use crate::settings::Settings;
 use parking_lot::Mutex;
 use port::{Claims, Liveness, Refusal};
+use rules::rate::{Gcra, Rate};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::Clock;
 use tenancy::{ApiKey, FoundKey};
-use types::{Grant, PrincipalId};
+use tokio::sync::Semaphore;
+use types::{Grant, KeyId, PrincipalId};
 
 /// Attempts to read a record that keeps being changed meanwhile.
 const READS_MAX: usize = 4;
@@ -30,10 +35,12 @@ pub(crate) struct KnownKey {
     grants: Option<Arc<[Grant]>>,
     principal: PrincipalId,
     liveness: Arc<Liveness>,
+    verifier: Option<Verifier>,
 }
 
 pub(crate) struct KeyCheck {
     pub hasher: KeyHasher,
+    pub scram: Arc<Scram>,
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
     gate: Arc<Gate>,
@@ -41,6 +48,11 @@ pub(crate) struct KeyCheck {
     livenesses: Arc<LivenessTable>,
     known: Mutex<Cache<Arc<str>, Arc<KnownKey>>>,
     unknown: Mutex<Cache<Arc<str>, ()>>,
+    /// Lookup ids by ids. They never change.
+    lookups: Mutex<Cache<KeyId, Arc<str>>>,
+    learning: Semaphore,
+    misses: Mutex<Gcra>,
+    misses_rate: Rate,
     fresh_max: Duration,
     stale_max: Duration,
     unknown_max: Duration,
@@ -58,10 +70,11 @@ pub(crate) struct Shared {
 }
 
 impl KeyCheck {
-    pub fn new(hasher: KeyHasher, shared: &Shared, settings: &Settings) -> KeyCheck {
+    pub fn new(hasher: KeyHasher, scram: Scram, shared: &Shared, settings: &Settings) -> KeyCheck {
         let shared = shared.clone();
         KeyCheck {
             hasher,
+            scram: Arc::new(scram),
             directory: shared.directory,
             clock: shared.clock,
             gate: shared.gate,
@@ -69,6 +82,10 @@ impl KeyCheck {
             livenesses: shared.livenesses,
             known: Mutex::new(Cache::new(settings.keys_max)),
             unknown: Mutex::new(Cache::new(settings.unknown_keys_max)),
+            lookups: Mutex::new(Cache::new(settings.keys_max)),
+            learning: Semaphore::new(1),
+            misses: Mutex::default(),
+            misses_rate: Rate::per_second(settings.unknown_projects_per_second_max),
             fresh_max: Duration::from_millis(settings.fresh_ms_max),
             stale_max: Duration::from_millis(settings.stale_ms_max),
             unknown_max: Duration::from_millis(settings.unknown_ms_max),
@@ -89,7 +106,15 @@ impl KeyCheck {
             self.hasher.matches(&text, &[0; HASH_BYTES]);
             return Err(refusal::invalid_key());
         };
-        if !self.hasher.matches(&text, &known.record.hash) || known.record.revoked_at.is_some() {
+        if !self.hasher.matches(&text, &known.record.hash) {
+            return Err(refusal::invalid_key());
+        }
+        self.standing(&known)
+    }
+
+    /// What a proven key says, if it still counts.
+    fn standing(&self, known: &KnownKey) -> Result<(Claims, Arc<Liveness>), Refusal> {
+        if known.record.revoked_at.is_some() {
             return Err(refusal::invalid_key());
         }
         if !known.record.is_usable(self.clock.now_ms()) {
@@ -167,7 +192,13 @@ impl KeyCheck {
             Err(why) => return Err(Refusal::internal(&format!("grants of {}: {why}", record.id))),
         };
         let principal = PrincipalId(format!("key:{}", record.id).into());
-        Ok(Arc::new(KnownKey { record, grants, principal, liveness }))
+        let sealed = record.verifier.as_deref();
+        let verifier = sealed.map(|sealed| self.scram.open(&record.prefix, sealed)).transpose();
+        let verifier = verifier.unwrap_or_else(|error| {
+            tracing::warn!(key = %record.id, %error, "a key can be proven by showing it only");
+            None
+        });
+        Ok(Arc::new(KnownKey { record, grants, principal, liveness, verifier }))
     }
 
     /// `false` when something was changed since `epoch`; then nothing is kept.

@@ -21,6 +21,7 @@ pub mod people;
 mod projects;
 pub mod refusal;
 mod revocations;
+mod scram;
 pub mod secrets;
 pub mod settings;
 pub mod signing;

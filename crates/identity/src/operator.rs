@@ -36,6 +36,11 @@ impl OperatorTokens {
         Ok(OperatorTokens { digests })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.digests.len() as u64
+    }
+
     /// Refuses with `CREDENTIAL_MISSING` unless the presented token is one of them.
     pub fn check(&self, presented: &str) -> Result<(), Refusal> {
         if presented.len() > TOKEN_BYTES_MAX {

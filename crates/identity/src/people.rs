@@ -136,6 +136,11 @@ impl People {
         })
     }
 
+    /// For how long a new proof of who somebody is counts.
+    pub fn elevated_ms(&self) -> i64 {
+        i64::try_from(self.settings.elevated_ms).unwrap_or(i64::MAX)
+    }
+
     /// Whether the text is meant for `check`, by its looks.
     pub fn is_access_token(text: &str) -> bool {
         SessionTexts::is_access(text)

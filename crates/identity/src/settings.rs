@@ -20,7 +20,8 @@ pub struct Settings {
     pub unknown_keys_max: usize,
     /// How long an unknown API key is remembered as unknown.
     pub unknown_ms_max: u64,
-    /// Tokens that name an unknown project, per second, before the database is spared.
+    /// Tokens that name an unknown project, per second, before the database is spared. The same
+    /// bounds ids of keys that are looked up for challenges (SCRAM).
     pub unknown_projects_per_second_max: u32,
     /// Questions to the database at one time.
     pub loads_max: usize,

@@ -9,6 +9,7 @@ mod key_properties;
 mod key_sets;
 mod operators;
 mod revocations;
+mod scram;
 mod secrets;
 mod signing_keys;
 mod tables;
@@ -28,7 +29,7 @@ use tenancy::{
 };
 use testkit::clock::ManualClock;
 use tokio::runtime::Runtime;
-use types::{AccessList, Limits, ProjectId, Scopes, TenantId, TimestampMs};
+use types::{AccessList, KeyId, Limits, ProjectId, Scopes, TenantId, TimestampMs};
 
 /// 2026-11-21T00:00:00Z.
 const START_MS: i64 = 1_795_219_200_000;
@@ -59,6 +60,14 @@ impl Directory for Door {
             self.pass(&self.key_reads)?;
             self.tenancy.find_key_by_prefix(lookup).await
         })
+    }
+
+    fn lookup(&self, key: KeyId) -> Answer<'_, Option<String>> {
+        Directory::lookup(&*self.tenancy, key)
+    }
+
+    fn keep_verifier(&self, tenant: TenantId, key: KeyId, verifier: Vec<u8>) -> Answer<'_, bool> {
+        Directory::keep_verifier(&*self.tenancy, tenant, key, verifier)
     }
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {
@@ -139,6 +148,7 @@ impl World {
             grants: None,
             rate_per_second: None,
             expires_at,
+            verifier: None,
         };
         (made.text, new)
     }

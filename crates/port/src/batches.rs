@@ -3,7 +3,7 @@
 //! checks of a publish and a read are behind these calls, too.
 
 use crate::hub::{Answer, PartitionInfo, TopicInfo};
-use crate::{Identity, Refusal};
+use crate::{Identity, Refusal, Transactions};
 use bytes::Bytes;
 use std::sync::Arc;
 use types::{Batch, Offset, Partition, Producer, TimestampMs, TopicId, TopicName};
@@ -29,15 +29,27 @@ pub struct BatchPlaced {
     pub start: Offset,
 }
 
+/// Who numbers batches in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerState {
+    pub producer: Producer,
+    /// Of its last record stored; `None` when that is forgotten.
+    pub last_sequence: Option<i32>,
+    pub seen_at: TimestampMs,
+    /// Where its open transaction begins in the partition.
+    pub open_since: Option<Offset>,
+}
+
 #[derive(Debug, Clone)]
 pub struct BatchesRead {
     /// In offset order, from the one that holds the offset asked for.
     pub batches: Vec<Arc<Batch>>,
+    /// As they were before the look: where no batch was found, there is none before this end.
     pub bounds: PartitionInfo,
 }
 
 /// Everything that can be done with whole batches. `Hub::batches` answers it.
-pub trait Batches: Send + Sync {
+pub trait Batches: Transactions {
     /// Appends a batch as its sender made it; the work enters the log when the future is first
     /// polled. A numbered batch that was sent before is not stored again. `Conflict` when it is
     /// not the next of its producer, or a newer epoch of it was seen.
@@ -51,13 +63,16 @@ pub trait Batches: Send + Sync {
 
     /// Whole batches from the one that holds the offset on: at least one if any, up to about
     /// `bytes_max` together. Answers at once. Whoever may read only some keys of the topic is
-    /// refused. `HistoryLost` when the offset is outside of what is kept.
+    /// refused. Where the offset is outside of what is kept, `bounds` say so.
     fn read_batches<'a>(
         &'a self,
         who: &'a Identity,
         place: &'a Place,
         bytes_max: usize,
     ) -> Answer<'a, BatchesRead>;
+
+    /// These were handed out to a client: they count as delivered.
+    fn handed_out(&self, who: &Identity, batches: &[Arc<Batch>]);
 
     /// The first record kept whose timestamp is `time` or later, and its timestamp.
     fn offset_at<'a>(
@@ -67,6 +82,36 @@ pub trait Batches: Send + Sync {
         partition: Partition,
         time: TimestampMs,
     ) -> Answer<'a, Option<(Offset, TimestampMs)>>;
+
+    /// Gives up every record of the partition before the offset, or all there are; answers the
+    /// bounds when that is stored. It takes the right to manage the topic. `InvalidRequest` at
+    /// `offset` when that was not given yet.
+    fn drop_before<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+        before: Option<Offset>,
+    ) -> Answer<'a, PartitionInfo>;
+
+    /// The first record kept that has the greatest timestamp, and that; for who may read.
+    fn newest<'a>(
+        &'a self,
+        who: &'a Identity,
+        topic: &'a TopicName,
+        partition: Partition,
+    ) -> Answer<'a, Option<(Offset, TimestampMs)>>;
+
+    /// Bytes on the device of each partition of the topic, for who may see it.
+    fn stored_bytes(&self, who: &Identity, topic: &TopicName) -> Result<Vec<u64>, Refusal>;
+
+    /// Who numbers batches in the partition, for who may read.
+    fn producers(
+        &self,
+        who: &Identity,
+        topic: &TopicName,
+        partition: Partition,
+    ) -> Result<Vec<ProducerState>, Refusal>;
 
     /// Resolves when one of the partitions has a record at its offset or behind it. The caller adds
     /// its own timeout.

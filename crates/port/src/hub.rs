@@ -190,6 +190,11 @@ pub trait Hub: Send + Sync + 'static {
         None
     }
 
+    /// API keys proven without being shown, where the hub can.
+    fn challenges(&self) -> Option<&dyn crate::Challenges> {
+        None
+    }
+
     /// Who counts the connections of client addresses; `None` leaves it to the edge, which then has
     /// all of them.
     fn addresses(&self) -> Option<Arc<dyn crate::Addresses>> {

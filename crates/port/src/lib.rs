@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod batches;
+pub mod challenges;
 pub mod consumers;
 pub mod delivery;
 pub mod feed;
@@ -24,9 +25,11 @@ pub mod shaping;
 pub mod sink;
 #[cfg(test)]
 mod tests;
+pub mod transactions;
 
 pub use addresses::{AddressHeld, Addresses};
-pub use batches::{BatchPlaced, Batches, BatchesRead, Place};
+pub use batches::{BatchPlaced, Batches, BatchesRead, Place, ProducerState};
+pub use challenges::{Challenge, Challenges, Confirmed, Response, Vouched};
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
@@ -38,9 +41,11 @@ pub use identity::{Claims, Identity, Liveness, TokenMark};
 pub use live::{
     Change, Connection, ConnectionFilter, ConnectionId, ConnectionState, Live, Recount, Recounting,
 };
-pub use mounts::{Claim, HttpState, Mounts, Protocol, StreamMount, StreamStart};
+pub use mounts::{
+    Claim, ClientCertificates, HttpState, Mounts, Protocol, StreamMount, StreamStart,
+};
 pub use outbox::{Outbox, Then, Wait};
-pub use peer::{Credential, Peer, RequestId, ShardId};
+pub use peer::{Certificate, Credential, Peer, RequestId, ShardId};
 pub use presence::{PresenceAnswer, PresenceCall, PresenceCounts, PresenceMember};
 pub use refusal::{Code, Kind, RateState, Refusal};
 pub use run::{Run, Shared};
@@ -48,4 +53,5 @@ pub use schemas::{SchemaDraft, SchemaInfo, Schemas};
 pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
 pub use shaping::{Credits, Progress, Sent, Shaping};
 pub use sink::{Closer, Event, Loss, Room, Shard, Sink, Taken};
+pub use transactions::Transactions;
 pub use types::Usage;

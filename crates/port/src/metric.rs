@@ -56,6 +56,8 @@ metrics! {
         "Times that a Kafka client was told to rest.";
     KAFKA_REBALANCES = "mainstem_kafka_rebalances_total", Counter,
         "Generations of Kafka consumer groups.";
+    KAFKA_OFFSETS_EXPIRED = "mainstem_kafka_offsets_expired_total", Counter,
+        "Offsets of Kafka groups forgotten because nobody used them for as long as they are kept.";
     USAGE_WRITE_SECONDS = "mainstem_usage_write_seconds", Histogram,
         "Time of one write of the usage windows.";
     USAGE_WRITTEN_AT = "mainstem_usage_written_timestamp_seconds", Gauge,

@@ -3,12 +3,13 @@
 
 use crate::hub::Answer;
 use crate::session::{Driven, SessionStart};
-use crate::{Closer, Code, Hub, Peer, Refusal};
+use crate::{Certificate, Closer, Code, Hub, Peer, Refusal};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::Clock;
@@ -72,6 +73,9 @@ pub struct WebSocketMount {
 
 /// What a protocol on a port of its own gets with each connection.
 pub struct StreamStart {
+    /// What the client has shown, where the port asks for certificates. It was checked: whoever
+    /// shows it has its key, and one of those who are trusted has signed it.
+    pub certificate: Option<Arc<Certificate>>,
     pub hub: Arc<dyn Hub>,
     pub peer: Peer,
     /// Where the client came in.
@@ -84,6 +88,18 @@ pub struct StreamStart {
 /// Makes the session of one connection. Quick: whoever connects is not known yet.
 pub type StreamFactory = Arc<dyn Fn(StreamStart) -> Box<dyn Driven> + Send + Sync>;
 
+/// Which certificates of clients count on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Certificates (PEM) of those whose signatures count.
+    pub ca: PathBuf,
+    /// Lists (PEM) of certificates that were taken back (RFC 5280); then one of a signer without
+    /// a list does not count.
+    pub revoked: Option<PathBuf>,
+    /// Whether a client must show one.
+    pub is_required: bool,
+}
+
 /// A protocol on a port of its own.
 #[derive(Clone)]
 pub struct StreamMount {
@@ -92,6 +108,8 @@ pub struct StreamMount {
     pub listen: SocketAddr,
     /// Whether the edge's certificate is used; without one in the settings the port is not bound.
     pub is_tls: bool,
+    /// Whether clients are asked for certificates; only with TLS.
+    pub client_certificates: Option<ClientCertificates>,
     /// What is sent to a client and not taken by it is bounded by this; then no more is read.
     pub waiting_bytes_max: usize,
     /// A client that asks nothing for so long is disconnected.

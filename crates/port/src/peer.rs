@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use types::TimestampMs;
 
 /// The edge thread that owns a connection, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +27,19 @@ pub struct Peer {
     pub shard: ShardId,
     pub is_tls: bool,
     pub request_id: RequestId,
+}
+
+/// What the certificate says that a client has shown, once its signatures were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The distinguished name of its subject as RFC 2253 writes it: `CN=shop,O=Example`.
+    pub subject: String,
+    /// Names of its subject beside that one (RFC 5280, section 4.2.1.6).
+    pub dns_names: Vec<String>,
+    pub emails: Vec<String>,
+    pub uris: Vec<String>,
+    /// From then on it does not count.
+    pub ends_at: TimestampMs,
 }
 
 /// What a client presents. Debug output never shows the secret.

@@ -297,8 +297,25 @@ fn is_own_machine(host: &str) -> bool {
     host.is_empty() || host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The networks that let the server be turned against itself or its machine.
-fn networks(check: &'static Check, key: &str, all: &[String], found: &mut Vec<Finding>) {
+/// Whether the server is one developer's: nobody but who is on this machine reaches it, and what
+/// may be reached from it is this machine.
+fn is_at_home(config: &Config, all: &[String]) -> bool {
+    let own: Vec<Network> =
+        ["127.0.0.0/8", "::1"].iter().filter_map(|text| text.parse().ok()).collect();
+    let is_own = |text: &String| {
+        text.parse::<Network>().is_ok_and(|network| own.iter().any(|own| own.covers(&network)))
+    };
+    config.is_dev && !is_open(config.public) && !is_open(config.admin) && all.iter().all(is_own)
+}
+
+/// The networks that let the server be turned against itself or its machine. Who is on the machine
+/// already gains nothing by that: there it is only said.
+fn networks(
+    config: &Config,
+    check: &'static Check,
+    (key, all): (&str, &[String]),
+    found: &mut Vec<Finding>,
+) {
     if all.is_empty() {
         return;
     }
@@ -308,9 +325,11 @@ fn networks(check: &'static Check, key: &str, all: &[String], found: &mut Vec<Fi
         all.iter().any(within)
     };
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let severity = match loopback.into_iter().any(reaches) || reaches(METADATA) {
-        true => Severity::Critical,
-        false => check.severity,
+    let is_own_reached = loopback.into_iter().any(reaches) || reaches(METADATA);
+    let severity = match (is_own_reached, is_at_home(config, all)) {
+        (true, true) => Severity::Info,
+        (true, false) => Severity::Critical,
+        (false, _) => check.severity,
     };
     let text = format!("allowed: {}", all.join(", "));
     found.push(check.found(key, text).with_severity(severity));
@@ -318,12 +337,12 @@ fn networks(check: &'static Check, key: &str, all: &[String], found: &mut Vec<Fi
 
 fn outward(config: &Config, found: &mut Vec<Finding>) {
     let key = "webhooks.allow_networks";
-    networks(&WEBHOOKS_PRIVATE, key, &config.webhook_networks, found);
+    networks(config, &WEBHOOKS_PRIVATE, (key, &config.webhook_networks), found);
     if config.webhooks_plain {
         found.push(WEBHOOKS_PLAIN.found("webhooks.plain_http_allowed", "it is true"));
     }
     let key = "people.oidc.allow_networks";
-    networks(&PROVIDERS_PRIVATE, key, &config.provider_networks, found);
+    networks(config, &PROVIDERS_PRIVATE, (key, &config.provider_networks), found);
     if config.providers_plain {
         found.push(PROVIDERS_PLAIN.found("people.oidc.plain_http_allowed", "it is true"));
     }

@@ -23,6 +23,12 @@ enum Compiled {
     Avro(avro::Avro),
 }
 
+/// The value behind a head as serializers with a schema registry write it (the "wire format" of
+/// Confluent's): a zero, and the registry's number of the schema, which is nobody's business here.
+fn behind_head(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(&[0])?.split_first_chunk::<4>().map(|(_, value)| value)
+}
+
 impl Schema {
     /// Refuses with `INVALID_REQUEST`, the field being the place in the schema. Takes up to some
     /// milliseconds: call it when a topic is configured, not per record.
@@ -42,9 +48,22 @@ impl Schema {
     }
 
     /// Judges the bytes of a record's value: JSON text for a JSON Schema, the binary encoding
-    /// without a header for an Avro schema. Refuses with `INVALID_EVENT_PAYLOAD`; the field is the
-    /// place in the value, empty when it is the whole. The message never repeats the value.
+    /// for an Avro schema; behind the head of a schema registry or without one. Refuses with
+    /// `INVALID_EVENT_PAYLOAD`; the field is the place in the value, empty when it is the whole.
+    /// The message never repeats the value.
     pub fn check_bytes(&self, value: &[u8]) -> Result<(), Refusal> {
+        let Some(behind) = behind_head(value) else { return self.check_bare(value) };
+        match self.compiled {
+            // No JSON text begins with a zero.
+            Compiled::Json(_) => self.check_bare(behind),
+            // Some Avro values do.
+            Compiled::Avro(_) => self
+                .check_bare(behind)
+                .or_else(|refusal| self.check_bare(value).map_err(|_| refusal)),
+        }
+    }
+
+    fn check_bare(&self, value: &[u8]) -> Result<(), Refusal> {
         match &self.compiled {
             Compiled::Json(json) => json.check_bytes(value),
             Compiled::Avro(avro) => datum::check(avro, value).map_err(|flaw| {
@@ -53,7 +72,7 @@ impl Schema {
                     format!("the value does not satisfy the topic's Avro schema: {}", flaw.reason),
                 )
                 .field(flaw.path)
-                .hint("send Avro's binary encoding of one value, without a file or registry header")
+                .hint("send Avro's binary encoding of one value, without the header of a file")
             }),
         }
     }

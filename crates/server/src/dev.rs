@@ -124,6 +124,7 @@ impl Dev {
                     grants: None,
                     rate_per_second: None,
                     expires_at: None,
+                    verifier: app.authenticator.verifier(&key).await,
                 };
                 let (tenant, project) = (made.tenant.id, made.project.id);
                 let stored = app.tenancy.create_key(tenant, project, new, &Actor::system()).await;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use types::{ProjectId, TenantId, TimestampMs};
+use types::{ProjectId, TenantId, TimestampMs, TopicName};
 
 /// Who makes a change, as the audit trail names him, and where his request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,6 +286,33 @@ impl Tenancy {
     ) -> Result<()> {
         let change = self.change(by).await?;
         change.commit(Entry { tenant: None, project: None, action, target: &target, details }).await
+    }
+
+    /// What was done to the records of a topic: this store has none of them, but that somebody
+    /// removed some is in the trail.
+    pub async fn note_topic(
+        &self,
+        (tenant, project): (TenantId, ProjectId),
+        name: &TopicName,
+        action: &'static str,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let (tenant, project) = (Some(tenant), Some(project));
+        let change = self.change(by).await?;
+        change.commit(Entry { tenant, project, action, target: name, details }).await
+    }
+
+    /// Somebody was handed a report of the trail: of one tenant, or of everything.
+    pub async fn note_report(
+        &self,
+        tenant: Option<TenantId>,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let action = "audit.report";
+        let entry = Entry { tenant, project: None, action, target: &"audit", details };
+        self.change(by).await?.commit(entry).await
     }
 
     pub(crate) async fn change<'a>(&'a self, actor: &'a Actor) -> Result<Change<'a>> {

@@ -52,6 +52,16 @@ pub struct NewBinding {
     pub conditions: Option<Value>,
 }
 
+/// Under which circumstances a role counts from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConditionsChange {
+    pub binding: BindingId,
+    /// As the caller has read them; refused when they are others by now.
+    pub from: Option<Value>,
+    /// The caller has checked them; `None`: always.
+    pub to: Option<Value>,
+}
+
 pub(crate) fn read(row: table::Model) -> Binding {
     Binding {
         id: BindingId(row.id),
@@ -208,14 +218,15 @@ impl Tenancy {
         Ok(found)
     }
 
-    /// The role counts under these conditions from now on; `None`: always. Refused when the last
-    /// owner of the installation would own it under conditions only.
+    /// The role counts under these conditions from now on. Refused with a conflict of `if-match`
+    /// when somebody else was faster, and when the last owner of the installation would own it
+    /// under conditions only.
     pub async fn set_role_conditions(
         &self,
-        binding: BindingId,
-        conditions: Option<Value>,
+        wanted: ConditionsChange,
         by: &Actor,
     ) -> Result<Binding> {
+        let ConditionsChange { binding, from, to: conditions } = wanted;
         let change = self.change(by).await?;
         let gone = || TenancyError::NotFound { what: "binding" };
         let found = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
@@ -224,6 +235,10 @@ impl Tenancy {
         let row = table::Entity::find_by_id(binding.0).one(&change.transaction).await?;
         let row = row.ok_or_else(gone)?;
         let before = read(row.clone());
+        if before.conditions != from {
+            let why = "somebody changed the conditions meanwhile: look at them again";
+            return Err(TenancyError::conflict("if-match", why));
+        }
         if before.conditions == conditions {
             return Ok(before);
         }

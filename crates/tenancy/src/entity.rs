@@ -62,6 +62,7 @@ table!(api_key, "api_keys", {
     pub revoked_at: Option<i64>,
     pub rotated_from: Option<Uuid>,
     pub grace_until: Option<i64>,
+    pub verifier: Option<Vec<u8>>,
 });
 
 table!(signing_key, "signing_keys", {

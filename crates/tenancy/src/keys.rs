@@ -57,6 +57,8 @@ pub struct ApiKey {
     pub rotated_from: Option<KeyId>,
     /// Set when the key was replaced: it counts until then.
     pub grace_until: Option<TimestampMs>,
+    /// By which it is proven without being shown, sealed by `identity`; keys of before have none.
+    pub verifier: Option<Vec<u8>>,
 }
 
 impl ApiKey {
@@ -94,6 +96,8 @@ pub struct NewKey {
     pub grants: Option<Value>,
     pub rate_per_second: Option<u32>,
     pub expires_at: Option<TimestampMs>,
+    /// See `ApiKey`; `None`: it is made when the key is shown for the first time.
+    pub verifier: Option<Vec<u8>>,
 }
 
 /// A key with all that decides what it may do.
@@ -133,6 +137,7 @@ pub(crate) fn read(row: table::Model) -> Result<ApiKey> {
         revoked_at: row.revoked_at,
         rotated_from: row.rotated_from.map(KeyId),
         grace_until: row.grace_until,
+        verifier: row.verifier,
     })
 }
 
@@ -174,6 +179,7 @@ impl Tenancy {
             revoked_at: None,
             rotated_from: None,
             grace_until: None,
+            verifier: new.verifier,
         })
     }
 
@@ -214,6 +220,32 @@ impl Tenancy {
             project: projects::read(project)?,
             tenant: tenants::read(tenant)?,
         }))
+    }
+
+    /// What `find_key_by_prefix` finds the key by, asked before anybody is known.
+    pub async fn find_key_prefix(&self, key: KeyId) -> Result<Option<String>> {
+        let rows = table::Entity::find_by_id(key.0).select_only().column(table::Column::Prefix);
+        Ok(rows.into_tuple().one(self.reader()).await?)
+    }
+
+    /// Keeps what a key is proven by without being shown, if it has nothing of the kind yet: it
+    /// adds no right, so nobody is asked and nothing is noted. `false`: it had, or is gone.
+    pub async fn keep_key_verifier(
+        &self,
+        tenant: TenantId,
+        key: KeyId,
+        verifier: Vec<u8>,
+    ) -> Result<bool> {
+        let transaction = self.begin().await?;
+        let kept = table::Entity::update_many()
+            .col_expr(table::Column::Verifier, Expr::value(verifier))
+            .filter(table::Column::TenantId.eq(tenant.0))
+            .filter(table::Column::Id.eq(key.0))
+            .filter(table::Column::Verifier.is_null())
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(kept.rows_affected > 0)
     }
 
     pub async fn key(&self, tenant: TenantId, project: ProjectId, key: KeyId) -> Result<ApiKey> {

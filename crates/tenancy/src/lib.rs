@@ -81,7 +81,7 @@ pub use audit::incidents::{Incident, Incidents, Told};
 pub use audit::search::{AUDIT_GROUPS_MAX, AuditCount, AuditFilter};
 pub use audit::sinks::SinkPlace;
 pub use audit::{Actor, AuditId, AuditLink, AuditOutcome, AuditRecord};
-pub use bindings::{BINDINGS_MAX, Binding, BindingId, NewBinding};
+pub use bindings::{BINDINGS_MAX, Binding, BindingId, ConditionsChange, NewBinding};
 pub use bootstrap::{Bootstrapped, SYSTEM};
 pub use budgets::{BUDGETS_MAX, Budget, BudgetAction, BudgetId, NewBudget};
 pub use connect::{Options, Tenancy};

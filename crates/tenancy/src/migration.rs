@@ -19,6 +19,7 @@ mod m0060_approvals;
 mod m0070_token_revocations;
 mod m0075_role_conditions;
 mod m0080_accepted_findings;
+mod m0085_key_verifiers;
 
 use sea_orm_migration::prelude::*;
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0070_token_revocations::Migration),
             Box::new(m0075_role_conditions::Migration),
             Box::new(m0080_accepted_findings::Migration),
+            Box::new(m0085_key_verifiers::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod append;
+mod batches;
 mod catalogue;
 mod follow;
 mod hub;

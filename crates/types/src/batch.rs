@@ -19,7 +19,7 @@ pub use builder::{BatchBuilder, BatchFull};
 pub use packed::{Packing, packing, unpacked};
 pub use stamp::{Producer, Stamp, sequence_after};
 pub use thinned::BatchJoiner;
-pub use wire::RecordView;
+pub use wire::{RecordView, write_gap};
 
 use crate::{Offset, Record, TimestampMs};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -126,6 +126,16 @@ impl Batch {
         };
         (&mut bytes[..8]).put_u64(base_offset);
         Ok(Batch { bytes: bytes.freeze(), base_offset, ..self })
+    }
+
+    /// The same records under another writer's number, which the checksum covers.
+    pub fn with_stamp(self, stamp: Stamp) -> Batch {
+        let mut bytes = match self.bytes.try_into_mut() {
+            Ok(bytes) => bytes,
+            Err(shared) => BytesMut::from(&shared[..]),
+        };
+        wire::write_stamp(&mut bytes, &stamp);
+        Batch { bytes: bytes.freeze(), stamp: Some(stamp), ..self }
     }
 
     /// The records in offset order, as borrowed views.

@@ -5,8 +5,10 @@
 use bytes::{Bytes, BytesMut};
 use kafka::codec::{FrameLimit, KafkaCodec};
 use kafka::messages::Api;
+use kafka::scram::ClientFirst;
 use kafka::wire::{Form, Input};
-use port::Codec;
+use port::challenges::Digest;
+use port::{Challenge, Codec};
 
 const FRAME_BYTES_MAX: usize = 4_096;
 
@@ -42,6 +44,21 @@ fn kafka_frames() {
         while let Ok(Some(frame)) = codec.decode(&mut input) {
             assert!(frame.len() <= FRAME_BYTES_MAX);
         }
+    });
+}
+
+/// What a client says to sign in, from a stranger: its proof is read only behind a first message
+/// that was right.
+#[test]
+fn kafka_scram() {
+    bolero::check!().with_type::<(bool, Vec<u8>, Vec<u8>)>().for_each(|(is_right, first, last)| {
+        let right: &[u8] = if *is_right { b"n,,n=u,r=a" } else { b"" };
+        let Ok(first) = ClientFirst::read(&[right, first].concat()) else { return };
+        let challenge = Challenge { salt: vec![1], iterations: 4_096, nonce: "b".to_owned() };
+        let (asked, question) = first.ask(&challenge);
+        let nonce = question.split(',').next().unwrap_or_default();
+        let last = [format!("c=biws,{nonce}").as_bytes(), last].concat();
+        let _ = asked.read(Digest::Sha256, &last);
     });
 }
 

@@ -1,12 +1,14 @@
 //! What the answer to one request is made from: who asks, in which version, and of whom.
 
 use crate::config::{Config, Endpoint};
+use crate::errors;
 use crate::groups::Groups;
+use crate::transactions::Transactions;
 use crate::wire::Uuid;
 use port::{Batches, Code, Hub, Identity, Refusal};
 use std::sync::Arc;
 use stdx::Clock;
-use types::{TopicId, TopicName};
+use types::{Partition, Scope, TopicId, TopicName};
 
 /// The one broker of the cluster that a project is.
 pub const NODE_ID: i32 = 1;
@@ -19,11 +21,12 @@ const TOPIC_UUID: [u8; 8] = *b"mainstem";
 pub struct Desk {
     pub config: Config,
     pub groups: Groups,
+    pub transactions: Transactions,
 }
 
 impl Desk {
     pub fn new(config: Config) -> Desk {
-        Desk { groups: Groups::default(), config }
+        Desk { groups: Groups::default(), transactions: Transactions::default(), config }
     }
 }
 
@@ -48,6 +51,17 @@ impl Call {
         })
     }
 
+    /// Whoever administers the cluster, which is the project.
+    ///
+    /// # Errors
+    /// The error's number.
+    pub fn may_administer(&self) -> Result<(), i16> {
+        match self.who.claims().scopes.has(Scope::AdminWrite) {
+            true => Ok(()),
+            false => Err(errors::CLUSTER_AUTHORIZATION_FAILED),
+        }
+    }
+
     /// The topic that a request names, or numbers since the versions that do.
     pub fn topic(&self, name: &str, id: Uuid) -> Result<TopicName, Refusal> {
         if id != Uuid::default() {
@@ -57,6 +71,14 @@ impl Call {
         }
         parse_topic(name)
     }
+}
+
+/// The number of a partition, from what a client says.
+///
+/// # Errors
+/// The error's number.
+pub fn parse_partition(index: i32) -> Result<Partition, i16> {
+    Partition::try_from(index).map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
 pub fn parse_topic(name: &str) -> Result<TopicName, Refusal> {
@@ -71,7 +93,7 @@ pub fn topic_uuid(id: TopicId) -> Uuid {
     Uuid(bytes)
 }
 
-fn topic_number(uuid: Uuid) -> Option<TopicId> {
+pub fn topic_number(uuid: Uuid) -> Option<TopicId> {
     let (prefix, number) = uuid.0.split_first_chunk::<8>()?;
     let number = number.first_chunk::<8>()?;
     (*prefix == TOPIC_UUID).then(|| TopicId(u64::from_be_bytes(*number)))

@@ -6,13 +6,29 @@ use port::{Code, Codec, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Room that is made at least for a request of which only the begin is here.
+const ROOM_BYTES_MIN: usize = 16 * 1024;
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
 /// Of a request before its sender has signed in: the largest is a token.
 pub const STRANGER_BYTES_MAX: usize = 64 * 1024;
 
-/// A request as it came, or an answer as it goes, without its length.
+/// A request as it came, without its length; or an answer as it goes, with it.
 pub type Frame = Bytes;
+
+/// An answer's bytes with room in front for their length, which `finish` fills.
+pub fn begin(bytes: usize) -> BytesMut {
+    let mut output = BytesMut::with_capacity(LENGTH_BYTES + bytes);
+    output.put_i32(0);
+    output
+}
+
+pub fn finish(mut output: BytesMut) -> Frame {
+    // An answer is bounded by what was asked for, far below 2 GiB.
+    let length = i32::try_from(output.len() - LENGTH_BYTES).unwrap_or(i32::MAX);
+    (&mut output[..LENGTH_BYTES]).put_i32(length);
+    output.freeze()
+}
 
 /// How long a request may be, raised when the client has signed in.
 #[derive(Debug, Clone)]
@@ -55,7 +71,10 @@ impl Codec for KafkaCodec {
             let message = format!("a request of {announced} bytes; at most {limit} are taken");
             return Err(Refusal::new(Code::PayloadTooLarge, message));
         };
-        if input.len() < LENGTH_BYTES + length {
+        let missing = (LENGTH_BYTES + length).saturating_sub(input.len());
+        if missing > 0 {
+            // What is announced is believed as far as it comes: room is made for the next part.
+            input.reserve(missing.min(input.len().max(ROOM_BYTES_MIN)));
             return Ok(None);
         }
         input.advance(LENGTH_BYTES);
@@ -63,8 +82,11 @@ impl Codec for KafkaCodec {
     }
 
     fn encode(&mut self, frame: Frame, output: &mut BytesMut) {
-        // An answer is bounded by what was asked for, far below 2 GiB.
-        output.put_i32(i32::try_from(frame.len()).unwrap_or(i32::MAX));
-        output.extend_from_slice(&frame);
+        // A large answer is not copied once more, unless something waits before it.
+        match frame.try_into_mut() {
+            Ok(frame) if output.is_empty() => *output = frame,
+            Ok(frame) => output.extend_from_slice(&frame),
+            Err(frame) => output.extend_from_slice(&frame),
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! Settings of the Kafka listener. The comments on the fields are the manual.
 
+use crate::principal::Rules;
+use crate::sasl::Mechanism;
 use port::{Code, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use types::ProjectId;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -22,12 +26,23 @@ pub struct Config {
     pub session_ms_min: u64,
     /// The longest, in milliseconds.
     pub session_ms_max: u64,
+    /// Milliseconds after which a member of a group of the newer kind (`group.protocol=consumer`)
+    /// is given up when nothing was heard of it.
+    pub consumer_session_ms: u64,
+    /// Milliseconds between the heartbeats that such a member is told to send.
+    pub consumer_heartbeat_ms: u64,
     /// Milliseconds that the first rebalance of an empty group waits for further members.
     pub first_rebalance_ms: u64,
     /// Groups of one project at most, those that only have committed offsets included.
     pub groups_max: usize,
     /// Members of one group at most.
     pub members_max: usize,
+    /// Minutes for which what a group has committed is kept once the group has no members and
+    /// commits nothing.
+    pub offset_retention_minutes: u64,
+    /// Transactional ids of one project at most. When there are as many, those that nobody used for
+    /// seven days are forgotten.
+    pub transactional_ids_max: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +56,68 @@ pub struct Listener {
     /// in, which is right unless something between changes addresses: a NAT, a container's port, a
     /// proxy.
     pub advertised: Option<String>,
+    /// By which mechanisms of SASL clients may sign in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`,
+    /// `OAUTHBEARER`. Without TLS, leave out those that show a key or a token: `PLAIN` and
+    /// `OAUTHBEARER`.
+    pub mechanisms: Vec<Mechanism>,
+    /// Asks clients for certificates, which may stand for API keys: then signing in by SASL is not
+    /// needed (`security.protocol=SSL`). Needs `tls`. Absent: nobody is asked.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificates {
+    /// A file with the certificates (PEM) of those whose signatures count. Whoever has one of
+    /// their keys can let in anybody as any key of `projects`: take an authority of your own.
+    pub ca: PathBuf,
+    /// A file with lists (PEM, RFC 5280) of the certificates that were taken back. Then those of a
+    /// signer who has no list in it do not count.
+    #[serde(default)]
+    pub revoked: Option<PathBuf>,
+    /// Whether who shows none is turned away; else he signs in by SASL.
+    #[serde(default)]
+    pub required: bool,
+    /// The projects (`prj_...`) whose keys certificates may stand for here; never those of others.
+    #[schemars(with = "Vec<String>")]
+    pub projects: Vec<ProjectId>,
+    /// What of a certificate names the key.
+    #[serde(default)]
+    pub named_by: NamedBy,
+    /// Rules that make the id of a key of that text, in the grammar of Kafka's
+    /// `ssl.principal.mapping.rules`: `RULE:pattern/replacement/`, with `L` or `U` behind it for
+    /// small or capital letters, or `DEFAULT`. The first whose pattern is the whole text decides;
+    /// who comes by none signs in by SASL. Absent: the subject begins with `CN=` and the key's id.
+    #[serde(default = "principals")]
+    pub principals: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedBy {
+    /// Its subject, as RFC 2253 writes it: `CN=key_0123,OU=shops,O=Example`.
+    #[default]
+    Subject,
+    /// The first DNS name among the alternative names of its subject.
+    DnsName,
+    /// The first mail address among them.
+    Email,
+    /// The first URI among them.
+    Uri,
+}
+
+fn principals() -> Vec<String> {
+    vec!["RULE:CN=(key_[0-9a-f]{32})(,.*)?/$1/".to_owned()]
+}
+
+impl ClientCertificates {
+    fn check(&self) -> Result<(), Refusal> {
+        if self.projects.is_empty() {
+            let why = "`client_certificates.projects` names at least one project";
+            return Err(Refusal::new(Code::InvalidRequest, why).field("projects"));
+        }
+        Rules::parse(&self.principals).map(|_| ())
+    }
 }
 
 impl Default for Config {
@@ -53,9 +130,13 @@ impl Default for Config {
             idle_ms_max: 600_000,
             session_ms_min: 1_000,
             session_ms_max: 1_800_000,
+            consumer_session_ms: 45_000,
+            consumer_heartbeat_ms: 5_000,
             first_rebalance_ms: 500,
             groups_max: 10_000,
             members_max: 1_000,
+            offset_retention_minutes: 7 * 24 * 60,
+            transactional_ids_max: 10_000,
         }
     }
 }
@@ -63,7 +144,8 @@ impl Default for Config {
 impl Default for Listener {
     fn default() -> Listener {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9_092));
-        Listener { listen, tls: false, advertised: None }
+        let mechanisms = Mechanism::ALL.to_vec();
+        Listener { listen, tls: false, advertised: None, mechanisms, client_certificates: None }
     }
 }
 
@@ -80,10 +162,27 @@ impl Config {
         if self.session_ms_min > self.session_ms_max {
             return wrong("session_ms_min", "`session_ms_min` is above `session_ms_max`");
         }
-        if self.groups_max == 0 || self.members_max == 0 {
+        if !(1..self.consumer_session_ms).contains(&self.consumer_heartbeat_ms) {
+            let why = "`consumer_heartbeat_ms` lies between 0 and `consumer_session_ms`";
+            return wrong("consumer_heartbeat_ms", why);
+        }
+        if self.groups_max == 0 || self.members_max == 0 || self.transactional_ids_max == 0 {
             return wrong("groups_max", "limits must not be zero");
         }
+        if self.offset_retention_minutes == 0 {
+            let why = "`offset_retention_minutes` of zero keeps nothing";
+            return wrong("offset_retention_minutes", why);
+        }
         for listener in &self.listeners {
+            if listener.mechanisms.is_empty() {
+                return wrong("mechanisms", "a listener has at least one of `mechanisms`");
+            }
+            if let Some(certificates) = &listener.client_certificates {
+                certificates.check()?;
+                if !listener.tls {
+                    return wrong("client_certificates", "only a listener with `tls` has them");
+                }
+            }
             if let Some(text) = &listener.advertised {
                 Endpoint::parse(text)?;
             }

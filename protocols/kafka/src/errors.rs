@@ -44,6 +44,7 @@ errors! {
     TOPIC_ALREADY_EXISTS = 36;
     INVALID_PARTITIONS = 37;
     INVALID_REPLICATION_FACTOR = 38;
+    INVALID_REPLICA_ASSIGNMENT = 39;
     INVALID_CONFIG = 40;
     INVALID_REQUEST = 42;
     UNSUPPORTED_FOR_MESSAGE_FORMAT = 43;
@@ -51,8 +52,13 @@ errors! {
     OUT_OF_ORDER_SEQUENCE_NUMBER = 45;
     INVALID_PRODUCER_EPOCH = 47;
     INVALID_TXN_STATE = 48;
+    INVALID_PRODUCER_ID_MAPPING = 49;
+    INVALID_TRANSACTION_TIMEOUT = 50;
+    CONCURRENT_TRANSACTIONS = 51;
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53;
+    OPERATION_NOT_ATTEMPTED = 55;
     KAFKA_STORAGE_ERROR = 56;
+    LOG_DIR_NOT_FOUND = 57;
     SASL_AUTHENTICATION_FAILED = 58;
     NON_EMPTY_GROUP = 68;
     GROUP_ID_NOT_FOUND = 69;
@@ -61,10 +67,21 @@ errors! {
     MEMBER_ID_REQUIRED = 79;
     GROUP_MAX_SIZE_REACHED = 81;
     FENCED_INSTANCE_ID = 82;
+    ELECTION_NOT_NEEDED = 84;
+    NO_REASSIGNMENT_IN_PROGRESS = 85;
     GROUP_SUBSCRIBED_TO_TOPIC = 86;
     INVALID_RECORD = 87;
+    UNSTABLE_OFFSET_COMMIT = 88;
     THROTTLING_QUOTA_EXCEEDED = 89;
+    PRODUCER_FENCED = 90;
     UNKNOWN_TOPIC_ID = 100;
+    TRANSACTIONAL_ID_NOT_FOUND = 105;
+    FENCED_MEMBER_EPOCH = 110;
+    UNRELEASED_INSTANCE_ID = 111;
+    UNSUPPORTED_ASSIGNOR = 112;
+    STALE_MEMBER_EPOCH = 113;
+    TRANSACTION_ABORTABLE = 120;
+    INVALID_REGULAR_EXPRESSION = 128;
 }
 
 /// What a client is told of something refused at a topic.
@@ -112,6 +129,29 @@ pub fn of_group(refusal: &Refusal) -> i16 {
         Kind::RateLimited | Kind::QuotaExceeded => POLICY_VIOLATION,
         Kind::Overloaded | Kind::NotLeader | Kind::Unavailable => COORDINATOR_NOT_AVAILABLE,
         Kind::Internal => UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// Of something refused to a transaction.
+pub fn of_transaction(refusal: &Refusal) -> i16 {
+    match (refusal.code(), refusal.kind()) {
+        (Code::ProducerFenced, _) => PRODUCER_FENCED,
+        (Code::TransactionNotOpen, _) => INVALID_TXN_STATE,
+        (_, Kind::Unauthenticated | Kind::Forbidden) => TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        (_, Kind::NotFound) => INVALID_PRODUCER_ID_MAPPING,
+        (_, Kind::Conflict | Kind::Invalid | Kind::TooLarge | Kind::Unsupported) => INVALID_REQUEST,
+        (_, Kind::RateLimited | Kind::Overloaded) => CONCURRENT_TRANSACTIONS,
+        (_, Kind::QuotaExceeded) => POLICY_VIOLATION,
+        (_, Kind::NotLeader | Kind::Unavailable) => COORDINATOR_NOT_AVAILABLE,
+        (_, Kind::Internal) => UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// Of something refused that concerns all topics.
+pub fn of_cluster(refusal: &Refusal) -> i16 {
+    match of_topic(refusal) {
+        TOPIC_AUTHORIZATION_FAILED => CLUSTER_AUTHORIZATION_FAILED,
+        other => other,
     }
 }
 

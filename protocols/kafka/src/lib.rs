@@ -13,11 +13,15 @@ pub mod config;
 mod errors;
 mod groups;
 pub mod messages;
+pub mod principal;
 pub mod records;
-mod sasl;
+pub mod sasl;
+pub mod scram;
 mod session;
+mod sign_in;
 #[cfg(test)]
 mod tests;
+mod transactions;
 pub mod wire;
 
 pub use config::{Config, Listener};
@@ -25,8 +29,10 @@ pub use config::{Config, Listener};
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};
 use config::Endpoint;
-use port::{Driver, Mounts, Protocol, Refusal, StreamMount};
-use session::KafkaSession;
+use port::{ClientCertificates, Driver, Mounts, Protocol, Refusal, StreamMount};
+use sasl::Mechanism;
+use session::{Door, KafkaSession};
+use sign_in::Voucher;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,19 +59,29 @@ impl Protocol for Kafka {
 fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal> {
     let advertised = listener.advertised.as_deref().map(Endpoint::parse).transpose()?;
     let told = advertised.clone();
+    let mechanisms: Arc<[Mechanism]> = listener.mechanisms.as_slice().into();
+    let voucher = listener.client_certificates.as_ref().map(Voucher::new).transpose()?;
+    let voucher = voucher.map(Arc::new);
     let desk = Arc::clone(desk);
     let idle_max = Duration::from_millis(desk.config.idle_ms_max);
     Ok(StreamMount {
         protocol: Kafka::NAME,
         listen: listener.listen,
         is_tls: listener.tls,
+        client_certificates: listener.client_certificates.as_ref().map(|of| ClientCertificates {
+            ca: of.ca.clone(),
+            revoked: of.revoked.clone(),
+            is_required: of.required,
+        }),
         waiting_bytes_max: WAITING_BYTES_MAX,
         idle_max,
         on_bound: Arc::new(move |address| say_advertised(address, told.as_ref())),
         factory: Arc::new(move |start| {
             let limit = FrameLimit::new(STRANGER_BYTES_MAX);
             let advertised = advertised.clone().unwrap_or_else(|| start.local.into());
-            let session = KafkaSession::new(Arc::clone(&desk), start, advertised, limit.clone());
+            let (mechanisms, voucher) = (Arc::clone(&mechanisms), voucher.clone());
+            let door = Door { advertised, mechanisms, voucher };
+            let session = KafkaSession::new(Arc::clone(&desk), start, door, limit.clone());
             Box::new(Driver::new(session, KafkaCodec::new(limit)))
         }),
     })

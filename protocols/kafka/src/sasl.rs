@@ -1,13 +1,23 @@
 //! SASL (RFC 4422) as Kafka frames it: which mechanisms there are, and the credential in a client's
-//! first message. Every mechanism here ends after that message.
+//! first message. SCRAM shows no credential: its messages are in `scram`.
 
 use port::{Code, Credential, Refusal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mechanism {
     /// RFC 4616: a key's id and its secret, or `token` and a token.
+    #[serde(rename = "PLAIN")]
     Plain,
+    /// RFC 5802 and RFC 7677: a key's id, and a proof that its secret is known.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The same with SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
     /// RFC 7628: a token.
+    #[serde(rename = "OAUTHBEARER")]
     OauthBearer,
 }
 
@@ -15,11 +25,14 @@ pub enum Mechanism {
 const TOKEN_USER: &str = "token";
 
 impl Mechanism {
-    pub const ALL: [Mechanism; 2] = [Mechanism::Plain, Mechanism::OauthBearer];
+    pub const ALL: [Mechanism; 4] =
+        [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512, Mechanism::OauthBearer];
 
     pub fn name(self) -> &'static str {
         match self {
             Mechanism::Plain => "PLAIN",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::ScramSha512 => "SCRAM-SHA-512",
             Mechanism::OauthBearer => "OAUTHBEARER",
         }
     }
@@ -29,11 +42,15 @@ impl Mechanism {
     }
 
     /// The credential in a client's message, and whose it says it is.
+    ///
+    /// # Errors
+    /// When it is no message of this mechanism, or the mechanism shows none.
     pub fn credential(self, message: &[u8]) -> Result<Presented, Refusal> {
         let text = std::str::from_utf8(message).map_err(|_| malformed(self))?;
         match self {
             Mechanism::Plain => plain(text),
             Mechanism::OauthBearer => bearer(text),
+            Mechanism::ScramSha256 | Mechanism::ScramSha512 => Err(malformed(self)),
         }
     }
 }

@@ -4,20 +4,22 @@
 
 use crate::apis;
 use crate::call::{Call, Desk};
-use crate::codec::{Frame, FrameLimit, KafkaCodec};
+use crate::codec::{self, Frame, FrameLimit, KafkaCodec};
 use crate::config::Endpoint;
 use crate::errors;
-use crate::messages::Api;
 use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+use crate::messages::{Api, Coordination};
 use crate::sasl::Mechanism;
+use crate::scram::Asked;
+use crate::sign_in::{self, Step, Voucher};
 use crate::wire::{Form, Input, Malformed, Wire, read_whole, write_unsigned};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use port::live::{Connection, Quota};
 use port::outbox::{Then, Wait};
 use port::{
-    Code, Deadline, Event, Flow, Hub, Identity, Kind, Lease, Outbox, Protocol, Refusal, Session,
-    StreamStart, metric,
+    Closer, Code, Deadline, Event, Flow, Hub, Identity, Kind, Lease, Outbox, Peer, Protocol,
+    Refusal, Session, StreamStart, Vouched, metric,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,8 @@ use types::SubscriptionTag;
 
 /// A client is asked to rest for so long at most at a time.
 const THROTTLE_MAX: Duration = Duration::from_secs(30);
+/// Room for an ordinary answer.
+const ANSWER_BYTES: usize = 256;
 const CLIENT_ID_BYTES_MAX: usize = 256;
 
 /// How far a client has come.
@@ -38,17 +42,36 @@ enum Stage {
     Known {
         who: Identity,
         lease: Arc<Lease>,
-        mechanism: Mechanism,
+        /// `None`: it came by a certificate.
+        mechanism: Option<Mechanism>,
     },
+}
+
+/// What the listener says to all who come in by it.
+pub struct Door {
+    pub advertised: Endpoint,
+    pub mechanisms: Arc<[Mechanism]>,
+    /// Whom certificates stand for, if they may.
+    pub voucher: Option<Arc<Voucher>>,
+}
+
+/// What a client's message has led to.
+enum Proven {
+    Asked(Asked, Bytes),
+    Known { who: Identity, lease: Arc<Lease>, last: Bytes },
 }
 
 pub struct KafkaSession {
     desk: Arc<Desk>,
     start: StreamStart,
-    advertised: Endpoint,
+    door: Door,
     limit: FrameLimit,
     stage: Stage,
+    /// What the client was asked and has not answered yet.
+    asked: Option<Asked>,
     turnstile: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a coordinator does what one request asks, so that those behind it come behind.
+    coordinator: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The head of a request (the protocol guide, "Request Header").
@@ -103,24 +126,31 @@ fn read_head(frame: Frame) -> Result<Read, Refusal> {
 /// An answer with its head. That of ApiVersions is in the old form in all versions, since the
 /// client does not know yet what we understand.
 pub fn encode(correlation: i32, api: Api, form: Form, body: &impl Wire) -> Frame {
-    let mut output = BytesMut::new();
+    encode_large(correlation, api, form, body, ANSWER_BYTES)
+}
+
+/// The same with room for so many bytes made at once.
+pub fn encode_large(
+    correlation: i32,
+    api: Api,
+    form: Form,
+    body: &impl Wire,
+    bytes: usize,
+) -> Frame {
+    let mut output = codec::begin(bytes);
     output.put_i32(correlation);
     if form.is_flexible && api != Api::ApiVersions {
         write_unsigned(&mut output, 0);
     }
     body.write(&mut output, form);
-    output.freeze()
+    codec::finish(output)
 }
 
 impl KafkaSession {
-    pub fn new(
-        desk: Arc<Desk>,
-        start: StreamStart,
-        advertised: Endpoint,
-        limit: FrameLimit,
-    ) -> KafkaSession {
-        let turnstile = Arc::default();
-        KafkaSession { desk, start, advertised, limit, stage: Stage::Stranger, turnstile }
+    pub fn new(desk: Arc<Desk>, start: StreamStart, door: Door, limit: FrameLimit) -> KafkaSession {
+        let (turnstile, coordinator) = Default::default();
+        let (stage, asked) = (Stage::Stranger, None);
+        KafkaSession { desk, start, door, limit, stage, asked, turnstile, coordinator }
     }
 
     fn request(&mut self, out: &mut Outbox<Self>, head: Head, mut body: Input) {
@@ -145,11 +175,42 @@ impl KafkaSession {
                 self.serve(out, who, head, body);
             }
             (Stage::Stranger | Stage::Choosing { .. }, _) => {
+                if let Some(vouched) = self.vouched() {
+                    return self.certified(out, vouched, head, body);
+                }
                 let refusal = Refusal::new(Code::CredentialMissing, "the client has not signed in")
                     .hint("set security.protocol to SASL_PLAINTEXT or SASL_SSL");
                 refuse(out, refusal);
             }
         }
+    }
+
+    /// As whom the client may come in without SASL, if its certificate stands for somebody.
+    fn vouched(&self) -> Option<Vouched> {
+        let (voucher, certificate) = (&self.door.voucher, &self.start.certificate);
+        voucher.as_ref()?.vouched(certificate.as_deref()?)
+    }
+
+    /// Lets a client in by its certificate, and answers what it has asked.
+    fn certified(&self, out: &mut Outbox<Self>, vouched: Vouched, head: Head, body: Input) {
+        let (hub, peer) = (Arc::clone(&self.start.hub), self.start.peer.clone());
+        let closer = Arc::clone(&self.start.closer);
+        out.defer(Wait::Barrier, async move {
+            let entered = async {
+                let who = sign_in::by_certificate(&*hub, &peer, &vouched).await?;
+                let lease = Arc::new(open(&*hub, &peer, &who, closer).await?);
+                Ok(Proven::Known { who, lease, last: Bytes::new() })
+            };
+            let entered: Result<Proven, Refusal> = entered.await;
+            let then: Then<Self> = Box::new(move |session, out| {
+                session.enter(None, entered?);
+                if let Stage::Known { who, .. } = &session.stage {
+                    session.serve(out, who.clone(), head, body);
+                }
+                Ok(Flow::Continue)
+            });
+            then
+        });
     }
 
     fn serve(&self, out: &mut Outbox<Self>, who: Identity, head: Head, body: Input) {
@@ -162,13 +223,33 @@ impl KafkaSession {
             version: head.version,
             client_id: head.client_id.clone(),
             client_host: format!("/{}", self.start.peer.address.ip()),
-            advertised: self.advertised.clone(),
+            advertised: self.door.advertised.clone(),
             turnstile: Arc::clone(&self.turnstile),
         };
         // The answer may be large: the next one is made when this one is on its way.
         let wait = if head.api == Api::Fetch { Wait::Barrier } else { Wait::Pipelined };
+        let coordinator = Arc::clone(&self.coordinator);
         out.defer(wait, async move {
-            let answer = apis::answer(&call, head.api, head.correlation, body, throttle).await;
+            let (api, correlation) = (head.api, head.correlation);
+            let answer = match api.coordination() {
+                Coordination::None => apis::answer(&call, api, correlation, body, throttle).await,
+                // It waits for other members: nobody waits for it meanwhile.
+                Coordination::Round => {
+                    drop(coordinator.lock().await);
+                    apis::answer(&call, api, correlation, body, throttle).await
+                }
+                // To its end, whether the client stays or not: what is kept and what is in memory
+                // must not part.
+                Coordination::Step => {
+                    let turn = coordinator.lock_owned().await;
+                    let step = tokio::spawn(async move {
+                        let answer = apis::answer(&call, api, correlation, body, throttle).await;
+                        drop(turn);
+                        answer
+                    });
+                    step.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
+                }
+            };
             let then: Then<Self> = Box::new(move |_, out| match answer {
                 Ok(Some(frame)) => {
                     out.send(frame);
@@ -191,9 +272,11 @@ impl KafkaSession {
     }
 
     fn handshake(&mut self, out: &mut Outbox<Self>, head: &Head, request: &SaslHandshakeRequest) {
-        let mechanism = Mechanism::named(&request.mechanism);
+        let mechanism = Mechanism::named(&request.mechanism)
+            .filter(|wanted| self.door.mechanisms.contains(wanted));
+        self.asked = None;
         let is_other = matches!(&self.stage, Stage::Known { mechanism: now, .. }
-            if mechanism.is_some_and(|wanted| wanted != *now));
+            if mechanism.is_some() && mechanism != *now);
         let error_code = match mechanism {
             None => errors::UNSUPPORTED_SASL_MECHANISM,
             // Who signs in again does it as before (KIP-368).
@@ -205,7 +288,7 @@ impl KafkaSession {
         {
             self.stage = Stage::Choosing { mechanism, is_raw: head.version == 0 };
         }
-        let mechanisms = Mechanism::ALL.map(|mechanism| mechanism.name().to_owned()).to_vec();
+        let mechanisms = self.door.mechanisms.iter().map(|it| it.name().to_owned()).collect();
         let answer = SaslHandshakeResponse { error_code, mechanisms };
         reply(out, encode(head.correlation, head.api, head.form(), &answer));
     }
@@ -218,10 +301,10 @@ impl KafkaSession {
     ) {
         let (mechanism, known) = match &self.stage {
             Stage::Choosing { mechanism, is_raw: false } => (*mechanism, None),
-            Stage::Known { who, lease, mechanism } => {
+            Stage::Known { who, lease, mechanism: Some(mechanism) } => {
                 (*mechanism, Some((who.clone(), Arc::clone(lease))))
             }
-            Stage::Stranger | Stage::Choosing { .. } => {
+            Stage::Stranger | Stage::Choosing { .. } | Stage::Known { .. } => {
                 let answer = SaslAuthenticateResponse {
                     error_code: errors::ILLEGAL_SASL_STATE,
                     error_message: Some("choose a mechanism first".to_owned()),
@@ -234,11 +317,12 @@ impl KafkaSession {
         out.defer(Wait::Barrier, async move {
             let proven = proof.await;
             let then: Then<Self> = Box::new(move |session, out| {
-                let outcome = proven.map(|proven| session.enter(mechanism, proven));
+                let outcome = proven.map(|proven| session.enter(Some(mechanism), proven));
                 let (answer, flow) = match outcome {
-                    Ok(lifetime_ms) => {
+                    Ok((auth_bytes, session_lifetime_ms)) => {
                         let answer = SaslAuthenticateResponse {
-                            session_lifetime_ms: lifetime_ms,
+                            auth_bytes,
+                            session_lifetime_ms,
                             ..SaslAuthenticateResponse::default()
                         };
                         (answer, Flow::Continue)
@@ -266,56 +350,72 @@ impl KafkaSession {
             let proven = proof.await;
             let then: Then<Self> = Box::new(move |session, out| {
                 // There is no way to say why: the connection ends.
-                session.enter(mechanism, proven?);
-                out.send(Bytes::new());
+                let (message, _) = session.enter(Some(mechanism), proven?);
+                let mut output = codec::begin(message.len());
+                output.put_slice(&message);
+                out.send(codec::finish(output));
                 Ok(Flow::Continue)
             });
             then
         });
     }
 
-    /// Checks what a client shows, and opens the connection under it, or goes on with it under what
+    /// Takes what a client shows, and opens the connection under it, or goes on with it under what
     /// is shown now.
     fn prove(
-        &self,
+        &mut self,
         mechanism: Mechanism,
         message: Bytes,
         known: Option<(Identity, Arc<Lease>)>,
-    ) -> impl Future<Output = Result<(Identity, Arc<Lease>), Refusal>> + Send + use<> {
+    ) -> impl Future<Output = Result<Proven, Refusal>> + Send + use<> {
+        let asked = self.asked.take();
         let hub = Arc::clone(&self.start.hub);
         let peer = self.start.peer.clone();
         let closer = Arc::clone(&self.start.closer);
         async move {
-            let shown = mechanism.credential(&message)?;
-            let who = hub.authenticate(&peer, &shown.credential).await?;
-            let of_key = who.claims().key.map(|key| key.to_string());
-            if shown.key.is_some() && shown.key != of_key {
-                let message = "the user is not the id of the key that is the password";
-                return Err(Refusal::new(Code::InvalidApiKey, message)
-                    .hint("use the key's id, or `token` with a token as the password"));
-            }
+            let step = sign_in::step(&*hub, &peer, mechanism, asked, &message).await?;
+            let (who, last) = match step {
+                Step::Asked(asked, question) => return Ok(Proven::Asked(asked, question)),
+                Step::Known(who, last) => (who, last),
+            };
             if let Some((before, lease)) = known {
                 if (before.tenant(), before.project()) != (who.tenant(), who.project()) {
                     let message = "a connection stays with the project it began with";
                     return Err(Refusal::new(Code::InvalidToken, message));
                 }
                 hub.renew(&who, &lease).await?;
-                return Ok((who, lease));
+                return Ok(Proven::Known { who, lease, last });
             }
-            let (protocol, address) = (crate::Kafka::NAME, peer.address);
-            let connection = Connection { protocol, quota: Quota::Other, address };
-            let lease = hub.open(&who, connection, closer).await?;
-            Ok((who, Arc::new(lease)))
+            let lease = open(&*hub, &peer, &who, closer).await?;
+            Ok(Proven::Known { who, lease: Arc::new(lease), last })
         }
     }
 
-    /// Answers for how many milliseconds the client may stay until it signs in again; 0: for ever.
-    fn enter(&mut self, mechanism: Mechanism, (who, lease): (Identity, Arc<Lease>)) -> i64 {
+    /// Answers what the client is told, and for how many milliseconds it may stay until it signs in
+    /// again; 0: for ever.
+    fn enter(&mut self, mechanism: Option<Mechanism>, proven: Proven) -> (Bytes, i64) {
+        let (who, lease, last) = match proven {
+            Proven::Known { who, lease, last } => (who, lease, last),
+            Proven::Asked(asked, question) => {
+                self.asked = Some(asked);
+                return (question, 0);
+            }
+        };
         let ends_at = who.claims().expires_at;
         self.stage = Stage::Known { who, lease, mechanism };
         self.limit.set(self.desk.config.request_bytes_max);
-        ends_at.map_or(0, |end| (end - self.start.clock.now_ms()).max(1))
+        (last, ends_at.map_or(0, |end| (end - self.start.clock.now_ms()).max(1)))
     }
+}
+
+async fn open(
+    hub: &dyn Hub,
+    peer: &Peer,
+    who: &Identity,
+    closer: Arc<dyn Closer>,
+) -> Result<Lease, Refusal> {
+    let (protocol, address) = (crate::Kafka::NAME, peer.address);
+    hub.open(who, Connection { protocol, quota: Quota::Other, address }, closer).await
 }
 
 /// How long the client must rest, because its requests come too fast.

@@ -38,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("tenancy", 5),
     ("identity", 6),
     ("backup", 6),
+    ("compliance", 6),
     ("hub", 7),
     ("webhooks", 8),
     ("link", 8),

@@ -68,6 +68,8 @@ fn only_the_conditions_that_are_given_are_sent() {
     ];
     let (method, path, body) = request(&words);
     assert_eq!((method, path.as_str()), (Method::PATCH, "/v1/role-bindings/bnd_1"));
+    let at = [&words[..], &["--at-version", "0190a5c3"]].concat();
+    assert_eq!(request(&at).2.expect("a body")["version"], "0190a5c3");
     let expected = json!({"conditions": {
         "networks": ["10.0.0.0/8", "2001:db8::/32"],
         "hours": {

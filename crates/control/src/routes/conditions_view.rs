@@ -85,6 +85,9 @@ pub(crate) struct BindingView {
     /// Under which circumstances it counts; `null`: always, or not told in one's own account.
     #[schema(value_type = Option<ConditionsSchema>)]
     conditions: Option<Value>,
+    /// Names the conditions as they are: send it as `version` or `If-Match` with a change of them.
+    /// `null` in one's own account.
+    pub(crate) version: Option<String>,
     /// Whether it counts now. Of somebody else's role, only hours and attributes can keep it from
     /// that here: from where and how he asks is not known.
     in_force: bool,
@@ -107,6 +110,7 @@ impl BindingView {
             created_at: binding.created_at,
             provider: binding.provider.map(|id| id.to_string()),
             is_conditional: binding.conditions.is_some(),
+            version: Some(version_of(binding.conditions.as_ref())),
             conditions: binding.conditions,
             in_force: unmet.is_empty(),
             unmet: unmet_views(unmet),
@@ -115,8 +119,20 @@ impl BindingView {
 
     /// As it is shown to whom it belongs.
     pub(crate) fn of_oneself(standing: Standing) -> BindingView {
-        BindingView { conditions: None, ..BindingView::new(standing) }
+        BindingView { conditions: None, version: None, ..BindingView::new(standing) }
     }
+}
+
+/// Bytes of the digest that names conditions.
+const VERSION_BYTES: usize = 8;
+
+/// The same for the same conditions, whatever their order.
+pub(crate) fn version_of(conditions: Option<&Value>) -> String {
+    let Some(conditions) = conditions else { return "always".to_owned() };
+    let text = tenancy::canonical(conditions);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let bytes = digest.as_ref().iter().take(VERSION_BYTES);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A role that was given or changed just now.

@@ -90,7 +90,7 @@ fn environment(mode: KeyMode) -> Environment {
 }
 
 /// What is stored of freshly made text; the rest is the caller's.
-fn new_key(admin: &Admin, body: CreateKey) -> Result<(NewApiKey, NewKey), Refusal> {
+async fn new_key(admin: &Admin, body: CreateKey) -> Result<(NewApiKey, NewKey), Refusal> {
     let invalid = |field: &str, why: String| Refusal::new(Code::InvalidRequest, why).field(field);
     if body.scopes == Scopes::NONE {
         return Err(invalid("scopes", "a key has at least one scope".to_owned()));
@@ -109,6 +109,7 @@ fn new_key(admin: &Admin, body: CreateKey) -> Result<(NewApiKey, NewKey), Refusa
         grants: grants.map_err(|error| Refusal::internal(&error))?,
         rate_per_second: body.rate_per_second,
         expires_at: body.expires_at,
+        verifier: admin.authenticator.verifier(&made).await,
     };
     Ok((made, new))
 }
@@ -157,7 +158,7 @@ async fn create_key(
     StrictJson(body): StrictJson<CreateKey>,
 ) -> Response {
     let outcome = async {
-        let (made, new) = new_key(&admin, body)?;
+        let (made, new) = new_key(&admin, body).await?;
         let by = admin.actor();
         let key = admin.tenancy.create_key(at.tenant, at.project, new, &by).await?;
         admin.changed(Change::Key(key.id));
@@ -265,6 +266,7 @@ async fn rotate_key(
             grants: old.grants,
             rate_per_second: old.rate_per_second,
             expires_at: old.expires_at,
+            verifier: admin.authenticator.verifier(&made).await,
         };
         let (grace, by) = (Duration::from_millis(grace_ms), admin.actor());
         let rotated = admin.tenancy.rotate_key(at.tenant, at.project, key, new, grace, &by).await?;

@@ -6,19 +6,22 @@ use crate::Routes;
 use crate::admin::Admin;
 use crate::path::{BindingPath, UserPath};
 use crate::routes::conditions_view::{
-    BindingView, ConditionsSchema, check, check_givable, view_of,
+    BindingView, ConditionsSchema, check, check_givable, version_of, view_of,
 };
 use crate::routes::roles::{check_takes, place, place_of, set_of};
 use crate::routes::users::check_may_see;
 use axum::Json;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::header::{ETAG, IF_MATCH};
+use http::{HeaderMap, HeaderValue};
 use identity::people::{Standing, stored_conditions};
 use port::{Code, Refusal};
 use rules::role_conditions::{ATTRIBUTES_MAX, is_attribute_name, is_attribute_value};
 use rules::{Circumstances, Permission, Place, RoleConditions};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::net::IpAddr;
-use tenancy::{Attributes, UserStatus};
+use tenancy::{Attributes, ConditionsChange, UserStatus};
 use types::{ProjectId, TenantId, TimestampMs};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -43,6 +46,9 @@ struct SetConditions {
     /// All of them; `{}`: the role counts always.
     #[schema(value_type = ConditionsSchema)]
     conditions: RoleConditions,
+    /// The `version` that the change was made from: refused when there is another by now. May come
+    /// as `If-Match` too.
+    version: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -109,13 +115,42 @@ fn conditions_of(stored: Option<serde_json::Value>) -> Option<RoleConditions> {
     }
 }
 
+/// Refuses a change that was made from other conditions than there are.
+fn check_version(
+    headers: &HeaderMap,
+    in_body: Option<String>,
+    found: Option<&Value>,
+) -> Result<(), Refusal> {
+    let in_header = headers.get(IF_MATCH).and_then(|it| it.to_str().ok()).map(str::trim);
+    let in_header = in_header.filter(|text| *text != "*").map(|text| text.trim_matches('"'));
+    match in_header.or(in_body.as_deref()) {
+        Some(expected) if expected != version_of(found) => {
+            let why = "somebody changed the conditions meanwhile";
+            let hint = "look at the role again, and change it from there";
+            Err(Refusal::new(Code::Conflict, why).field("if-match").hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn with_tag(view: BindingView) -> Response {
+    let tag = view.version.as_deref().map(|version| format!("\"{version}\""));
+    let tag = tag.and_then(|tag| HeaderValue::try_from(tag).ok());
+    let mut response = Json(view).into_response();
+    if let Some(tag) = tag {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
 /// Look at a role that somebody has
 #[utoipa::path(
     get, path = "/v1/role-bindings/{binding}", tag = "roles",
     extensions(("x-permission" = json!("users:read")), ("x-checked" = json!("handler"))),
     params(("binding" = String, Path, description = "The binding's id")),
     responses(
-        (status = 200, description = "The role with its conditions", body = BindingView),
+        (status = 200, description = "The role with its conditions; `ETag` is their version",
+            body = BindingView),
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
@@ -128,7 +163,7 @@ async fn get_binding(
         let found = admin.tenancy.binding(binding).await?;
         let may = admin.require(Permission::UsersRead, place_of(&found));
         may.map_err(|_| Refusal::new(Code::NotFound, "there is no such binding"))?;
-        view_of(&admin, found).await.map(Json)
+        view_of(&admin, found).await.map(with_tag)
     };
     admin.answer(outcome.await)
 }
@@ -141,7 +176,11 @@ async fn get_binding(
         ("x-checked" = json!("handler")),
         ("x-elevated" = json!(true))
     ),
-    params(("binding" = String, Path, description = "The binding's id")),
+    params(
+        ("binding" = String, Path, description = "The binding's id"),
+        ("If-Match" = Option<String>, Header,
+            description = "The `ETag` that the change was made from"),
+    ),
     request_body = SetConditions,
     responses(
         (status = 200, description = "Changed", body = BindingView),
@@ -151,6 +190,7 @@ async fn get_binding(
 async fn set_role_conditions(
     admin: Admin,
     BindingPath(binding): BindingPath,
+    headers: HeaderMap,
     _: StrictQuery<NoQuery>,
     StrictJson(body): StrictJson<SetConditions>,
 ) -> Response {
@@ -163,25 +203,30 @@ async fn set_role_conditions(
         may.map_err(|_| Refusal::new(Code::NotFound, "there is no such binding"))?;
         let set = set_of(&admin, &found.role).await?;
         check_takes(&admin, set, there)?;
+        check_version(&headers, body.version, found.conditions.as_ref())?;
         // Stricter than before is taking; all else is giving.
         let is_stricter =
-            conditions_of(found.conditions).is_some_and(|before| wanted.is_within(&before));
+            conditions_of(found.conditions.clone()).is_some_and(|before| wanted.is_within(&before));
         if !is_stricter {
             check_givable(&admin, set, there, Some(&wanted))?;
         }
-        let stored = stored_conditions(Some(&wanted))?;
-        let changed = admin.tenancy.set_role_conditions(binding, stored, &admin.actor()).await;
+        let to = stored_conditions(Some(&wanted))?;
+        // What was judged just now is what is changed, also when the caller names no version.
+        let change = ConditionsChange { binding, from: found.conditions, to };
+        let changed = admin.tenancy.set_role_conditions(change, &admin.actor()).await;
         let changed = changed.map_err(|error| {
             let refusal = Refusal::from(error);
             match refusal.code() {
-                Code::Conflict if is_owner => refusal.field("conditions").hint(
-                    "somebody owns the installation whatever the circumstances: make another \
+                Code::Conflict if is_owner && refusal.field_name() != Some("if-match") => {
+                    refusal.field("conditions").hint(
+                        "somebody owns the installation whatever the circumstances: make another \
                      active user owner without conditions first",
-                ),
+                    )
+                }
                 _ => refusal,
             }
         })?;
-        view_of(&admin, changed).await.map(Json)
+        view_of(&admin, changed).await.map(with_tag)
     };
     admin.answer(outcome.await)
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 const SHORT: &[(&str, &str)] = &[
     ("/v1/auth/providers", "bounded: an installation, a tenant and a domain have few"),
     ("/v1/permissions", "as many as the program has"),
+    ("/v1/audit/compliance", "one document; its sections say where the rest is"),
     ("/v1/alerts/metrics", "as many as the program has"),
     ("/v1/alerts/rules", "bounded: all are looked at in each round"),
     ("/v1/alerts/channels", "bounded: all are looked at in each round"),

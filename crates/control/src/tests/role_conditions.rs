@@ -463,3 +463,45 @@ fn changed_conditions_count_at_once_in_all_sessions() {
     });
     outcome.unwrap();
 }
+
+#[tokio::test]
+async fn who_changes_conditions_may_say_which_he_saw() {
+    let town = Town::new().await;
+    let first = json!({"networks": ["10.1.0.0/16"], "tls": true});
+    let binding = town.give(&town.bob, "support", first).await;
+    let patch = async |tag: Option<&str>, body: Value| {
+        let mut request = Rig::request("PATCH", &binding, body.to_string());
+        if let Some(tag) = tag {
+            request.headers_mut().insert("if-match", tag.parse().expect("a value"));
+        }
+        Rig::send(&town.rig.router, request).await
+    };
+    let read = async || {
+        let answer = town.rig.get(&binding).await;
+        let tag = answer.headers["etag"].to_str().expect("text").to_owned();
+        assert_eq!(tag, format!("\"{}\"", text(&answer.body["version"])));
+        tag
+    };
+    let tls = || json!({"conditions": {"tls": true}});
+    let before = read().await;
+    let answer = patch(Some(&before), tls()).await;
+    assert_eq!(answer.headers["etag"], read().await.as_str());
+    let made = answer.ok(200);
+    assert_ne!(text(&made["version"]), before.trim_matches('"'));
+    // Who saw the conditions before that is told, by header and by body.
+    for (tag, version) in [(Some(before.as_str()), None), (None, Some(before.trim_matches('"')))] {
+        let late = json!({"conditions": {}, "version": version});
+        patch(tag, late).await.refused(409, "CONFLICT", "if-match");
+    }
+    assert_eq!(town.rig.get(&binding).await.ok(200)["conditions"], json!({"tls": true}));
+    // The list of users tells the same version, and the header goes before the body.
+    let user = town.rig.get(&format!("/v1/users/{}", town.bob)).await.ok(200);
+    let roles = user["roles"].as_array().expect("roles");
+    let role = roles.iter().find(|role| binding.ends_with(&text(&role["id"]))).expect("it");
+    assert_eq!(role["version"], made["version"]);
+    let own = json!({"conditions": {}, "version": role["version"]});
+    patch(Some(&before), own.clone()).await.refused(409, "CONFLICT", "if-match");
+    assert_eq!(text(&patch(Some("*"), own).await.ok(200)["version"]), "always");
+    // Without a version whoever comes last wins, as before.
+    patch(None, tls()).await.ok(200);
+}

@@ -5,13 +5,14 @@ mod note;
 mod pump;
 
 use crate::accept::{Accepted, refused};
+use crate::clients;
 use crate::config::ms;
 use crate::face::Face;
 use crate::http::io::Stream;
 use crate::http::serve::Place;
 use crate::shard::Shard;
 use note::CloseNote;
-use port::{Peer, RequestId, StreamMount, StreamStart};
+use port::{Certificate, Peer, RequestId, StreamMount, StreamStart};
 use pump::Pump;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub fn start(shard: &Shard, accepted: Accepted, face: &Face, mount: &StreamMount
     };
     let note = Arc::new(CloseNote::default());
     let number = shard.request_number();
-    let start = StreamStart {
+    let mut start = StreamStart {
+        certificate: None,
         hub: Arc::clone(&shard.hub),
         peer: Peer {
             address,
@@ -58,9 +60,24 @@ pub fn start(shard: &Shard, accepted: Accepted, face: &Face, mount: &StreamMount
         let Some(stream) = open(socket, tls, handshake).await else {
             return;
         };
+        if mount.client_certificates.is_some() {
+            match shown(&stream) {
+                Ok(certificate) => start.certificate = certificate.map(Arc::new),
+                // It was signed by somebody who is trusted and says what nobody can read.
+                Err(()) => return refused("client_certificate"),
+            }
+        }
         let driven = (mount.factory)(start);
         Pump::new(stream, driven, note, &mount).run(draining, drain_wait).await;
     });
+}
+
+/// The certificate that the client has shown, if it has.
+fn shown(stream: &Stream) -> Result<Option<Certificate>, ()> {
+    let Stream::Tls(stream) = stream else { return Ok(None) };
+    let chain = stream.get_ref().1.peer_certificates();
+    let Some(first) = chain.and_then(|chain| chain.first()) else { return Ok(None) };
+    clients::described(first).map(Some).ok_or(())
 }
 
 async fn open(

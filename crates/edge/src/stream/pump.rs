@@ -277,18 +277,18 @@ impl Pump {
             return by;
         }
         let silent = self.heard + self.mount.idle_max;
-        self.deadline().map_or(silent, |(due, _)| due.min(silent))
+        self.deadline(Instant::now()).map_or(silent, |(due, _)| due.min(silent))
     }
 
-    /// The session's deadline, unless it was told already that this one has passed.
-    fn deadline(&self) -> Option<(Instant, Deadline)> {
+    /// The session's deadline as seen now, unless it was told already that this one has passed.
+    fn deadline(&self, now: Instant) -> Option<(Instant, Deadline)> {
         let wish = self.driven.deadline().filter(|wish| Some(*wish) != self.told)?;
         let due = match wish {
             Deadline::After(wait) => self.began + wait,
             Deadline::At(wall) => {
-                let now = shard::current().map_or(wall, |shard| shard.world.clock.now_ms());
-                let left = u64::try_from(wall.saturating_sub(now)).unwrap_or(0);
-                Instant::now() + Duration::from_millis(left)
+                let wall_now = shard::current().map_or(wall, |shard| shard.world.clock.now_ms());
+                let left = u64::try_from(wall.saturating_sub(wall_now)).unwrap_or(0);
+                now + Duration::from_millis(left)
             }
         };
         Some((due, wish))
@@ -296,7 +296,7 @@ impl Pump {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        if let Some((due, wish)) = self.deadline()
+        if let Some((due, wish)) = self.deadline(now)
             && due <= now
         {
             self.told = Some(wish);

@@ -1,5 +1,6 @@
 //! The codec by tables, the edge over real sockets.
 
+mod clients;
 mod deflate;
 mod frames;
 mod gathering;

@@ -24,6 +24,8 @@ struct Registered {
     open: Option<(Arc<Transaction>, Duration)>,
     /// The one before, with its epoch.
     last: Option<Arc<Transaction>>,
+    /// The epoch of the last one that was committed before this opening of the log.
+    committed: Option<i16>,
 }
 
 #[derive(Default)]
@@ -38,7 +40,7 @@ pub enum Ending {
 
 impl Registered {
     fn new(epoch: i16, seen_at: TimestampMs) -> Registered {
-        Registered { epoch, seen_at, open: None, last: None }
+        Registered { epoch, seen_at, open: None, last: None, committed: None }
     }
 
     /// What was open is over; the next transaction is of the next epoch.
@@ -104,6 +106,9 @@ impl Registry {
             let transaction = one.close().ok_or(LogError::TransactionUnknown)?;
             return Ok(Ending::Now(transaction));
         }
+        if end == End::Commit && one.committed == Some(producer.epoch) {
+            return Ok(Ending::Again(Producer { id: producer.id, epoch: one.epoch }));
+        }
         let last = one.last.as_ref().filter(|last| last.producer == producer);
         match last.map(|last| (last.outcome(), end)) {
             Some((Outcome::Committed, End::Commit) | (Outcome::Aborted, End::Abort)) => {
@@ -164,6 +169,13 @@ impl Registry {
             .or_insert_with(|| Registered::new(producer.epoch, seen_at));
         one.epoch = one.epoch.max(producer.epoch);
         one.seen_at = one.seen_at.max(seen_at);
+    }
+
+    /// The producer's transaction of this epoch was committed, by a former opening of the log.
+    pub fn restore_committed(&self, producer: Producer) {
+        if let Some(one) = self.0.lock().get_mut(&producer.id) {
+            one.committed = one.committed.max(Some(producer.epoch));
+        }
     }
 
     /// By number. What is open now would be given up by a start, which finds it by its parts.

@@ -23,6 +23,8 @@ enum Bound {
     All,
     /// Batches whose newest record is older.
     Before(TimestampMs),
+    /// Batches whose records all lie before it.
+    Below(Offset),
     /// Too much, and how far another partition has nothing older to give.
     Excess {
         amount: u64,
@@ -61,6 +63,7 @@ impl Bound {
         match self {
             Bound::All => true,
             Bound::Before(time) => span.max_timestamp < *time,
+            Bound::Below(offset) => span.next_offset <= *offset,
             Bound::Excess { amount, measure, until } => {
                 let held = match measure {
                     Measure::Bytes => span.bytes,
@@ -77,6 +80,7 @@ impl Bound {
         match self {
             Bound::All => true,
             Bound::Before(time) => entry.max_timestamp < *time,
+            Bound::Below(offset) => entry.next_offset() <= *offset,
             Bound::Excess { amount, measure, until } => {
                 let takes = *amount > 0 && entry.max_timestamp <= *until;
                 let held = match measure {
@@ -265,6 +269,22 @@ impl Core {
         }
         freed.records = partition.state.lock().start.saturating_sub(before);
         freed
+    }
+
+    /// Removes what lies before the offset, which may be in the middle of a batch. One pass at a
+    /// time.
+    pub fn give_up_before(&self, partition: &Partition, before: Offset) {
+        self.trim(partition, Bound::Below(before));
+        let mut state = partition.state.lock();
+        // Nothing is given up that no reader could see yet.
+        let before = before.min(state.visible);
+        if before > state.start {
+            state.start = before;
+            let oldest = state.oldest_timestamp;
+            self.after_trim(partition, &mut state, 0, oldest);
+        }
+        drop(state);
+        self.drop_passed(partition);
     }
 
     fn report(&self, partition: &Partition, trouble: &Trouble) {

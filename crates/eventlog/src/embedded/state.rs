@@ -124,6 +124,7 @@ impl Core {
                             scan.committed.insert(producer);
                             // Its parts may be gone with their topic.
                             self.end_epoch(producer, now);
+                            self.registry.restore_committed(producer);
                         }
                         Decision::Fence => self.registry.restore(producer, now),
                     }

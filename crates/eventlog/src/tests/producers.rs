@@ -123,6 +123,11 @@ async fn readers_see_a_transaction_when_it_is_committed() {
     let log = bed.crash(log);
     assert_eq!(texts(&log, 0).await, ["a", "behind", "d"]);
     assert_eq!(witness.offsets(TOPIC, 0), [0, 1, 3]);
+    // Whoever did not hear of his commit asks again after the crash.
+    let now = log.producer_now(producer.id).expect("known");
+    assert_eq!(log.end(producer, End::Commit).await, Ok(now));
+    assert_eq!(log.end(producer, End::Abort).await, Err(LogError::Fenced));
+    assert_eq!(log.end(next, End::Commit).await, Err(LogError::Fenced), "it was given up");
 }
 
 #[tokio::test]

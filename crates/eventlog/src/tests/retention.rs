@@ -291,3 +291,53 @@ async fn a_log_without_space_for_its_mark_opens_to_be_read() {
     let log = bed.crash(log);
     assert_eq!(log.bounds(TOPIC, 0), Ok(Bounds { start: 0, end: 2 }));
 }
+
+#[tokio::test]
+async fn what_is_given_up_on_purpose_is_gone_at_once_and_after_a_crash() {
+    let bed = Bed::new().with(vec![spec(TOPIC, 1, Durability::Durable)]);
+    let log = bed.open();
+    append(&log, vec![value("a"), value("b"), value("c")]).await;
+    append(&log, vec![value("d")]).await;
+    assert_eq!(log.drop_before(TOPIC, 0, 5).await, Err(LogError::OffsetAhead { end: 4 }));
+    assert_eq!(log.drop_before(TOPIC, 1, 0).await, Err(LogError::PartitionUnknown));
+    // In the middle of a batch.
+    let there = Bounds { start: 2, end: 4 };
+    assert_eq!(log.drop_before(TOPIC, 0, 2).await, Ok(there));
+    assert_eq!(log.read(TOPIC, 0, 1, 1).await, Err(LogError::OffsetGone { start: 2 }));
+    assert_eq!(log.offset_at(TOPIC, 0, 0).await, Ok(2));
+    // Asked again, or for less, there is nothing to do.
+    assert_eq!(log.drop_before(TOPIC, 0, 1).await, Ok(there));
+    let log = bed.crash(log);
+    assert_eq!(log.bounds(TOPIC, 0), Ok(there));
+    let rest = read_all(&log, TOPIC, 0, 2).await.expect("reads");
+    assert_eq!(rest.into_iter().filter(|(offset, _)| *offset >= 2).count(), 2);
+    assert_eq!(log.drop_before(TOPIC, 0, 4).await, Ok(Bounds { start: 4, end: 4 }));
+    assert_eq!(log.partition_bytes(TOPIC, 0), Ok(0));
+    let log = bed.crash(log);
+    assert_eq!(log.bounds(TOPIC, 0), Ok(Bounds { start: 4, end: 4 }));
+    assert_eq!(append(&log, vec![value("e")]).await, 4);
+    log.maintain();
+    assert_eq!(read_all(&log, TOPIC, 0, 4).await, Ok(vec![(4, "e".to_owned())]));
+}
+
+#[tokio::test]
+async fn the_newest_time_is_that_of_a_record_that_is_kept() {
+    let bed = Bed::new().with(vec![spec(TOPIC, 1, Durability::Durable)]);
+    let log = bed.open();
+    assert_eq!(log.newest_time(TOPIC, 0).await, Ok(None));
+    let dated = |at| Record { timestamp: Some(at), ..value("x") };
+    append(&log, vec![dated(5_000), dated(9_000), dated(2_000)]).await;
+    append(&log, vec![dated(7_000)]).await;
+    for _ in 0..2 {
+        assert_eq!(log.newest_time(TOPIC, 0).await, Ok(Some(9_000)));
+        log.maintain();
+    }
+    log.drop_before(TOPIC, 0, 2).await.expect("given up");
+    assert_eq!(log.newest_time(TOPIC, 0).await, Ok(Some(7_000)));
+    let log = bed.crash(log);
+    assert_eq!(log.newest_time(TOPIC, 0).await, Ok(Some(7_000)));
+    log.drop_before(TOPIC, 0, 3).await.expect("given up");
+    assert_eq!(log.newest_time(TOPIC, 0).await, Ok(Some(7_000)));
+    log.drop_before(TOPIC, 0, 4).await.expect("given up");
+    assert_eq!(log.newest_time(TOPIC, 0).await, Ok(None));
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use stdx::SystemRng;
 use tenancy::{FoundKey, ListOwner, ProjectPatch, RevocationMark, Tenancy, Verification};
 use tokio::sync::Notify;
-use types::{AccessList, Limits, ProjectId, Scopes, TenantId};
+use types::{AccessList, KeyId, Limits, ProjectId, Scopes, TenantId};
 
 #[tokio::test]
 async fn a_suspended_tenant_is_refused_and_seen() {
@@ -104,6 +104,14 @@ impl Directory for Slow {
             }
             found
         })
+    }
+
+    fn lookup(&self, key: KeyId) -> Answer<'_, Option<String>> {
+        Directory::lookup(&*self.tenancy, key)
+    }
+
+    fn keep_verifier(&self, tenant: TenantId, key: KeyId, verifier: Vec<u8>) -> Answer<'_, bool> {
+        Directory::keep_verifier(&*self.tenancy, tenant, key, verifier)
     }
 
     fn project(&self, project: ProjectId) -> Answer<'_, Option<Verification>> {

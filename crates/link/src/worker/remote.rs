@@ -374,6 +374,11 @@ impl Hub for RemoteHub {
         None
     }
 
+    /// Those who ask for it have ports that the owner serves.
+    fn challenges(&self) -> Option<&dyn port::Challenges> {
+        None
+    }
+
     fn consumers(&self) -> Option<&dyn Consumers> {
         Some(self)
     }

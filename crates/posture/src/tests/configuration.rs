@@ -217,6 +217,35 @@ fn without_tls_both_ports_are_plain_unless_they_stay_on_this_machine() {
 }
 
 #[test]
+fn a_developers_own_machine_is_told_of_its_networks_and_nobody_elses() {
+    let severities = |change: fn(&mut Config)| -> Vec<(&str, Severity)> {
+        let found = changed(|config| {
+            (config.is_dev, config.tls) = (true, Tls::None);
+            (config.public, config.admin) = (listen("127.0.0.1:8080"), listen("[::1]:8081"));
+            config.webhook_networks = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
+            config.provider_networks = config.webhook_networks.clone();
+            change(config);
+        });
+        let networks = found.into_iter().filter(|it| it.check.id.ends_with("-private"));
+        networks.map(|it| (it.check.id, it.severity)).collect()
+    };
+    let both = |severity| vec![("webhooks-private", severity), ("providers-private", severity)];
+    assert_eq!(severities(|_| ()), both(Severity::Info));
+    // Reached from elsewhere, served, or reaching further: as bad as ever.
+    assert_eq!(severities(|c| c.public = listen("0.0.0.0:8080")), both(Severity::Critical));
+    assert_eq!(severities(|c| c.admin = listen("10.0.0.5:8081")), both(Severity::Critical));
+    assert_eq!(severities(|c| c.is_dev = false), both(Severity::Critical));
+    for network in ["0.0.0.0/0", "126.0.0.0/7", "::/0", "169.254.169.254"] {
+        let mut config = good();
+        (config.is_dev, config.public, config.admin) = (true, listen("127.0.0.1:1"), None);
+        config.webhook_networks = vec![network.to_owned()];
+        let found = findings(&config);
+        let found = found.iter().find(|it| it.check.id == "webhooks-private");
+        assert_eq!(found.map(|it| it.severity), Some(Severity::Critical), "{network}");
+    }
+}
+
+#[test]
 fn every_check_of_the_configuration_has_a_row_and_a_name_of_its_own() {
     let rows = ROWS.iter().map(|(_, id, ..)| *id).chain(["admin-plain", "public-plain"]);
     let rows: HashSet<&str> = rows.collect();

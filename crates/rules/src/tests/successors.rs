@@ -262,6 +262,22 @@ fn hostile_avro_values_end_early() {
 }
 
 #[test]
+fn the_head_of_a_registry_is_looked_behind() {
+    let head = [0, 0, 0, 1, 44];
+    let json = json!({"type": "object", "required": ["id"]});
+    let json = Schema::compile(SchemaKind::JsonSchema, &json).expect("a schema");
+    json.check_bytes(&[&head[..], br#"{"id":1}"#].concat()).expect("with a head");
+    json.check_bytes(br#"{"id":1}"#).expect("without");
+    json.check_bytes(&[&head[..], b"{}"].concat()).expect_err("of another shape");
+    json.check_bytes(&head).expect_err("only a head");
+    json.check_bytes(&head[..4]).expect_err("not even that");
+    let number = Schema::compile(SchemaKind::Avro, &json!("long")).expect("a schema");
+    number.check_bytes(&[&head[..], &[2]].concat()).expect("with a head");
+    number.check_bytes(&[0]).expect("a zero by itself");
+    number.check_bytes(&head).expect_err("more than one");
+}
+
+#[test]
 fn avro_schemas_that_are_none_are_refused() {
     let cases = [
         json!({"type": "record", "name": "A"}),

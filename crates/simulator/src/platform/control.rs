@@ -184,6 +184,7 @@ async fn fill(
         grants: None,
         rate_per_second: None,
         expires_at: None,
+        verifier: None,
     };
     tenancy.create_key(tenant, project, new, &by).await?;
     let durable = TopicConfig { partitions: 2, ..TopicConfig::default() };

@@ -4,7 +4,7 @@
 use crate::live::Witness;
 use eventlog::{
     Appended, Bounds, EmbeddedLog, End, Engine, Found, Health, LogError, Observer, Pending,
-    Placement, Together, TopicSpec,
+    Placement, ProducerState, Together, TopicSpec,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +51,10 @@ impl Engine for Tee {
         self.log.take_over(producer)
     }
 
+    fn producer_now(&self, id: i64) -> Option<Producer> {
+        self.log.producer_now(id)
+    }
+
     fn begin(&self, producer: Producer, within: Duration) -> Result<(), LogError> {
         self.log.begin(producer, within)
     }
@@ -89,6 +93,26 @@ impl Engine for Tee {
 
     fn bounds(&self, topic: TopicId, partition: Partition) -> Result<Bounds, LogError> {
         self.log.bounds(topic, partition)
+    }
+
+    fn drop_before(&self, topic: TopicId, partition: Partition, before: Offset) -> Pending<Bounds> {
+        self.log.drop_before(topic, partition, before)
+    }
+
+    fn newest_time(&self, topic: TopicId, partition: Partition) -> Pending<Option<TimestampMs>> {
+        self.log.newest_time(topic, partition)
+    }
+
+    fn partition_bytes(&self, topic: TopicId, partition: Partition) -> Result<u64, LogError> {
+        self.log.partition_bytes(topic, partition)
+    }
+
+    fn producers_of(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+    ) -> Result<Vec<ProducerState>, LogError> {
+        self.log.producers_of(topic, partition)
     }
 
     fn lost_behind(&self, topic: TopicId, partition: Partition, next: Offset) -> Option<Offset> {

@@ -134,6 +134,45 @@ impl Tenancy {
         self.audit_in_order(chosen(filter), sequence, limit).await
     }
 
+    /// The smallest and the greatest number of everybody's records that were written then or later,
+    /// and before `to`; `None`: there are none with a place in the chain.
+    pub async fn audit_span(
+        &self,
+        from: TimestampMs,
+        to: TimestampMs,
+    ) -> Result<Option<(u64, u64)>> {
+        let ends = table::Entity::find()
+            .select_only()
+            .column_as(table::Column::Sequence.min(), "first")
+            .column_as(table::Column::Sequence.max(), "last")
+            .filter(table::Column::At.gte(from))
+            .filter(table::Column::At.lt(to))
+            .into_tuple::<(Option<i64>, Option<i64>)>()
+            .one(self.reader())
+            .await?;
+        match ends {
+            Some((Some(first), Some(last))) => Ok(Some((natural(first)?, natural(last)?))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Records behind one number and up to another, in the order of the chain; of all tenants where
+    /// none is given.
+    pub async fn audit_within(
+        &self,
+        tenant: Option<TenantId>,
+        filter: &AuditFilter,
+        (after, last): (u64, u64),
+        limit: usize,
+    ) -> Result<Page<AuditRecord>> {
+        let rows = match tenant {
+            Some(tenant) => of(tenant, filter),
+            None => chosen(filter),
+        };
+        let last = i64::try_from(last).unwrap_or(i64::MAX);
+        self.audit_in_order(rows.filter(table::Column::Sequence.lte(last)), after, limit).await
+    }
+
     /// What was done how often, by whom and with what outcome, most often first; of all tenants
     /// where none is given. At most `AUDIT_GROUPS_MAX` groups, and whether there are more.
     pub async fn audit_counts(

@@ -109,3 +109,39 @@ async fn the_trail_is_filtered_and_paged_newest_first() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_part_of_the_chain_is_found_by_its_time_and_read_in_order() {
+    on_each(async |store| {
+        let by = operator();
+        let (tenant, _) = store.scope("old").await;
+        assert_eq!(store.audit_span(0, START_MS + 1).await.unwrap(), None, "no places yet");
+        store.clock.advance(std::time::Duration::from_secs(10));
+        let (other, _) = store.scope("new").await;
+        store.suspend_tenant(tenant, "late", &by).await.unwrap();
+        store.note_report(Some(other), serde_json::json!({}), &by).await.unwrap();
+        store.clock.advance(std::time::Duration::from_secs(10));
+        store.note_report(None, serde_json::json!({"sha256": "00"}), &by).await.unwrap();
+        store.seal_audit(100).await.unwrap();
+        let (second, third) = (START_MS + 10_000, START_MS + 20_000);
+        let span = async |from, to| store.audit_span(from, to).await.unwrap();
+        assert_eq!(span(0, START_MS).await, None);
+        assert_eq!(span(START_MS, second).await, Some((1, 2)));
+        assert_eq!(span(second, third).await, Some((3, 6)));
+        assert_eq!(span(0, third + 1).await, Some((1, 7)));
+        let read = async |tenant: Option<TenantId>, within: (u64, u64), limit: usize| {
+            let filter = AuditFilter { from: Some(second), ..AuditFilter::default() };
+            let page = store.audit_within(tenant, &filter, within, limit).await.unwrap();
+            let actions = page.items.into_iter().map(|record| record.action);
+            (actions.collect::<Vec<String>>(), page.has_more)
+        };
+        let all = ["tenant.create", "project.create", "tenant.suspend", "audit.report"];
+        assert_eq!(read(None, (0, 6), 10).await, (all.map(str::to_owned).to_vec(), false));
+        assert_eq!(read(None, (3, 6), 1).await, (vec!["project.create".to_owned()], true));
+        let own = vec!["tenant.suspend".to_owned()];
+        assert_eq!(read(Some(tenant), (0, 7), 10).await, (own, false));
+        let (own, _) = read(Some(other), (2, 7), 10).await;
+        assert_eq!(own, ["tenant.create", "project.create", "audit.report"]);
+    })
+    .await;
+}

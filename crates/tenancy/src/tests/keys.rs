@@ -15,6 +15,7 @@ pub(super) fn new_key(prefix: &str) -> NewKey {
         grants: Some(serde_json::json!([{"filter": "orders/#", "access": "publish"}])),
         rate_per_second: Some(50),
         expires_at: None,
+        verifier: None,
     }
 }
 
@@ -125,6 +126,29 @@ async fn revocation_is_for_ever_and_repeatable() {
         let listed = store.keys(tenant, project, None, 10).await.unwrap();
         assert_eq!(listed.items, vec![revoked]);
         assert_eq!(Scopes::default(), Scopes::NONE);
+    })
+    .await;
+}
+
+/// What a key is checked with is written once, by whoever is first, and goes with nobody else.
+#[tokio::test]
+async fn what_a_key_is_checked_with_is_kept_once() {
+    on_each(async |store| {
+        let (tenant, project) = store.scope("a").await;
+        let made = store.create_key(tenant, project, new_key("abc"), &operator()).await.unwrap();
+        assert_eq!(made.verifier, None);
+        assert_eq!(store.find_key_prefix(made.id).await.unwrap().as_deref(), Some("abc"));
+        let (other, _) = store.scope("b").await;
+        assert!(!store.keep_key_verifier(other, made.id, vec![9]).await.unwrap());
+        assert!(store.keep_key_verifier(tenant, made.id, vec![0, 255]).await.unwrap());
+        assert!(!store.keep_key_verifier(tenant, made.id, vec![1]).await.unwrap());
+        let found = store.find_key_by_prefix("abc").await.unwrap().expect("it is there").key;
+        assert_eq!(found.verifier, Some(vec![0, 255]));
+        let new = NewKey { verifier: Some(vec![3]), ..new_key("def") };
+        let grace = Duration::from_secs(1);
+        let made = store.rotate_key(tenant, project, made.id, new, grace, &operator()).await;
+        assert_eq!(made.unwrap().new.verifier, Some(vec![3]));
+        assert_eq!(store.find_key_prefix(KeyId(uuid::Uuid::nil())).await.unwrap(), None);
     })
     .await;
 }

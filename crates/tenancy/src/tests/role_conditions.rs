@@ -1,7 +1,10 @@
 //! Roles under conditions, and what was noted of people: on both databases.
 
 use super::{Store, on_each, operator};
-use crate::{Attributes, NewBinding, NewSession, NewUser, Proven, TenancyError, User, UserId};
+use crate::{
+    Attributes, BindingId, ConditionsChange, NewBinding, NewSession, NewUser, Proven, TenancyError,
+    User, UserId,
+};
 use serde_json::{Value, json};
 use types::TenantId;
 
@@ -35,6 +38,12 @@ fn wish(user: UserId, role: &str, tenant: Option<TenantId>, conditions: Value) -
     NewBinding { user, role: role.to_owned(), tenant, project: None, conditions }
 }
 
+/// `null` is none.
+fn change(binding: BindingId, from: Value, to: Value) -> ConditionsChange {
+    let some = |it: Value| Some(it).filter(|it| !it.is_null());
+    ConditionsChange { binding, from: some(from), to: some(to) }
+}
+
 #[tokio::test]
 async fn conditions_are_kept_and_told_and_changed_in_one_place() {
     on_each(async |store| {
@@ -54,8 +63,19 @@ async fn conditions_are_kept_and_told_and_changed_in_one_place() {
                 matches!(again, Err(TenancyError::Conflict { field: Some("conditions"), .. }));
             assert!(is_told, "{again:?}");
         }
-        let always = store.set_role_conditions(made.id, None, &by).await.unwrap();
+        let always = store
+            .set_role_conditions(change(made.id, tls.clone(), Value::Null), &by)
+            .await
+            .unwrap();
         assert_eq!(always.conditions, None);
+        // Somebody else looked at it before, and finds it changed, whatever he wants.
+        for to in [Value::Null, tls.clone(), json!({"tls": false})] {
+            let late = store.set_role_conditions(change(made.id, tls.clone(), to), &by).await;
+            let is_told =
+                matches!(late, Err(TenancyError::Conflict { field: Some("if-match"), .. }));
+            assert!(is_told, "{late:?}");
+        }
+        assert_eq!(store.binding(made.id).await.unwrap().conditions, None);
         let filter = crate::AuditFilter {
             action: Some("role.condition".to_owned()),
             ..crate::AuditFilter::default()
@@ -74,16 +94,20 @@ async fn somebody_owns_the_installation_whatever_the_circumstances() {
         let ann = owner(store, "ann@example.org").await;
         let own = store.bindings_of(ann.id).await.unwrap()[0].id;
         let bob = invited(store, "bob@example.org").await;
-        let tls = Some(json!({"tls": true}));
-        assert!(store.set_role_conditions(own, tls.clone(), &by).await.is_err());
+        let tls = json!({"tls": true});
+        assert!(
+            store.set_role_conditions(change(own, Value::Null, tls.clone()), &by).await.is_err()
+        );
         // An owner under conditions is not enough.
         let other = wish(bob, "owner", None, json!({"tls": true}));
         let other = store.bind_role(other, &by).await.unwrap().id;
-        assert!(store.set_role_conditions(own, tls.clone(), &by).await.is_err());
+        assert!(
+            store.set_role_conditions(change(own, Value::Null, tls.clone()), &by).await.is_err()
+        );
         assert!(store.disable_user(ann.id, &by).await.is_err());
         assert!(store.unbind_role(own, &by).await.is_err());
-        store.set_role_conditions(other, None, &by).await.unwrap();
-        store.set_role_conditions(own, tls, &by).await.unwrap();
+        store.set_role_conditions(change(other, tls.clone(), Value::Null), &by).await.unwrap();
+        store.set_role_conditions(change(own, Value::Null, tls), &by).await.unwrap();
         // And now he is the last.
         assert!(store.disable_user(bob, &by).await.is_err());
         store.unbind_role(own, &by).await.unwrap();

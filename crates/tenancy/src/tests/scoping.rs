@@ -17,10 +17,14 @@ const UNSCOPED: &[(&str, &str)] = &[
     ("tenants", "lists tenants themselves, for the operator and the node at start"),
     ("bootstrap", "makes or finds the tenant that its name stands for"),
     ("find_key_by_prefix", "tells whose key it is: nobody is known yet"),
+    ("find_key_prefix", "finds a key's record by its id: nobody is known yet"),
     ("find_verification", "tells how to check a token: nobody is known yet"),
     ("all_topics", "the node at start must know the owners of all that is in its log"),
     ("audit_of_all_tenants", "the operator's view, behind the admin API"),
     ("audit_of_all_after", "the operator's view in order, behind the admin API; shipping"),
+    ("audit_span", "numbers of the one chain, for the check of a part of it"),
+    ("audit_within", "a report, behind the admin API, which narrows it"),
+    ("note_report", "the trail of reports; a tenant is named where one is meant"),
     ("audit_counts", "the operator's report, behind the admin API, which narrows it"),
     ("seal_audit", "the node's worker gives everybody's records their places in the one chain"),
     ("unpublished_audit", "the node's worker brings everybody's records to the log"),
@@ -237,7 +241,9 @@ fn all_public_functions() -> Vec<(String, String)> {
 /// A tenant of the caller's, alone or with what belongs to it; an optional one is only a place in a
 /// list.
 fn is_scoped(signature: &str) -> bool {
-    [": TenantId", "[(TenantId,", "&Identity"].iter().any(|scope| signature.contains(scope))
+    [": TenantId", ": (TenantId,", "[(TenantId,", "&Identity"]
+        .iter()
+        .any(|scope| signature.contains(scope))
 }
 
 #[test]

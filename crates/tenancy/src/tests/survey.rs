@@ -22,6 +22,7 @@ async fn key(store: &Store, at: (TenantId, ProjectId), name: &str, ends: Option<
         grants: None,
         rate_per_second: None,
         expires_at: ends,
+        verifier: None,
     };
     store.create_key(at.0, at.1, new, &operator()).await.expect("a key");
 }

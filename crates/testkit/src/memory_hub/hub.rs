@@ -190,6 +190,10 @@ impl Hub for MemoryHub {
         ready(self.presence_now(who, connection.map(|lease| lease.id), topic, key, call))
     }
 
+    fn batches(&self) -> Option<&dyn port::Batches> {
+        Some(self)
+    }
+
     fn shard(&self, id: ShardId) -> Box<dyn Shard> {
         Box::new(self.memory_shard(id))
     }

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub demotions: u64,
     pub appends: u64,
     pub topics_made: u64,
+    pub shelves: super::batches::Shelves,
+    pub producers: std::collections::BTreeMap<i64, super::batches::Producing>,
 }
 
 pub(super) struct Secret {

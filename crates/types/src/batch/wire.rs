@@ -125,6 +125,33 @@ pub fn write_header(bytes: &mut [u8], header: &Header, max_timestamp: TimestampM
     (&mut bytes[17..CHECKED_FROM]).put_u32(checksum);
 }
 
+/// `bytes` is a whole batch.
+pub fn write_stamp(bytes: &mut [u8], stamp: &Stamp) {
+    let mut attributes = i16::from_be_bytes([bytes[CHECKED_FROM], bytes[CHECKED_FROM + 1]]);
+    attributes &= !TRANSACTIONAL;
+    if stamp.is_transactional {
+        attributes |= TRANSACTIONAL;
+    }
+    (&mut bytes[CHECKED_FROM..CHECKED_FROM + 2]).put_i16(attributes);
+    let mut at = &mut bytes[43..57];
+    at.put_i64(stamp.producer.id);
+    at.put_i16(stamp.producer.epoch);
+    at.put_i32(stamp.sequence.unwrap_or(-1));
+    let checksum = crc_fast::crc32_iscsi(&bytes[CHECKED_FROM..]);
+    (&mut bytes[17..CHECKED_FROM]).put_u32(checksum);
+}
+
+/// A batch without records, for readers: nothing lies from this offset up to before that one. The
+/// format knows them from compaction. Reaches as far as one batch can.
+pub fn write_gap(from: Offset, until: Offset) -> [u8; BATCH_HEADER_BYTES] {
+    let mut bytes = [0; BATCH_HEADER_BYTES];
+    let last_delta = until.saturating_sub(from + 1).min(i32::MAX as u64) as u32;
+    let header =
+        Header { base_offset: from, last_delta, count: 0, base_timestamp: -1, stamp: None };
+    write_header(&mut bytes, &header, -1);
+    bytes
+}
+
 pub fn write_record(out: &mut Vec<u8>, record: &Record, timestamp_delta: i64, offset_delta: u32) {
     let key = record.key.as_ref().map(Key::bytes);
     let value = record.value.as_ref();

@@ -1,7 +1,9 @@
 //! Batches: what is built is read back, other writers' batches are understood, and no bytes panic.
 
 use crate::address::KEY_BYTES_MAX;
-use crate::batch::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Producer, Stamp, sequence_after};
+use crate::batch::{
+    BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Producer, Stamp, packing, sequence_after, write_gap,
+};
 use crate::limits::{APPEND_BYTES_MAX, RECORDS_PER_APPEND_MAX};
 use crate::{BadBatch, Batch, BatchBuilder, Header, Key, Record, TimestampMs};
 use bytes::Bytes;
@@ -94,6 +96,27 @@ fn a_batch_says_who_wrote_it() {
         assert_eq!(parsed.with_base_offset(9).expect("in range").stamp(), stamp);
     }
     assert_eq!((sequence_after(5, 3), sequence_after(i32::MAX, 1)), (8, 0));
+}
+
+#[test]
+fn a_batch_can_be_given_another_number() {
+    let producer = Producer { id: 7, epoch: 3 };
+    let stamp = Stamp { producer, sequence: Some(5), is_transactional: true };
+    let plain = build(0, &foreign_records(), 1_000);
+    let stamped = plain.clone().with_stamp(stamp);
+    assert_eq!(Batch::parse(stamped.bytes().clone()).expect("a batch").stamp(), Some(stamp));
+    assert!(stamped.records().eq(plain.records()));
+}
+
+#[test]
+fn a_gap_says_where_it_ends() {
+    let gap = write_gap(10, 15);
+    assert_eq!(gap[..8], 10_u64.to_be_bytes());
+    assert_eq!(gap[23..27], 4_u32.to_be_bytes(), "the last offset's distance");
+    assert_eq!(gap[57..61], [0; 4], "no records");
+    assert_eq!(packing(&gap), Ok(None));
+    let far = write_gap(0, u64::MAX);
+    assert_eq!(far[23..27], i32::MAX.to_be_bytes());
 }
 
 #[test]

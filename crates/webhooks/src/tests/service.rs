@@ -111,6 +111,7 @@ impl Rig {
             grants: None,
             rate_per_second: None,
             expires_at: None,
+            verifier: None,
         };
         self.tenancy.create_key(tenant, project, new, &Actor::system()).await.expect("a key");
         let peer = Peer {

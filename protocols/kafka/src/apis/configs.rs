@@ -1,6 +1,7 @@
 //! Asking for and changing configurations: of topics, and the little that a client may know of the
 //! broker.
 
+use crate::apis::metadata;
 use crate::apis::settings::{self, SETTINGS, Setting, Type};
 use crate::call::{Call, NODE_ID, parse_topic};
 use crate::errors;
@@ -11,6 +12,9 @@ use crate::messages::describe_configs::{
 };
 use crate::messages::incremental_alter_configs::{
     self, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+use crate::messages::list_config_resources::{
+    ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
 };
 use port::Refusal;
 use types::{TopicConfig, limits};
@@ -151,6 +155,33 @@ fn of_broker(call: &Call) -> Vec<DescribeConfigsResourceResult> {
         int("message.max.bytes", "of one batch", limits::APPEND_BYTES_MAX.to_string()),
         int("num.partitions", "of new topics", TopicConfig::default().partitions.to_string()),
     ]
+}
+
+/// What can be asked for by `describe` (KIP-1142).
+pub async fn list(call: &Call, request: ListConfigResourcesRequest) -> ListConfigResourcesResponse {
+    // The first version knows the metrics of clients only, of which there are none.
+    let is_wanted = |kind: i8| {
+        call.version > 0
+            && (request.resource_types.is_empty() || request.resource_types.contains(&kind))
+    };
+    let mut config_resources = Vec::new();
+    if is_wanted(TOPIC) {
+        match metadata::all(call).await {
+            Ok(topics) => config_resources.extend(topics.iter().map(|topic| ConfigResource {
+                resource_name: topic.name.as_str().to_owned(),
+                resource_type: TOPIC,
+            })),
+            Err(refusal) => {
+                let error_code = errors::of_cluster(&refusal);
+                return ListConfigResourcesResponse { error_code, ..Default::default() };
+            }
+        }
+    }
+    if is_wanted(BROKER) {
+        let resource_name = NODE_ID.to_string();
+        config_resources.push(ConfigResource { resource_name, resource_type: BROKER });
+    }
+    ListConfigResourcesResponse { config_resources, ..ListConfigResourcesResponse::default() }
 }
 
 /// Changes some settings of one resource; the others stay.

@@ -8,31 +8,49 @@ use crate::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use crate::wire::{Records, Uuid};
+use bytes::Bytes;
 use port::{Place, Refusal};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{Partition, TopicName};
+use types::batch::write_gap;
+use types::{Batch, Partition, TopicName};
 
 /// Longest wait of one fetch.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A request that goes on with a session, of which there are none.
 const NO_SESSION: i32 = 0;
+/// What is said of a partition beside its records, with its share of the topic's name.
+const PARTITION_BYTES: usize = 300;
 
 /// What a turn over all partitions has found.
+#[derive(Default)]
 struct Turn {
     topics: Vec<FetchableTopicResponse>,
     bytes: usize,
     has_error: bool,
     /// Where to wait for more.
     ends: Vec<Place>,
+    /// What is handed out if this is the answer.
+    batches: Vec<Arc<Batch>>,
 }
 
-pub async fn answer(call: &Call, request: FetchRequest) -> FetchResponse {
+impl Turn {
+    fn answer(self, call: &Call) -> (FetchResponse, usize) {
+        if let Ok(batches) = call.batches() {
+            batches.handed_out(&call.who, &self.batches);
+        }
+        let partitions: usize = self.topics.iter().map(|topic| topic.partitions.len()).sum();
+        let bytes = self.bytes + partitions * PARTITION_BYTES;
+        (FetchResponse { responses: self.topics, ..FetchResponse::default() }, bytes)
+    }
+}
+
+/// The answer, and about how many bytes it has.
+pub async fn answer(call: &Call, request: FetchRequest) -> (FetchResponse, usize) {
     if request.session_id != NO_SESSION {
-        return FetchResponse {
-            error_code: errors::FETCH_SESSION_ID_NOT_FOUND,
-            ..FetchResponse::default()
-        };
+        let error_code = errors::FETCH_SESSION_ID_NOT_FOUND;
+        return (FetchResponse { error_code, ..FetchResponse::default() }, 0);
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait.min(WAIT_MAX);
@@ -45,13 +63,16 @@ pub async fn answer(call: &Call, request: FetchRequest) -> FetchResponse {
         let turn = collect(call, &request, &names, bytes_max).await;
         let is_done = turn.bytes >= bytes_min || turn.has_error || turn.ends.is_empty();
         if is_done || Instant::now() >= deadline {
-            return FetchResponse { responses: turn.topics, ..FetchResponse::default() };
+            return turn.answer(call);
         }
         let Ok(batches) = call.batches() else {
-            return FetchResponse { responses: turn.topics, ..FetchResponse::default() };
+            return turn.answer(call);
         };
-        // Whatever woke it, the next turn sees what there is.
-        let _ = tokio::time::timeout_at(deadline, batches.wait_behind(&call.who, turn.ends)).await;
+        let woken = batches.wait_behind(&call.who, turn.ends.clone());
+        if let Ok(Err(_)) = tokio::time::timeout_at(deadline, woken).await {
+            // Nobody would wake it: the client asks again, and hears then what is wrong.
+            return turn.answer(call);
+        }
     }
 }
 
@@ -61,7 +82,7 @@ async fn collect(
     names: &[Result<TopicName, Refusal>],
     bytes_max: usize,
 ) -> Turn {
-    let mut turn = Turn { topics: Vec::new(), bytes: 0, has_error: false, ends: Vec::new() };
+    let mut turn = Turn::default();
     for (topic, name) in request.topics.iter().zip(names) {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
@@ -131,8 +152,13 @@ async fn one(
     let (start, end) = (read.bounds.start, read.bounds.end);
     let in_range = (start..=end).contains(&offset);
     let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-    let batches: Vec<_> = read.batches.iter().map(|batch| batch.bytes().clone()).collect();
-    turn.bytes += batches.iter().map(bytes::Bytes::len).sum::<usize>();
+    let mut batches: Vec<_> = read.batches.iter().map(|batch| batch.bytes().clone()).collect();
+    if batches.is_empty() && wanted.min(left) > 0 && (start..end).contains(&offset) {
+        // Nothing is left up to the end: without a sign of it the client would ask for it for ever.
+        batches.push(Bytes::copy_from_slice(&write_gap(offset, end)));
+    }
+    turn.batches.extend(read.batches);
+    turn.bytes += batches.iter().map(Bytes::len).sum::<usize>();
     turn.ends.push(Place { offset: end.max(offset), ..place });
     PartitionData {
         error_code: if in_range { errors::NONE } else { errors::OFFSET_OUT_OF_RANGE },

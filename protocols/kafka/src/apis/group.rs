@@ -4,7 +4,7 @@
 use crate::apis::metadata;
 use crate::call::{Call, NODE_ID};
 use crate::errors;
-use crate::groups::{Candidate, Joined, State, Synced, check_scope};
+use crate::groups::{Candidate, Joined, Synced, check_scope};
 use crate::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
@@ -21,12 +21,15 @@ use crate::messages::leave_group::{
 };
 use crate::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 use crate::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use crate::transactions;
 use std::time::Duration;
 
-/// Coordinators of groups, and not of transactions.
+/// Whose coordinator is asked for: a group's or a transactional id's.
 const OF_GROUPS: i8 = 0;
-/// The kind of all groups here (KIP-848 calls it so).
+const OF_TRANSACTIONS: i8 = 1;
+/// The two kinds of groups, as KIP-848 calls them.
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 /// Since this version a client without a name is told one first (KIP-394).
 const NAME_FIRST: i16 = 4;
 const DEAD: &str = "Dead";
@@ -37,7 +40,8 @@ pub async fn find_coordinator(
 ) -> FindCoordinatorResponse {
     let error_code = match request.key_type {
         OF_GROUPS => check_scope(call).err().unwrap_or(errors::NONE),
-        _ => errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        OF_TRANSACTIONS => transactions::check_scope(call).err().unwrap_or(errors::NONE),
+        _ => errors::INVALID_REQUEST,
     };
     let broker = metadata::broker(call);
     let (node_id, host, port) = match error_code {
@@ -67,7 +71,7 @@ fn ms(count: i32) -> Duration {
 }
 
 /// A name that no other member has or had.
-fn fresh_name(call: &Call) -> String {
+pub fn fresh_name(call: &Call) -> String {
     let mut client: String = call.client_id.chars().take(100).collect();
     if client.is_empty() {
         client.push_str("member");
@@ -93,10 +97,22 @@ pub async fn join(call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
     };
     let joined = match call.desk.groups.open(call, &request.group_id).await {
         Ok(slot) => {
-            let answer =
-                slot.with(call, |group, now| group.join(candidate, || fresh_name(call), now));
-            let gone = || Joined::failed(errors::UNKNOWN_MEMBER_ID, &request.member_id);
-            slot.wait(call, answer).await.unwrap_or_else(gone)
+            let answer = slot.with_both(call, |both, now| {
+                // Members of the other kind do not know of rounds: they leave first.
+                if !both.coordinated.members.is_empty() {
+                    return None;
+                }
+                both.is_coordinated = false;
+                Some(both.classic.join(candidate, || fresh_name(call), now))
+            });
+            let failed = |error| Joined::failed(error, &request.member_id);
+            match answer {
+                None => failed(errors::INCONSISTENT_GROUP_PROTOCOL),
+                Some(answer) => {
+                    let joined = slot.wait(call, answer).await;
+                    joined.unwrap_or_else(|| failed(errors::UNKNOWN_MEMBER_ID))
+                }
+            }
         }
         Err(error) => Joined::failed(error, &request.member_id),
     };
@@ -117,8 +133,8 @@ pub async fn join(call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
 }
 
 pub async fn sync(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
-    let synced = match call.desk.groups.open(call, &request.group_id).await {
-        Ok(slot) => {
+    let synced = match call.desk.groups.find(call, &request.group_id).await {
+        Ok(Some(slot)) => {
             let instance = request.group_instance_id.as_deref();
             let who = (&*request.member_id, instance, request.generation_id);
             let protocol = (request.protocol_type.as_deref(), request.protocol_name.as_deref());
@@ -128,6 +144,7 @@ pub async fn sync(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
             let gone = || Synced::failed(errors::UNKNOWN_MEMBER_ID);
             slot.wait(call, answer).await.unwrap_or_else(gone)
         }
+        Ok(None) => Synced::failed(errors::UNKNOWN_MEMBER_ID),
         Err(error) => Synced::failed(error),
     };
     SyncGroupResponse {
@@ -141,24 +158,26 @@ pub async fn sync(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
 
 pub async fn heartbeat(call: &Call, request: HeartbeatRequest) -> HeartbeatResponse {
     let instance = request.group_instance_id.as_deref();
-    let error_code = match call.desk.groups.open(call, &request.group_id).await {
-        Ok(slot) => slot.with(call, |group, now| {
+    let error_code = match call.desk.groups.find(call, &request.group_id).await {
+        Ok(Some(slot)) => slot.with(call, |group, now| {
             group.heartbeat(&request.member_id, instance, request.generation_id, now)
         }),
+        Ok(None) => errors::UNKNOWN_MEMBER_ID,
         Err(error) => error,
     };
     HeartbeatResponse { error_code, ..HeartbeatResponse::default() }
 }
 
 pub async fn leave(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
-    let slot = match call.desk.groups.open(call, &request.group_id).await {
+    let slot = match call.desk.groups.find(call, &request.group_id).await {
         Ok(slot) => slot,
         Err(error_code) => {
             return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
         }
     };
-    let leave = |member: &str, instance: Option<&str>| {
-        slot.with(call, |group, now| group.leave(member, instance, now))
+    let leave = |member: &str, instance: Option<&str>| match &slot {
+        Some(slot) => slot.with(call, |group, now| group.leave(member, instance, now)),
+        None => errors::UNKNOWN_MEMBER_ID,
     };
     // One at a time before version 3.
     if request.members.is_empty() && !request.member_id.is_empty() {
@@ -176,7 +195,11 @@ pub async fn leave(call: &Call, request: LeaveGroupRequest) -> LeaveGroupRespons
 pub async fn describe(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
-        groups.push(match call.desk.groups.find(call, &group_id).await {
+        let found = call.desk.groups.find(call, &group_id).await;
+        // Of the other kind tools ask by ConsumerGroupDescribe; here there is no such group.
+        let found = found
+            .map(|slot| slot.filter(|slot| !slot.with_both(call, |both, _| both.is_coordinated)));
+        groups.push(match found {
             Ok(Some(slot)) => slot.with(call, |group, _| {
                 let members = group.members.iter().map(|(id, member)| DescribedGroupMember {
                     member_id: id.clone(),
@@ -219,15 +242,20 @@ pub async fn list(call: &Call, request: ListGroupsRequest) -> ListGroupsResponse
         filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
     };
     let mut groups = Vec::new();
-    for slot in slots.iter().filter(|_| is_wanted(&request.types_filter, CLASSIC)) {
-        let (state, protocol_type): (State, String) =
-            slot.with(call, |group, _| (group.state, group.protocol_type.clone()));
-        if is_wanted(&request.states_filter, state.name()) {
+    for slot in slots {
+        let (state, kind, protocol_type) = slot.with_both(call, |both, _| {
+            let (kind, protocol_type) = match both.is_coordinated {
+                true => (CONSUMER, CONSUMER.to_owned()),
+                false => (CLASSIC, both.classic.protocol_type.clone()),
+            };
+            (both.state_name(), kind, protocol_type)
+        });
+        if is_wanted(&request.states_filter, state) && is_wanted(&request.types_filter, kind) {
             groups.push(ListedGroup {
                 group_id: slot.name.clone(),
                 protocol_type,
-                group_state: state.name().to_owned(),
-                group_type: CLASSIC.to_owned(),
+                group_state: state.to_owned(),
+                group_type: kind.to_owned(),
             });
         }
     }

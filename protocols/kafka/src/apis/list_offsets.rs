@@ -1,6 +1,6 @@
 //! Where a partition begins and ends, and which record was the first after a time.
 
-use crate::call::{Call, LEADER_EPOCH};
+use crate::call::{Call, LEADER_EPOCH, parse_partition};
 use crate::errors;
 use crate::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -15,6 +15,12 @@ use types::{Partition, TopicName};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+/// The first record that has the greatest timestamp (KIP-734).
+const NEWEST: i64 = -3;
+/// Where what is not elsewhere begins (KIP-405): all is here.
+const EARLIEST_LOCAL: i64 = -4;
+/// Where what is elsewhere ends (KIP-1005): there is nothing.
+const LATEST_ELSEWHERE: i64 = -5;
 
 fn signed(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
@@ -47,11 +53,22 @@ async fn find(
     }
     let refused = |refusal: Refusal| errors::of_topic(&refusal);
     let name = call.topic(name, Default::default()).map_err(refused)?;
-    let partition = Partition::try_from(asked.partition_index)
-        .map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let partition = parse_partition(asked.partition_index)?;
     let (offset, timestamp) = match asked.timestamp {
         LATEST => (signed(bounds(call, name, partition).await?.1), -1),
-        EARLIEST => (signed(bounds(call, name, partition).await?.0), -1),
+        EARLIEST | EARLIEST_LOCAL => (signed(bounds(call, name, partition).await?.0), -1),
+        NEWEST => {
+            let batches = call.batches().map_err(refused)?;
+            let found = batches.newest(&call.who, &name, partition).await;
+            found.map_err(refused)?.map_or((-1, -1), |(offset, time)| (signed(offset), time))
+        }
+        LATEST_ELSEWHERE => {
+            bounds(call, name, partition).await?;
+            return Ok(ListOffsetsPartitionResponse {
+                partition_index: asked.partition_index,
+                ..ListOffsetsPartitionResponse::default()
+            });
+        }
         time if time >= 0 => {
             let batches = call.batches().map_err(refused)?;
             let found = batches.offset_at(&call.who, &name, partition, time).await;
@@ -107,8 +124,7 @@ async fn end_of_epoch(
     }
     let refused = |refusal: Refusal| errors::of_topic(&refusal);
     let name = call.topic(name, Default::default()).map_err(refused)?;
-    let partition =
-        Partition::try_from(asked.partition).map_err(|_| errors::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let partition = parse_partition(asked.partition)?;
     let (_, end) = bounds(call, name, partition).await?;
     let mut found = EpochEndOffset { partition: asked.partition, ..EpochEndOffset::default() };
     if (0..=LEADER_EPOCH).contains(&asked.leader_epoch) {

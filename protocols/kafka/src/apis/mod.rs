@@ -4,20 +4,25 @@
 pub mod api_versions;
 mod cluster;
 mod configs;
+pub mod consumer_group;
+mod describe;
 mod fetch;
-mod group;
+pub mod group;
 mod list_offsets;
 mod metadata;
-mod offsets;
+pub mod offsets;
+mod partitions;
+mod placement;
 mod produce;
 mod producer;
 pub mod settings;
 mod topics;
+mod transactions;
 
 use crate::call::Call;
 use crate::codec::Frame;
 use crate::messages::Api;
-use crate::session::encode;
+use crate::session::{encode, encode_large};
 use crate::wire::{Form, Input, Malformed, read_whole};
 use port::{Code, Refusal};
 use std::time::Duration;
@@ -38,6 +43,16 @@ macro_rules! serve {
             })*
             Api::Produce => {
                 produce($call, $correlation, &mut $body, $throttle).await
+            }
+            Api::Fetch => {
+                let form = Form {
+                    version: $call.version,
+                    is_flexible: $api.is_flexible($call.version),
+                };
+                let request = read_whole(&mut $body, form).map_err(|bad| malformed($api, bad))?;
+                let (mut answer, bytes) = fetch::answer($call, request).await;
+                answer.throttle_time_ms = $throttle;
+                Ok(Some(encode_large($correlation, $api, form, &answer, bytes)))
             }
             // The session answers them, signed in or not.
             Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
@@ -62,7 +77,6 @@ pub async fn answer(
     serve! {
         call, api, correlation, body, throttle_ms;
         Metadata => metadata::answer,
-        Fetch => fetch::answer,
         ListOffsets => list_offsets::answer,
         OffsetForLeaderEpoch => list_offsets::of_epochs,
         InitProducerId => producer::init,
@@ -74,6 +88,8 @@ pub async fn answer(
         DescribeGroups => group::describe,
         ListGroups => group::list,
         DeleteGroups => group::delete,
+        ConsumerGroupHeartbeat => consumer_group::heartbeat,
+        ConsumerGroupDescribe => consumer_group::describe,
         OffsetCommit => offsets::commit,
         OffsetFetch => offsets::fetch,
         OffsetDelete => offsets::delete,
@@ -83,6 +99,22 @@ pub async fn answer(
         IncrementalAlterConfigs => configs::alter_some,
         AlterConfigs => configs::alter_all,
         DescribeCluster => cluster::describe,
+        AddPartitionsToTxn => transactions::add_partitions,
+        AddOffsetsToTxn => transactions::add_offsets,
+        TxnOffsetCommit => transactions::commit_offsets,
+        EndTxn => transactions::end,
+        DescribeTransactions => transactions::describe,
+        ListTransactions => transactions::list,
+        CreatePartitions => partitions::create,
+        DeleteRecords => partitions::delete_records,
+        DescribeTopicPartitions => describe::topic_partitions,
+        DescribeLogDirs => describe::log_dirs,
+        DescribeProducers => describe::producers,
+        ListConfigResources => configs::list,
+        AlterReplicaLogDirs => placement::move_replicas,
+        ElectLeaders => placement::elect,
+        AlterPartitionReassignments => placement::reassign,
+        ListPartitionReassignments => placement::reassignments,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::call::{Call, parse_topic};
 use crate::errors;
-use crate::groups::{At, Committed};
+use crate::groups::{At, Both, Committed};
 use crate::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse,
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
+    OffsetCommitResponseTopic,
 };
 use crate::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition,
@@ -16,19 +16,33 @@ use crate::messages::offset_fetch::{
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Partition, TopicName};
 
 /// Bytes of what a member may note with an offset.
 const METADATA_BYTES_MAX: usize = 4_096;
+/// The version from which members of coordinated groups commit, with their epochs.
+const MEMBER_EPOCHS: i16 = 9;
 /// A version from which one request asks for several groups.
 const SEVERAL_GROUPS: i16 = 8;
 
 pub async fn commit(call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    let mut new = Vec::new();
+    let mut new = BTreeMap::new();
     for topic in &request.topics {
-        let partitions = check(call, topic, &mut new).await;
+        let asked = topic.partitions.iter().map(|it| Asked {
+            partition_index: it.partition_index,
+            offset: it.committed_offset,
+            leader_epoch: it.committed_leader_epoch,
+            metadata: it.committed_metadata.clone().unwrap_or_default(),
+        });
+        let checked = check_topic(call, &topic.name, asked, |at, committed| {
+            new.insert(at, committed);
+        });
+        let partitions = checked.await.into_iter().map(|(partition_index, error_code)| {
+            OffsetCommitResponsePartition { partition_index, error_code }
+        });
+        let partitions = partitions.collect();
         let (name, topic_id) = (topic.name.clone(), topic.topic_id);
         topics.push(OffsetCommitResponseTopic { name, topic_id, partitions });
     }
@@ -42,41 +56,44 @@ pub async fn commit(call: &Call, request: OffsetCommitRequest) -> OffsetCommitRe
     OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
 }
 
-/// What of a topic can be committed goes to `new`; all of it is answered.
-async fn check(
+/// What is to be committed of one partition.
+pub struct Asked {
+    pub partition_index: i32,
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: String,
+}
+
+/// What of a topic can be committed goes to `take`; all of it is answered.
+pub async fn check_topic(
     call: &Call,
-    topic: &OffsetCommitRequestTopic,
-    new: &mut Vec<(At, Committed)>,
-) -> Vec<OffsetCommitResponsePartition> {
-    let found = match parse_topic(&topic.name) {
+    name: &str,
+    asked: impl Iterator<Item = Asked>,
+    mut take: impl FnMut(At, Committed),
+) -> Vec<(i32, i16)> {
+    let found = match parse_topic(name) {
         Ok(name) => call.hub.topic(&call.who, &name).await,
         Err(refusal) => Err(refusal),
     };
-    let mut told = Vec::with_capacity(topic.partitions.len());
-    for asked in &topic.partitions {
-        let metadata = asked.committed_metadata.clone().unwrap_or_default();
-        let partition = Partition::try_from(asked.partition_index).ok();
+    let mut told = Vec::new();
+    for Asked { partition_index, offset, leader_epoch, metadata } in asked {
+        let partition = Partition::try_from(partition_index).ok();
         let error_code = match (&found, partition) {
             (Err(refusal), _) => errors::of_topic(refusal),
             (Ok(info), Some(partition)) if (partition as usize) < info.partitions.len() => {
                 if metadata.len() > METADATA_BYTES_MAX {
                     errors::OFFSET_METADATA_TOO_LARGE
                 } else {
-                    let committed = Committed {
-                        offset: asked.committed_offset,
-                        leader_epoch: asked.committed_leader_epoch,
-                        metadata,
-                        topic: info.id.0.cast_signed(),
-                        at_ms: call.clock.now_ms(),
-                    };
-                    new.push((At { topic: info.name.clone(), partition }, committed));
+                    let topic = info.id.0.cast_signed();
+                    let at_ms = call.clock.now_ms();
+                    let committed = Committed { offset, leader_epoch, metadata, topic, at_ms };
+                    take(At { topic: info.name.clone(), partition }, committed);
                     errors::NONE
                 }
             }
             (Ok(_), _) => errors::UNKNOWN_TOPIC_OR_PARTITION,
         };
-        let partition_index = asked.partition_index;
-        told.push(OffsetCommitResponsePartition { partition_index, error_code });
+        told.push((partition_index, error_code));
     }
     told
 }
@@ -84,22 +101,23 @@ async fn check(
 async fn keep(
     call: &Call,
     request: &OffsetCommitRequest,
-    new: Vec<(At, Committed)>,
+    new: BTreeMap<At, Committed>,
 ) -> Result<(), i16> {
-    let slot = call.desk.groups.open(call, &request.group_id).await?;
     let generation = request.generation_id_or_member_epoch;
+    let is_outsider = generation < 0 && request.member_id.is_empty();
+    let slot = match is_outsider {
+        true => call.desk.groups.open(call, &request.group_id).await?,
+        false => {
+            let found = call.desk.groups.find(call, &request.group_id).await?;
+            found.ok_or(errors::ILLEGAL_GENERATION)?
+        }
+    };
     // Asked under the lock that is held while they are written: a round that begins meanwhile finds
     // them written, and who asks after it is refused.
     let mut offsets = slot.offsets.lock().await;
-    slot.with(call, |group, _| {
-        if generation < 0 && request.member_id.is_empty() {
-            return match group.may_commit_from_outside() {
-                true => Ok(()),
-                false => Err(errors::UNKNOWN_MEMBER_ID),
-            };
-        }
-        let instance = request.group_instance_id.as_deref();
-        group.check_member(&request.member_id, instance, generation)
+    slot.with_both(call, |both, _| {
+        let who = (&*request.member_id, request.group_instance_id.as_deref());
+        both.check_committer(who, generation, call.version >= MEMBER_EPOCHS)
     })?;
     if new.is_empty() {
         return Ok(());
@@ -111,16 +129,48 @@ async fn keep(
 type Told = (i64, i32, Option<String>, i16);
 
 const NOTHING: Told = (-1, -1, None, errors::NONE);
+/// What is committed may change with the end of a transaction.
+const UNSTABLE: Told = (-1, -1, None, errors::UNSTABLE_OFFSET_COMMIT);
 
 /// The committed offsets of these partitions, or of all.
 async fn look_up(
     call: &Call,
     group: &str,
+    (member, epoch): (Option<&str>, i32),
     wanted: Option<Vec<(String, Vec<i32>)>>,
+    must_be_stable: bool,
 ) -> Result<BTreeMap<String, Vec<(i32, Told)>>, i16> {
-    let slot = call.desk.groups.open(call, group).await?;
-    let mut offsets = slot.offsets.lock().await;
-    let known = offsets.all(call, &slot.name).await.map_err(|it| errors::of_group(&it))?;
+    let slot = call.desk.groups.find(call, group).await?;
+    if let (Some(slot), Some(member)) = (&slot, member.filter(|member| !member.is_empty())) {
+        slot.with_both(call, |both, _| match both.coordinated.members.is_empty() {
+            true => Ok(()),
+            false => both.coordinated.check_member(member, epoch),
+        })?;
+    }
+    let unstable = match must_be_stable {
+        true => {
+            let (project, now) = (call.who.project(), call.clock.monotonic());
+            call.desk.transactions.pending.of_group(project, group, now)
+        }
+        false => BTreeSet::new(),
+    };
+    let of = |it: &Committed| -> Told {
+        (it.offset, it.leader_epoch, Some(it.metadata.clone()), errors::NONE)
+    };
+    let (nothing, mut offsets);
+    let known = match &slot {
+        Some(slot) => {
+            if let Err(refusal) = slot.expire(call).await {
+                tracing::debug!(group, %refusal, "what it keeps too long could not be forgotten");
+            }
+            offsets = slot.offsets.lock().await;
+            offsets.all(call, group).await.map_err(|refusal| errors::of_group(&refusal))?
+        }
+        None => {
+            nothing = BTreeMap::new();
+            &nothing
+        }
+    };
     let wanted = wanted.unwrap_or_else(|| {
         let mut all: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for at in known.keys() {
@@ -141,10 +191,11 @@ async fn look_up(
                 Ok(info) => {
                     let at = Partition::try_from(index)
                         .map(|partition| At { topic: info.name.clone(), partition });
-                    let committed = at.ok().and_then(|at| known.get(&at));
-                    committed.filter(|it| it.is_of(info.id)).map_or(NOTHING, |it| {
-                        (it.offset, it.leader_epoch, Some(it.metadata.clone()), errors::NONE)
-                    })
+                    let committed = at.as_ref().ok().and_then(|at| known.get(at));
+                    match at.is_ok_and(|at| unstable.contains(&at)) {
+                        true => UNSTABLE,
+                        false => committed.filter(|it| it.is_of(info.id)).map_or(NOTHING, of),
+                    }
                 }
             };
             found.entry(name.clone()).or_default().push((index, told));
@@ -163,7 +214,8 @@ pub async fn fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
             topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
         });
         let mut told = OffsetFetchResponseGroup { group_id: group.group_id, ..Default::default() };
-        match look_up(call, &told.group_id, wanted).await {
+        let who = (group.member_id.as_deref(), group.member_epoch);
+        match look_up(call, &told.group_id, who, wanted, request.require_stable).await {
             Err(error) => told.error_code = error,
             Ok(found) => {
                 for (name, partitions) in found {
@@ -193,7 +245,8 @@ async fn fetch_one(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
     let wanted = request.topics.map(|topics| {
         topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
     });
-    match look_up(call, &request.group_id, wanted).await {
+    let who = (None, -1);
+    match look_up(call, &request.group_id, who, wanted, request.require_stable).await {
         Err(error_code) => OffsetFetchResponse { error_code, ..Default::default() },
         Ok(found) => {
             let topics = found.into_iter().map(|(name, partitions)| {
@@ -222,7 +275,8 @@ pub async fn delete(call: &Call, request: OffsetDeleteRequest) -> OffsetDeleteRe
     let mut old = Vec::new();
     let mut topics = Vec::new();
     // Members may be reading: what they read is not known here, so nothing of theirs is taken away.
-    let error_code = match slot.with(call, |group, _| group.may_commit_from_outside()) {
+    let is_free = |both: &Both| !both.has_members() && both.classic.may_commit_from_outside();
+    let error_code = match slot.with_both(call, |both, _| is_free(both)) {
         true => errors::NONE,
         false => errors::GROUP_SUBSCRIBED_TO_TOPIC,
     };

@@ -4,18 +4,22 @@
 
 use crate::call::Call;
 use crate::errors;
+use crate::groups::At;
 use crate::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
 use crate::records::{self, BadRecords};
+use crate::transactions::Way;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use port::{BatchPlaced, Code, Kind, Refusal};
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{BadBatch, Batch, Partition, TopicName};
+use types::{BadBatch, Batch, Partition};
 
+/// From this version on the first batch begins the transaction (KIP-890).
+const IMPLICIT: i16 = 12;
 /// A produce that comes too fast waits so long at most until it is refused.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two looks whether there is room again.
@@ -61,23 +65,15 @@ pub async fn answer(
         + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(WAIT_MAX);
     // Whoever came before enters the log before.
     let turn = call.turnstile.lock().await;
-    let mut parts = Vec::new();
-    for (index, topic) in request.topic_data.iter().enumerate() {
-        let name = call.topic(&topic.name, topic.topic_id);
-        for part in &topic.partition_data {
-            let verified = match &name {
-                Ok(name) => {
-                    verify(part).await.map(|(partition, batch)| (name.clone(), partition, batch))
-                }
-                Err(refusal) => Err(refusal.clone().into()),
-            };
-            parts.push((index, part.index, verified));
-        }
-    }
+    let parts = verify_all(call, &request).await;
     let mut entered = Vec::with_capacity(parts.len());
     for (topic, index, verified) in parts {
-        let outcome = match verified {
-            Ok((name, partition, batch)) => Ok(enter(call, name, partition, batch, deadline).await),
+        let bound = match verified {
+            Ok((at, batch)) => bind(call, request.transactional_id.as_deref(), at, batch).await,
+            Err(fault) => Err(fault),
+        };
+        let outcome = match bound {
+            Ok(bound) => Ok(enter(call, bound, deadline).await),
             Err(fault) => Err(fault),
         };
         entered.push((topic, index, outcome));
@@ -135,6 +131,27 @@ fn refused(request: &ProduceRequest, error_code: i16) -> ProduceResponse {
     ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() }
 }
 
+/// For each part its topic's place in the request, its partition, and what it holds.
+async fn verify_all(
+    call: &Call,
+    request: &ProduceRequest,
+) -> Vec<(usize, i32, Result<(At, Batch), Fault>)> {
+    let mut parts = Vec::new();
+    for (index, topic) in request.topic_data.iter().enumerate() {
+        let name = call.topic(&topic.name, topic.topic_id);
+        for part in &topic.partition_data {
+            let verified = match &name {
+                Ok(name) => verify(part)
+                    .await
+                    .map(|(partition, batch)| (At { topic: name.clone(), partition }, batch)),
+                Err(refusal) => Err(refusal.clone().into()),
+            };
+            parts.push((index, part.index, verified));
+        }
+    }
+    parts
+}
+
 async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault> {
     let partition = Partition::try_from(part.index).map_err(|_| Fault {
         error: errors::UNKNOWN_TOPIC_OR_PARTITION,
@@ -150,23 +167,48 @@ async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault
     Ok((partition, verified?))
 }
 
+/// A batch as it enters the log.
+struct Bound {
+    at: At,
+    batch: Batch,
+    is_part_of_transaction: bool,
+}
+
+async fn bind(call: &Call, id: Option<&str>, at: At, batch: Batch) -> Result<Bound, Fault> {
+    if !batch.stamp().is_some_and(|stamp| stamp.is_transactional) {
+        return Ok(Bound { at, batch, is_part_of_transaction: false });
+    }
+    let way = if call.version >= IMPLICIT { Way::Implicit } else { Way::Explicit };
+    let bound = match id {
+        Some(id) => call.desk.transactions.enter(call, (id, way), &at, batch).await,
+        None => Err(errors::INVALID_TXN_STATE),
+    };
+    let bound = bound.map(|batch| Bound { at, batch, is_part_of_transaction: true });
+    bound.map_err(|error| Fault {
+        error: match error {
+            errors::PRODUCER_FENCED => errors::INVALID_PRODUCER_EPOCH,
+            error => error,
+        },
+        message: "the producer has no such transaction open".to_owned(),
+    })
+}
+
 type Pending<'a> =
     std::pin::Pin<Box<dyn Future<Output = Result<BatchPlaced, Refusal>> + Send + 'a>>;
 
 /// Begins an append: when this answers, the batch is in its place in the log, or refused. A
 /// producer that is too fast is held here rather than refused, and everything behind it on its
 /// connection with it.
-async fn enter<'a>(
-    call: &'a Call,
-    name: TopicName,
-    partition: Partition,
-    batch: Batch,
-    deadline: Instant,
-) -> Pending<'a> {
+async fn enter<'a>(call: &'a Call, bound: Bound, deadline: Instant) -> Pending<'a> {
     loop {
-        let (at, again) = (name.clone(), batch.clone());
+        let (At { topic, partition }, again) = (bound.at.clone(), bound.batch.clone());
+        let is_part = bound.is_part_of_transaction;
         let mut pending: Pending<'a> = Box::pin(async move {
-            call.batches()?.append_batch(&call.who, &at, partition, again).await
+            let batches = call.batches()?;
+            match is_part {
+                true => batches.append_part(&call.who, &topic, partition, again).await,
+                false => batches.append_batch(&call.who, &topic, partition, again).await,
+            }
         });
         match futures_util::poll!(&mut pending) {
             std::task::Poll::Pending => return pending,

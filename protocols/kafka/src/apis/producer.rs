@@ -1,5 +1,6 @@
 //! Producers that number their batches (KIP-98).
 
+use crate::apis::transactions;
 use crate::call::Call;
 use crate::errors;
 use crate::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -10,8 +11,8 @@ pub async fn init(call: &Call, request: InitProducerIdRequest) -> InitProducerId
         producer_epoch: -1,
         ..InitProducerIdResponse::default()
     };
-    if request.transactional_id.is_some() {
-        return failed(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    if let Some(id) = request.transactional_id.clone() {
+        return transactions::init(call, id, &request).await;
     }
     let producer = call.batches().and_then(|batches| batches.new_producer(&call.who));
     match producer {

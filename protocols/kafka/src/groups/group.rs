@@ -42,6 +42,8 @@ pub struct Terms {
     pub session_min: Duration,
     pub session_max: Duration,
     pub first_wait: Duration,
+    /// After which a member of a coordinated group is given up.
+    pub consumer_session: Duration,
 }
 
 pub struct Group {
@@ -574,6 +576,11 @@ impl Group {
             State::PreparingRebalance if self.members.is_empty() => self.empty(),
             State::PreparingRebalance => self.end_round_if_all_joined(now),
         }
+    }
+
+    /// Nobody is in it, and nobody is about to come.
+    pub fn is_unused(&self) -> bool {
+        self.members.is_empty() && self.pending.is_empty()
     }
 
     /// Whether somebody who is no member may set offsets: tools, and readers without a group.

@@ -7,7 +7,7 @@ use crate::wire::{Form, Input, Wire, message, read_whole};
 use bytes::{BufMut, Bytes, BytesMut};
 use port::{Batches, Identity, Protocol, Refusal};
 use std::collections::BTreeMap;
-use types::{Partition, TopicId, TopicName};
+use types::{Partition, TimestampMs, TopicId, TopicName};
 
 /// Where the adapter keeps them.
 const SHELF: &str = crate::Kafka::NAME;
@@ -43,8 +43,8 @@ pub struct At {
 pub struct Offsets {
     /// `None` until they were read.
     known: Option<BTreeMap<At, Committed>>,
-    /// The group's own name is kept.
-    is_named: bool,
+    /// When the group was last known to be in use, as it is kept; `None`: its name is not kept.
+    used_at: Option<TimestampMs>,
 }
 
 impl Committed {
@@ -76,18 +76,74 @@ fn place(key: &[u8]) -> Option<At> {
     Some(At { topic: TopicName::parse(topic).ok()?, partition: partition.parse().ok()? })
 }
 
-/// The names of all groups that have committed something.
+/// The names of all groups that have committed something, and when they were last in use.
 pub async fn groups(
     batches: &dyn Batches,
     who: &Identity,
     limit: usize,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<(String, TimestampMs)>, Refusal> {
     let kept = batches.kept(who, SHELF, GROUP, None, limit).await?;
     let name = |key: &Bytes| String::from_utf8(key.get(GROUP.len()..)?.to_vec()).ok();
-    Ok(kept.iter().filter_map(|(key, _)| name(key)).collect())
+    let time = |value: &Bytes| std::str::from_utf8(value).ok()?.parse().ok();
+    let group = |(key, value)| Some((name(key)?, time(value).unwrap_or(0)));
+    Ok(kept.iter().filter_map(|(key, value)| group((key, value))).collect())
+}
+
+fn name_entry(group: &str, used_at: Option<TimestampMs>) -> (Bytes, Option<Bytes>) {
+    let name = [GROUP, group.as_bytes()].concat();
+    (name.into(), used_at.map(|at| at.to_string().into()))
 }
 
 impl Offsets {
+    /// Those of a group whose name was found.
+    pub fn kept(used_at: TimestampMs) -> Offsets {
+        Offsets { known: None, used_at: Some(used_at) }
+    }
+
+    /// Nothing is kept of the group.
+    pub fn is_vacant(&self) -> bool {
+        self.used_at.is_none() && self.known.as_ref().is_none_or(BTreeMap::is_empty)
+    }
+
+    /// Notes that the group is in use, unless that was noted within the span of time.
+    pub async fn note_use(
+        &mut self,
+        call: &Call,
+        group: &str,
+        span: TimestampMs,
+    ) -> Result<(), Refusal> {
+        let now = call.clock.now_ms();
+        if self.used_at.is_some_and(|at| at.saturating_add(span) <= now) {
+            call.batches()?.keep(&call.who, SHELF, vec![name_entry(group, Some(now))]).await?;
+            self.used_at = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Forgets what was committed before `oldest`, if the group was not used since then either.
+    pub async fn expire(
+        &mut self,
+        call: &Call,
+        group: &str,
+        oldest: TimestampMs,
+    ) -> Result<usize, Refusal> {
+        if self.used_at.is_some_and(|at| at >= oldest) || self.is_vacant() {
+            return Ok(0);
+        }
+        let known = self.all(call, group).await?;
+        let old: Vec<At> = known
+            .iter()
+            .filter(|(_, committed)| committed.at_ms < oldest)
+            .map(|(at, _)| at.clone())
+            .collect();
+        if old.len() == known.len() {
+            self.forget_all(call, group).await?;
+        } else {
+            self.forget(call, group, &old).await?;
+        }
+        Ok(old.len())
+    }
+
     /// All that is committed.
     pub async fn all(
         &mut self,
@@ -107,7 +163,6 @@ impl Offsets {
                     _ => tracing::warn!(group, "an offset that is kept cannot be read"),
                 }
             }
-            self.is_named = !known.is_empty();
             self.known = Some(known);
         }
         Ok(self.known.get_or_insert_default())
@@ -118,10 +173,24 @@ impl Offsets {
         &mut self,
         call: &Call,
         group: &str,
-        new: Vec<(At, Committed)>,
+        new: BTreeMap<At, Committed>,
     ) -> Result<(), Refusal> {
+        for entries in self.entries(call, group, &new).await?.chunks(AT_ONCE) {
+            call.batches()?.keep(&call.who, SHELF, entries.to_vec()).await?;
+        }
+        self.took(call, &new);
+        Ok(())
+    }
+
+    /// What is to be kept when these are committed; once it is, `took` is told.
+    pub async fn entries(
+        &mut self,
+        call: &Call,
+        group: &str,
+        new: &BTreeMap<At, Committed>,
+    ) -> Result<Vec<(Bytes, Option<Bytes>)>, Refusal> {
         let known = self.all(call, group).await?;
-        let added = new.iter().filter(|(at, _)| !known.contains_key(at)).count();
+        let added = new.keys().filter(|at| !known.contains_key(at)).count();
         if known.len() + added > OFFSETS_MAX {
             let message = format!("a group has at most {OFFSETS_MAX} offsets");
             return Err(Refusal::new(port::Code::ProjectLimitExceeded, message));
@@ -133,16 +202,23 @@ impl Offsets {
         };
         let mut entries: Vec<(Bytes, Option<Bytes>)> =
             new.iter().map(|(at, it)| (key(group, at), Some(encode(it)))).collect();
-        if !self.is_named {
-            let name = [GROUP, group.as_bytes()].concat();
-            entries.push((name.into(), Some(Bytes::from_static(b"1"))));
+        if self.used_at.is_none() {
+            // First, so that what is kept of a group is never without its name.
+            entries.insert(0, name_entry(group, Some(call.clock.now_ms())));
         }
-        for entries in entries.chunks(AT_ONCE) {
-            call.batches()?.keep(&call.who, SHELF, entries.to_vec()).await?;
-        }
-        self.is_named = true;
+        Ok(entries)
+    }
+
+    /// These are kept.
+    pub fn took(&mut self, call: &Call, new: &BTreeMap<At, Committed>) {
+        self.used_at.get_or_insert_with(|| call.clock.now_ms());
+        let new = new.iter().map(|(at, committed)| (at.clone(), committed.clone()));
         self.known.get_or_insert_default().extend(new);
-        Ok(())
+    }
+
+    /// Nobody knows what of the last entries is kept: they are read again.
+    pub fn unload(&mut self) {
+        self.known = None;
     }
 
     pub async fn forget(&mut self, call: &Call, group: &str, old: &[At]) -> Result<(), Refusal> {
@@ -159,9 +235,8 @@ impl Offsets {
     pub async fn forget_all(&mut self, call: &Call, group: &str) -> Result<(), Refusal> {
         let old: Vec<At> = self.all(call, group).await?.keys().cloned().collect();
         self.forget(call, group, &old).await?;
-        let name = [GROUP, group.as_bytes()].concat();
-        call.batches()?.keep(&call.who, SHELF, vec![(name.into(), None)]).await?;
-        self.is_named = false;
+        call.batches()?.keep(&call.who, SHELF, vec![name_entry(group, None)]).await?;
+        self.used_at = None;
         Ok(())
     }
 }

@@ -1,14 +1,28 @@
 //! The messages of the Kafka protocol that are served, each as it stands on the wire in all its
 //! versions (the protocol guide, "The Messages"), and the table of what is served.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -16,8 +30,11 @@ pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -27,6 +44,7 @@ pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
+pub mod txn_offset_commit;
 
 use crate::wire::{Form, Input, Malformed, Wire, read_whole};
 use bytes::BytesMut;
@@ -127,7 +145,7 @@ apis! {
         produce::ProduceRequest => produce::ProduceResponse;
     Fetch = 1: 4..=17, flexible 12;
         fetch::FetchRequest => fetch::FetchResponse;
-    ListOffsets = 2: 1..=6, flexible 6;
+    ListOffsets = 2: 1..=10, flexible 6;
         list_offsets::ListOffsetsRequest => list_offsets::ListOffsetsResponse;
     Metadata = 3: 0..=13, flexible 9;
         metadata::MetadataRequest => metadata::MetadataResponse;
@@ -157,31 +175,107 @@ apis! {
         create_topics::CreateTopicsRequest => create_topics::CreateTopicsResponse;
     DeleteTopics = 20: 1..=6, flexible 4;
         delete_topics::DeleteTopicsRequest => delete_topics::DeleteTopicsResponse;
+    DeleteRecords = 21: 0..=2, flexible 2;
+        delete_records::DeleteRecordsRequest => delete_records::DeleteRecordsResponse;
     InitProducerId = 22: 0..=5, flexible 2;
         init_producer_id::InitProducerIdRequest => init_producer_id::InitProducerIdResponse;
     OffsetForLeaderEpoch = 23: 2..=4, flexible 4;
         offset_for_leader_epoch::OffsetForLeaderEpochRequest
         => offset_for_leader_epoch::OffsetForLeaderEpochResponse;
+    AddPartitionsToTxn = 24: 0..=3, flexible 3;
+        add_partitions_to_txn::AddPartitionsToTxnRequest
+        => add_partitions_to_txn::AddPartitionsToTxnResponse;
+    AddOffsetsToTxn = 25: 0..=4, flexible 3;
+        add_offsets_to_txn::AddOffsetsToTxnRequest => add_offsets_to_txn::AddOffsetsToTxnResponse;
+    EndTxn = 26: 0..=5, flexible 3;
+        end_txn::EndTxnRequest => end_txn::EndTxnResponse;
+    TxnOffsetCommit = 28: 0..=5, flexible 3;
+        txn_offset_commit::TxnOffsetCommitRequest => txn_offset_commit::TxnOffsetCommitResponse;
     DescribeConfigs = 32: 1..=4, flexible 4;
         describe_configs::DescribeConfigsRequest => describe_configs::DescribeConfigsResponse;
     AlterConfigs = 33: 0..=2, flexible 2;
         alter_configs::AlterConfigsRequest => alter_configs::AlterConfigsResponse;
+    AlterReplicaLogDirs = 34: 1..=2, flexible 2;
+        alter_replica_log_dirs::AlterReplicaLogDirsRequest
+        => alter_replica_log_dirs::AlterReplicaLogDirsResponse;
+    DescribeLogDirs = 35: 1..=4, flexible 2;
+        describe_log_dirs::DescribeLogDirsRequest => describe_log_dirs::DescribeLogDirsResponse;
     SaslAuthenticate = 36: 0..=2, flexible 2;
         sasl_authenticate::SaslAuthenticateRequest => sasl_authenticate::SaslAuthenticateResponse;
+    CreatePartitions = 37: 0..=3, flexible 2;
+        create_partitions::CreatePartitionsRequest => create_partitions::CreatePartitionsResponse;
     DeleteGroups = 42: 0..=2, flexible 2;
         delete_groups::DeleteGroupsRequest => delete_groups::DeleteGroupsResponse;
+    ElectLeaders = 43: 0..=2, flexible 2;
+        elect_leaders::ElectLeadersRequest => elect_leaders::ElectLeadersResponse;
     IncrementalAlterConfigs = 44: 0..=1, flexible 1;
         incremental_alter_configs::IncrementalAlterConfigsRequest
         => incremental_alter_configs::IncrementalAlterConfigsResponse;
+    AlterPartitionReassignments = 45: 0..=1, flexible 0;
+        alter_partition_reassignments::AlterPartitionReassignmentsRequest
+        => alter_partition_reassignments::AlterPartitionReassignmentsResponse;
+    ListPartitionReassignments = 46: 0..=0, flexible 0;
+        list_partition_reassignments::ListPartitionReassignmentsRequest
+        => list_partition_reassignments::ListPartitionReassignmentsResponse;
     OffsetDelete = 47: 0..=0;
         offset_delete::OffsetDeleteRequest => offset_delete::OffsetDeleteResponse;
     DescribeCluster = 60: 0..=2, flexible 0;
         describe_cluster::DescribeClusterRequest => describe_cluster::DescribeClusterResponse;
+    DescribeTransactions = 65: 0..=0, flexible 0;
+        describe_transactions::DescribeTransactionsRequest
+        => describe_transactions::DescribeTransactionsResponse;
+    ListTransactions = 66: 0..=2, flexible 0;
+        list_transactions::ListTransactionsRequest => list_transactions::ListTransactionsResponse;
+    DescribeProducers = 61: 0..=0, flexible 0;
+        describe_producers::DescribeProducersRequest
+        => describe_producers::DescribeProducersResponse;
+    ConsumerGroupHeartbeat = 68: 0..=1, flexible 0;
+        consumer_group_heartbeat::ConsumerGroupHeartbeatRequest
+        => consumer_group_heartbeat::ConsumerGroupHeartbeatResponse;
+    ConsumerGroupDescribe = 69: 0..=1, flexible 0;
+        consumer_group_describe::ConsumerGroupDescribeRequest
+        => consumer_group_describe::ConsumerGroupDescribeResponse;
+    ListConfigResources = 74: 0..=1, flexible 0;
+        list_config_resources::ListConfigResourcesRequest
+        => list_config_resources::ListConfigResourcesResponse;
+    DescribeTopicPartitions = 75: 0..=0, flexible 0;
+        describe_topic_partitions::DescribeTopicPartitionsRequest
+        => describe_topic_partitions::DescribeTopicPartitionsResponse;
+}
+
+/// How requests to the coordinators of groups and transactions follow each other on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coordination {
+    None,
+    /// It comes behind those before it, and waits for other members then.
+    Round,
+    /// It is done before the next one is begun.
+    Step,
 }
 
 impl Api {
     pub fn is_flexible(self, version: i16) -> bool {
         version >= self.flexible_from()
+    }
+
+    /// What a coordinator has to do with it.
+    pub fn coordination(self) -> Coordination {
+        match self {
+            Api::JoinGroup | Api::SyncGroup => Coordination::Round,
+            Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::ConsumerGroupHeartbeat
+            | Api::OffsetCommit
+            | Api::OffsetFetch
+            | Api::OffsetDelete
+            | Api::DeleteGroups
+            | Api::InitProducerId
+            | Api::AddPartitionsToTxn
+            | Api::AddOffsetsToTxn
+            | Api::TxnOffsetCommit
+            | Api::EndTxn => Coordination::Step,
+            _ => Coordination::None,
+        }
     }
 
     /// The versions that clients are told of. Old librdkafka does not compress for brokers that do

@@ -18,6 +18,7 @@ fn terms() -> Terms {
         session_min: Duration::from_secs(1),
         session_max: Duration::from_secs(100),
         first_wait: FIRST_WAIT,
+        consumer_session: Duration::from_secs(45),
     }
 }
 

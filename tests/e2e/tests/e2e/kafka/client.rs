@@ -183,6 +183,11 @@ pub fn read(data: &PartitionData) -> Vec<(u64, String)> {
     while !bytes.is_empty() {
         let length = i32::from_be_bytes(bytes[8..12].try_into().expect("a length")) as usize + 12;
         let rest = bytes.split_off(length);
+        if bytes[57..61] == [0; 4] {
+            // It says only that nothing lies there.
+            bytes = rest;
+            continue;
+        }
         let batch = Batch::parse(bytes.into()).expect("a whole batch");
         found.extend(batch.records().map(|(offset, _, record)| {
             let value = record.value.unwrap_or_default();

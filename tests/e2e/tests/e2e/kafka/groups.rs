@@ -152,3 +152,23 @@ async fn who_may_not_read_has_no_groups() {
     let told: JoinGroupResponse = writer.call(Api::JoinGroup, 5, &joining("")).await;
     assert_eq!(told.error_code, GROUP_AUTHORIZATION_FAILED);
 }
+
+/// Clients commit without waiting for the answer before: the last word counts.
+#[tokio::test]
+async fn commits_of_one_connection_are_done_in_their_order() {
+    let mut stand = Stand::new().await;
+    stand.topic("t", 1).await;
+    let mut client = stand.client().await;
+    let mut asked = Vec::new();
+    for offset in 1..=50 {
+        asked.push(client.ask(Api::OffsetCommit, 7, &committing("", -1, offset)).await);
+    }
+    for correlation in asked {
+        let told: OffsetCommitResponse = client.answer(Api::OffsetCommit, 7, correlation).await;
+        assert_eq!(told.topics[0].partitions[0].error_code, 0);
+    }
+    assert_eq!(committed(&mut client).await.0, 50);
+    stand.server.kill();
+    stand.server = stand.home.start();
+    assert_eq!(committed(&mut stand.client().await).await.0, 50, "over a kill");
+}

@@ -1,13 +1,18 @@
 //! Kafka clients at the same topics as all others. `client` speaks the protocol frame by frame for
 //! what well-behaved clients never do; `tools` are clients from outside.
 
+mod admin;
 mod bridges;
 mod client;
+mod coordinated;
 mod doors;
 mod groups;
 mod once;
 mod reading;
+mod security;
 mod tools;
+mod transactions;
+mod transfers;
 mod writing;
 
 use crate::stand::admin::{Key, Room};
@@ -29,7 +34,11 @@ impl Stand {
     }
 
     async fn with(kafka: serde_json::Value) -> Stand {
-        let home = Home::new(&json!({ "protocols": { "kafka": kafka } }));
+        Stand::of(&json!({ "protocols": { "kafka": kafka } })).await
+    }
+
+    async fn of(settings: &serde_json::Value) -> Stand {
+        let home = Home::new(settings);
         let server = home.start();
         let admin = server.admin();
         let room = admin.room(&json!({})).await;

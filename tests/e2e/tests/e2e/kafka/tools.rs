@@ -7,11 +7,35 @@ use std::process::{Command, Stdio};
 
 /// Runs kcat against the stand; answers what it printed. It ends by itself within its own limits.
 fn kcat(stand: &Stand, arguments: &[&str], input: &str) -> String {
+    let (output, errors) = kcat_with(&stand.server.kafka, &plain(stand), arguments, input);
+    output.unwrap_or_else(|| panic!("{arguments:?}: {errors}"))
+}
+
+fn plain(stand: &Stand) -> Vec<String> {
+    signed_in_by("PLAIN", &stand.key.id, &stand.key.secret)
+}
+
+pub fn signed_in_by(mechanism: &str, user: &str, password: &str) -> Vec<String> {
+    vec![
+        "security.protocol=SASL_PLAINTEXT".to_owned(),
+        format!("sasl.mechanism={mechanism}"),
+        format!("sasl.username={user}"),
+        format!("sasl.password={password}"),
+    ]
+}
+
+/// The same with other settings; answers what it printed, if it went well, and its complaints.
+pub fn kcat_with(
+    address: &str,
+    settings: &[String],
+    arguments: &[&str],
+    input: &str,
+) -> (Option<String>, String) {
     let mut command = Command::new("kcat");
-    command.args(["-b", &stand.server.kafka, "-X", "security.protocol=SASL_PLAINTEXT"]);
-    command.args(["-X", "sasl.mechanism=PLAIN", "-X"]);
-    command.arg(format!("sasl.username={}", stand.key.id));
-    command.args(["-X", &format!("sasl.password={}", stand.key.secret)]);
+    command.args(["-b", address]);
+    for setting in settings {
+        command.args(["-X", setting]);
+    }
     command.args(["-X", "message.timeout.ms=20000", "-X", "partitioner=murmur2_random"]);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("kcat runs");
@@ -20,11 +44,11 @@ fn kcat(stand: &Stand, arguments: &[&str], input: &str) -> String {
     drop(pipe);
     let output = child.wait_with_output().expect("it ends");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success().then_some(printed), errors)
 }
 
-fn is_here() -> bool {
+pub fn is_here() -> bool {
     let is_here = std::path::Path::new("/usr/bin/kcat").exists();
     if !is_here {
         eprintln!("kcat is not installed: its tests did not run");
@@ -33,7 +57,7 @@ fn is_here() -> bool {
 }
 
 /// Begins at once.
-fn in_background<T: Send + 'static>(
+pub fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> {
     let task = tokio::task::spawn_blocking(work);

@@ -1,0 +1,155 @@
+//! From what a certificate says to the name that it stands for: rules in the grammar of Kafka's
+//! `ssl.principal.mapping.rules`. The first rule whose pattern is the whole text decides; where
+//! none is, the certificate stands for nobody.
+//!
+//! ```text
+//! RULE:pattern/replacement/        $1 in the replacement is the first group of the pattern
+//! RULE:pattern/replacement/L       in small letters; U: in capital letters
+//! DEFAULT                          the text as it is
+//! ```
+
+use port::{Code, Refusal};
+use regex::{Captures, Regex, RegexBuilder};
+
+/// Rules of one listener at most.
+const RULES_MAX: usize = 64;
+/// Bytes that a compiled pattern may take.
+const PATTERN_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a name that comes of it.
+const NAME_BYTES_MAX: usize = 512;
+
+#[derive(Debug, Clone)]
+enum Rule {
+    Default,
+    Mapped { pattern: Regex, replacement: Vec<Piece>, letters: Letters },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    AsTheyAre,
+    Small,
+    Capital,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Group(usize),
+}
+
+#[derive(Debug, Clone)]
+pub struct Rules(Vec<Rule>);
+
+impl Rules {
+    /// # Errors
+    /// Which rule cannot be read, and why.
+    pub fn parse(texts: &[String]) -> Result<Rules, Refusal> {
+        if texts.is_empty() || texts.len() > RULES_MAX {
+            return Err(wrong(format!("there are 1 to {RULES_MAX} rules")));
+        }
+        let parse = |text: &String| {
+            rule(text.trim()).map_err(|why| wrong(format!("the rule `{text}`: {why}")))
+        };
+        texts.iter().map(parse).collect::<Result<_, _>>().map(Rules)
+    }
+
+    /// `None`: for nobody.
+    pub fn name(&self, text: &str) -> Option<String> {
+        let name = self.0.iter().find_map(|rule| rule.name(text))?;
+        (!name.is_empty() && name.len() <= NAME_BYTES_MAX).then_some(name)
+    }
+}
+
+fn wrong(why: String) -> Refusal {
+    Refusal::new(Code::InvalidRequest, why)
+        .field("principals")
+        .hint("`DEFAULT`, or `RULE:pattern/replacement/` with `L` or `U` behind it")
+}
+
+impl Rule {
+    fn name(&self, text: &str) -> Option<String> {
+        let Rule::Mapped { pattern, replacement, letters } = self else {
+            return Some(text.to_owned());
+        };
+        let groups = pattern.captures(text)?;
+        let name = filled(replacement, &groups);
+        Some(match letters {
+            Letters::AsTheyAre => name,
+            Letters::Small => name.to_lowercase(),
+            Letters::Capital => name.to_uppercase(),
+        })
+    }
+}
+
+fn filled(replacement: &[Piece], groups: &Captures<'_>) -> String {
+    let part = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Group(group) => groups.get(*group).map_or("", |found| found.as_str()).to_owned(),
+    };
+    replacement.iter().map(part).collect()
+}
+
+fn rule(text: &str) -> Result<Rule, String> {
+    if text == "DEFAULT" {
+        return Ok(Rule::Default);
+    }
+    let rest =
+        text.strip_prefix("RULE:").ok_or("it begins neither with `RULE:` nor is `DEFAULT`")?;
+    let (pattern, rest) = until_slash(rest).ok_or("no `/` ends the pattern")?;
+    let (replacement, letters) = until_slash(rest).ok_or("no `/` ends the replacement")?;
+    let letters = match letters {
+        "" => Letters::AsTheyAre,
+        "L" => Letters::Small,
+        "U" => Letters::Capital,
+        _ => return Err("only `L` or `U` may follow the last `/`".to_owned()),
+    };
+    let whole = format!("^(?:{})$", pattern.replace("\\/", "/"));
+    let pattern = RegexBuilder::new(&whole)
+        .size_limit(PATTERN_BYTES_MAX)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let replacement = pieces(&replacement.replace("\\/", "/"))?;
+    let known = pattern.captures_len();
+    if replacement.iter().any(|piece| matches!(piece, Piece::Group(group) if *group >= known)) {
+        return Err("the replacement names a group that the pattern does not have".to_owned());
+    }
+    Ok(Rule::Mapped { pattern, replacement, letters })
+}
+
+/// What stands before the first slash that no backslash stands before, and what behind.
+fn until_slash(text: &str) -> Option<(&str, &str)> {
+    let mut is_escaped = false;
+    for (at, sign) in text.char_indices() {
+        match sign {
+            '/' if !is_escaped => return Some((text.get(..at)?, text.get(at + 1..)?)),
+            '\\' => is_escaped = !is_escaped,
+            _ => is_escaped = false,
+        }
+    }
+    None
+}
+
+/// Text and `$1`, `$2` ...; a backslash before a sign takes its meaning away.
+fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut signs = text.chars().peekable();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '\\' => plain.push(signs.next().ok_or("nothing follows the last backslash")?),
+            '$' => {
+                let digit = signs.next().and_then(|digit| digit.to_digit(10));
+                let group = digit.ok_or("a digit follows each `$`")?;
+                if !plain.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                }
+                pieces.push(Piece::Group(group as usize));
+            }
+            sign => plain.push(sign),
+        }
+    }
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    Ok(pieces)
+}

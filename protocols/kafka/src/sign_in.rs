@@ -1,0 +1,125 @@
+//! Signing in, one message at a time, whatever frames it comes in: what a client has shown is asked
+//! of the platform.
+
+use crate::config::{ClientCertificates, NamedBy};
+use crate::principal::Rules;
+use crate::sasl::{Mechanism, Presented};
+use crate::scram::{self, Asked, Bad, ClientFirst};
+use bytes::Bytes;
+use port::challenges::Digest;
+use port::{Certificate, Challenges, Code, Confirmed, Hub, Identity, Peer, Refusal, Vouched};
+use types::ProjectId;
+
+/// Says which key a certificate stands for on one listener.
+pub struct Voucher {
+    named_by: NamedBy,
+    rules: Rules,
+    projects: Vec<ProjectId>,
+}
+
+impl Voucher {
+    /// # Errors
+    /// When a rule cannot be read.
+    pub fn new(config: &ClientCertificates) -> Result<Voucher, Refusal> {
+        let (rules, projects) = (Rules::parse(&config.principals)?, config.projects.clone());
+        Ok(Voucher { named_by: config.named_by, rules, projects })
+    }
+
+    /// `None`: for none.
+    pub fn vouched(&self, certificate: &Certificate) -> Option<Vouched> {
+        let text = match self.named_by {
+            NamedBy::Subject => Some(&certificate.subject),
+            NamedBy::DnsName => certificate.dns_names.first(),
+            NamedBy::Email => certificate.emails.first(),
+            NamedBy::Uri => certificate.uris.first(),
+        };
+        let name = self.rules.name(text?)?;
+        Some(Vouched { name, projects: self.projects.clone(), ends_at: certificate.ends_at })
+    }
+}
+
+/// Lets a client in by its certificate.
+///
+/// # Errors
+/// When the key that it stands for does not count.
+pub async fn by_certificate(
+    hub: &dyn Hub,
+    peer: &Peer,
+    vouched: &Vouched,
+) -> Result<Identity, Refusal> {
+    let challenges = hub.challenges().ok_or_else(|| {
+        Refusal::new(Code::Unsupported, "this server lets nobody in by a certificate")
+    })?;
+    challenges.vouched(peer, vouched).await
+}
+
+/// Where a message has led to.
+pub enum Step {
+    /// The client is sent this and has to answer it.
+    Asked(Asked, Bytes),
+    /// The client is known, and is sent this.
+    Known(Identity, Bytes),
+}
+
+/// Takes a client's next message. `asked` is what it was asked before, if it was.
+///
+/// # Errors
+/// When the client is not let in, or it cannot be said now whether it is.
+pub async fn step(
+    hub: &dyn Hub,
+    peer: &Peer,
+    mechanism: Mechanism,
+    asked: Option<Asked>,
+    message: &[u8],
+) -> Result<Step, Refusal> {
+    let digest = match mechanism {
+        Mechanism::Plain | Mechanism::OauthBearer => {
+            let shown = mechanism.credential(message)?;
+            return Ok(Step::Known(show(hub, peer, shown).await?, Bytes::new()));
+        }
+        Mechanism::ScramSha256 => Digest::Sha256,
+        Mechanism::ScramSha512 => Digest::Sha512,
+    };
+    let challenges = hub.challenges().ok_or_else(|| {
+        Refusal::new(Code::Unsupported, "this server takes keys only when they are shown")
+            .hint("use SASL PLAIN over TLS")
+    })?;
+    match asked {
+        None => ask(challenges, message).await,
+        Some(asked) => {
+            let response = asked.read(digest, message).map_err(|bad| told(mechanism, bad))?;
+            let Confirmed { who, signature } = challenges.respond(peer, &response).await?;
+            Ok(Step::Known(who, scram::server_final(&signature).into()))
+        }
+    }
+}
+
+async fn ask(challenges: &dyn Challenges, message: &[u8]) -> Result<Step, Refusal> {
+    let first = ClientFirst::read(message).map_err(|bad| told(Mechanism::ScramSha256, bad))?;
+    if first.is_by_token {
+        let message = "delegation tokens are not given out here";
+        return Err(Refusal::new(Code::InvalidToken, message)
+            .hint("use SASL OAUTHBEARER with a token of the project"));
+    }
+    let challenge = challenges.challenge(&first.user).await?;
+    let (asked, question) = first.ask(&challenge);
+    Ok(Step::Asked(asked, question.into()))
+}
+
+async fn show(hub: &dyn Hub, peer: &Peer, shown: Presented) -> Result<Identity, Refusal> {
+    let who = hub.authenticate(peer, &shown.credential).await?;
+    let of_key = who.claims().key.map(|key| key.to_string());
+    if shown.key.is_some() && shown.key != of_key {
+        let message = "the user is not the id of the key that is the password";
+        return Err(Refusal::new(Code::InvalidApiKey, message)
+            .hint("use the key's id, or `token` with a token as the password"));
+    }
+    if let Some(challenges) = hub.challenges() {
+        challenges.learn(&who, &shown.credential).await?;
+    }
+    Ok(who)
+}
+
+fn told(mechanism: Mechanism, bad: Bad) -> Refusal {
+    Refusal::new(Code::InvalidRequest, format!("SASL {}: {bad}", mechanism.name()))
+}
