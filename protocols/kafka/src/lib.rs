@@ -2,7 +2,7 @@
 //! project is a cluster of one broker; its topics are the topics, with the same keys, rights and
 //! limits as over any other protocol.
 //!
-//! `wire` and `messages` are the bytes, `session` one connection, `apis` what is answered to each
+//! `wire-kafka` has the bytes; here `session` is one connection, `apis` what is answered to each
 //! request, `groups` the coordinator of consumer groups. It must not know how the log stores.
 #![forbid(unsafe_code)]
 
@@ -10,11 +10,10 @@ mod apis;
 mod call;
 pub mod codec;
 pub mod config;
+mod coordination;
 mod errors;
 mod groups;
-pub mod messages;
 pub mod principal;
-pub mod records;
 pub mod sasl;
 pub mod scram;
 mod session;
@@ -22,9 +21,9 @@ mod sign_in;
 #[cfg(test)]
 mod tests;
 mod transactions;
-pub mod wire;
 
 pub use config::{Config, Listener};
+pub use wire_kafka::{messages, records, wire};
 
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};

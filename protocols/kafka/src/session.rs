@@ -6,10 +6,11 @@ use crate::apis;
 use crate::call::{Call, Desk};
 use crate::codec::{self, Frame, FrameLimit, KafkaCodec};
 use crate::config::Endpoint;
+use crate::coordination::{Coordination, coordination};
 use crate::errors;
+use crate::messages::Api;
 use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
-use crate::messages::{Api, Coordination};
 use crate::sasl::Mechanism;
 use crate::scram::Asked;
 use crate::sign_in::{self, Step, Voucher};
@@ -231,7 +232,7 @@ impl KafkaSession {
         let coordinator = Arc::clone(&self.coordinator);
         out.defer(wait, async move {
             let (api, correlation) = (head.api, head.correlation);
-            let answer = match api.coordination() {
+            let answer = match coordination(api) {
                 Coordination::None => apis::answer(&call, api, correlation, body, throttle).await,
                 // It waits for other members: nobody waits for it meanwhile.
                 Coordination::Round => {

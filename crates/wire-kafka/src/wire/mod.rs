@@ -6,8 +6,8 @@ mod input;
 mod layout;
 mod primitives;
 
+pub use crate::message;
 pub use input::Input;
-pub(crate) use layout::message;
 pub use primitives::{Records, Uuid, write_length, write_unsigned};
 
 use bytes::BytesMut;

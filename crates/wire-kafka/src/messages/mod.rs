@@ -243,39 +243,9 @@ apis! {
         => describe_topic_partitions::DescribeTopicPartitionsResponse;
 }
 
-/// How requests to the coordinators of groups and transactions follow each other on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coordination {
-    None,
-    /// It comes behind those before it, and waits for other members then.
-    Round,
-    /// It is done before the next one is begun.
-    Step,
-}
-
 impl Api {
     pub fn is_flexible(self, version: i16) -> bool {
         version >= self.flexible_from()
-    }
-
-    /// What a coordinator has to do with it.
-    pub fn coordination(self) -> Coordination {
-        match self {
-            Api::JoinGroup | Api::SyncGroup => Coordination::Round,
-            Api::Heartbeat
-            | Api::LeaveGroup
-            | Api::ConsumerGroupHeartbeat
-            | Api::OffsetCommit
-            | Api::OffsetFetch
-            | Api::OffsetDelete
-            | Api::DeleteGroups
-            | Api::InitProducerId
-            | Api::AddPartitionsToTxn
-            | Api::AddOffsetsToTxn
-            | Api::TxnOffsetCommit
-            | Api::EndTxn => Coordination::Step,
-            _ => Coordination::None,
-        }
     }
 
     /// The versions that clients are told of. Old librdkafka does not compress for brokers that do

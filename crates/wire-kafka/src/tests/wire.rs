@@ -1,13 +1,11 @@
 //! Messages in every version, and bytes that are none.
 
-use crate::codec::{FrameLimit, KafkaCodec};
 use crate::messages::Api;
 use crate::messages::api_versions::ApiVersionsRequest;
 use crate::messages::fetch::{FetchRequest, FetchTopic};
 use crate::messages::metadata::MetadataRequest;
 use crate::wire::{Form, Input, Malformed, Wire, read_whole};
 use bytes::{Bytes, BytesMut};
-use port::Codec;
 use proptest::prelude::*;
 
 fn form(api: Api, version: i16) -> Form {
@@ -73,16 +71,6 @@ fn the_defaults_of_every_message_go_there_and_back_in_every_version() {
             assert_eq!(again.as_deref(), Ok(&answer[..]), "{} {version}", api.name());
         }
     }
-}
-
-#[test]
-fn a_frame_is_bounded_before_it_is_waited_for() {
-    let mut codec = KafkaCodec::new(FrameLimit::new(16));
-    let mut whole = BytesMut::from(&b"\0\0\0\x02ab\0\0\0\x11"[..]);
-    assert_eq!(codec.decode(&mut whole).expect("a frame"), Some(Bytes::from_static(b"ab")));
-    assert!(codec.decode(&mut whole).is_err(), "17 bytes are announced");
-    let mut negative = BytesMut::from(&b"\xff\xff\xff\xff"[..]);
-    assert!(codec.decode(&mut negative).is_err());
 }
 
 proptest! {

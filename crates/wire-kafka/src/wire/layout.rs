@@ -8,6 +8,7 @@
 //! }
 //! ```
 
+#[macro_export]
 macro_rules! message {
     ($($name:ident {
         $($field:ident: $kind:ty
@@ -18,7 +19,7 @@ macro_rules! message {
 
         impl Default for $name {
             fn default() -> $name {
-                $name { $($field: $crate::wire::message!(@default $($default)?),)* }
+                $name { $($field: $crate::message!(@default $($default)?),)* }
             }
         }
 
@@ -29,12 +30,12 @@ macro_rules! message {
                 form: $crate::wire::Form,
             ) -> Result<$name, $crate::wire::Malformed> {
                 let mut it = $name::default();
-                $($crate::wire::message!(
+                $($crate::message!(
                     @read it $field input form ($($($versions)+)?) $($tag)?
                 );)*
                 if form.is_flexible {
                     input.tags(|tag, body| {
-                        $($crate::wire::message!(
+                        $($crate::message!(
                             @read_tagged it $field tag body form ($($($versions)+)?) $($tag)?
                         );)*
                         Ok(())
@@ -46,13 +47,13 @@ macro_rules! message {
             #[allow(unused_variables, unused_mut)]
             fn write(&self, output: &mut bytes::BytesMut, form: $crate::wire::Form) {
                 let it = self;
-                $($crate::wire::message!(
+                $($crate::message!(
                     @write it $field output form ($($($versions)+)?) $($tag)?
                 );)*
                 if form.is_flexible {
                     let mut tags = bytes::BytesMut::new();
                     let mut count = 0u32;
-                    $($crate::wire::message!(
+                    $($crate::message!(
                         @write_tagged $name it $field tags count form ($($($versions)+)?) $($tag)?
                     );)*
                     $crate::wire::write_unsigned(output, count);
@@ -68,20 +69,20 @@ macro_rules! message {
 
     (@read $it:ident $field:ident $input:ident $form:ident $versions:tt $tag:literal) => {};
     (@read $it:ident $field:ident $input:ident $form:ident $versions:tt) => {
-        if $crate::wire::message!(@is $form $versions) {
+        if $crate::message!(@is $form $versions) {
             $it.$field = $crate::wire::Wire::read($input, $form)?;
         }
     };
     (@read_tagged $it:ident $field:ident $at:ident $body:ident $form:ident $versions:tt) => {};
     (@read_tagged $it:ident $field:ident $at:ident $body:ident $form:ident $versions:tt
         $tag:literal) => {
-        if $at == $tag && $crate::wire::message!(@is $form $versions) {
+        if $at == $tag && $crate::message!(@is $form $versions) {
             $it.$field = $crate::wire::Wire::read($body, $form)?;
         }
     };
     (@write $it:ident $field:ident $output:ident $form:ident $versions:tt $tag:literal) => {};
     (@write $it:ident $field:ident $output:ident $form:ident $versions:tt) => {
-        if $crate::wire::message!(@is $form $versions) {
+        if $crate::message!(@is $form $versions) {
             $crate::wire::Wire::write(&$it.$field, $output, $form);
         }
     };
@@ -90,7 +91,7 @@ macro_rules! message {
     (@write_tagged $name:ident $it:ident $field:ident $tags:ident $count:ident $form:ident
         $versions:tt $tag:literal) => {
         let is_usual = $it.$field == $name::default().$field;
-        if !is_usual && $crate::wire::message!(@is $form $versions) {
+        if !is_usual && $crate::message!(@is $form $versions) {
             let mut body = bytes::BytesMut::new();
             $crate::wire::Wire::write(&$it.$field, &mut body, $form);
             $crate::wire::write_unsigned(&mut $tags, $tag);
@@ -100,5 +101,3 @@ macro_rules! message {
         }
     };
 }
-
-pub(crate) use message;

@@ -1,0 +1,4 @@
+//! Messages and records as bytes.
+
+mod packing;
+mod wire;
