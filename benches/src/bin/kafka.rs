@@ -33,6 +33,9 @@ struct Arguments {
     /// Runs; the medians are shown. One more comes first and is not counted.
     #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Also beside a Kafka that flushes each batch before it acknowledges; that takes very long.
+    #[arg(long)]
+    flushing: bool,
 }
 
 struct Server<'a> {
@@ -94,7 +97,10 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
         .ok_or("Kafka's tools are missing: `cargo xtask bench --fetch-peers kafka` gets them")?;
     let ours = Mainstem::start(&arguments.dir.join("mainstem"))?;
     let lazy = Kafka::start(&arguments.dir.join("kafka"), Flushing::AsItComes)?;
-    let flushing = Kafka::start(&arguments.dir.join("kafka-flushing"), Flushing::Always)?;
+    let flushing = match arguments.flushing {
+        true => Kafka::start(&arguments.dir.join("kafka-flushing"), Flushing::Always)?,
+        false => None,
+    };
     let mut servers = vec![mainstem(&tools, &ours)?];
     let plain = tools.settings("plain.properties", "acks=all\n")?;
     for (name, kafka) in

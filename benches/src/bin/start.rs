@@ -1,6 +1,7 @@
 //! From the start of the process to the first 200 of `/readyz`: on an empty directory, on one with
 //! a history after a stop in good order, and on the same after a kill; and what the process takes
-//! of memory once it is idle. Beside it, the start of a process that does nothing.
+//! of memory once it is idle, with 1,000 partitions too. Beside it, the start of a process that
+//! does nothing.
 
 use benches::closed_loop::ClosedLoop;
 use benches::dialects::{Batch, Http};
@@ -20,6 +21,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TARGET_START_MS: f64 = 300.0;
 const TARGET_RSS_MB: f64 = 50.0;
+/// What 1,000 idle partitions may add to an idle process.
+const TARGET_PARTITIONS_MB: f64 = 20.0;
+const IDLE_TOPICS: u32 = 10;
+const PARTITIONS_PER_TOPIC: u32 = 100;
 const IDLE: Duration = Duration::from_secs(2);
 const FILL_MAX: Duration = Duration::from_secs(120);
 
@@ -52,12 +57,23 @@ fn main() -> Result<(), Fault> {
 fn measure(arguments: &Arguments) -> Result<(), Fault> {
     heading(&format!("start: {} records of history", arguments.records));
     let named = |name| Row { name, ..Row::default() };
-    let mut rows = ["empty directory", "history, after a stop", "history, after a kill"].map(named);
-    let [empty, stopped, killed] = &mut rows;
+    let mut rows = [
+        "empty directory",
+        "history, after a stop",
+        "history, after a kill",
+        "one topic, after a stop",
+        "1,000 partitions more",
+    ]
+    .map(named);
+    let [empty, stopped, killed, lean, wide] = &mut rows;
     let mut company = Company::default();
     let mut nothing = Series::default();
     let history = arguments.dir.join("history");
     fill(&history, arguments.records)?;
+    let (few, many) = (arguments.dir.join("few"), arguments.dir.join("many"));
+    fill(&few, 1)?;
+    fill(&many, 1)?;
+    make_partitions(&many)?;
     for run in 0..arguments.runs.max(1) {
         nothing.add(start_of_nothing()?);
         let fresh = arguments.dir.join(format!("fresh{run}"));
@@ -70,6 +86,8 @@ fn measure(arguments: &Arguments) -> Result<(), Fault> {
             take(row, &history, end, &mut company)?;
         }
         take(stopped, &history, End::Kill, &mut company)?;
+        take(lean, &few, End::Stop, &mut company)?;
+        take(wide, &many, End::Stop, &mut company)?;
     }
     take(killed, &history, End::Stop, &mut company)?;
     print(&rows, &nothing, &company);
@@ -104,6 +122,27 @@ fn fill(data: &Path, records: u64) -> Result<(), Fault> {
     publish(&server, records)
 }
 
+/// Each partition gets about ten records, so that none is one of which nothing is known.
+fn make_partitions(data: &Path) -> Result<(), Fault> {
+    let mut server = Mainstem::start(data)?;
+    let mut client = server.client()?;
+    for number in 0..IDLE_TOPICS {
+        let topic = format!("wide{number}");
+        let body = json!({ "partitions": PARTITIONS_PER_TOPIC }).to_string();
+        let made = client.put(&format!("/v1/topics/{topic}"), &body)?;
+        let records: Vec<_> = (0..10 * PARTITIONS_PER_TOPIC)
+            .map(|key| json!({ "topic": topic, "key": format!("key {key}"), "data": key }))
+            .collect();
+        for (status, answer) in [made, client.post("/v1/events", &json!(records).to_string())?] {
+            if !(200..300).contains(&status) {
+                return Err(answer.into());
+            }
+        }
+    }
+    server.process.stop();
+    Ok(())
+}
+
 fn publish(server: &Mainstem, records: u64) -> Result<(), Fault> {
     let batch = Batch { topic: "history", records: 100, bytes: 512 };
     let dialects = Http::many(16, server.address, &server.key, batch);
@@ -120,7 +159,7 @@ fn start_of_nothing() -> Result<f64, Fault> {
     Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
-fn print(rows: &[Row; 3], nothing: &Series, company: &Company) {
+fn print(rows: &[Row; 5], nothing: &Series, company: &Company) {
     println!("{:<24} {:>24} {:>26}", "row", "start to ready, ms", "idle RSS, MB");
     println!("{:<24} {:>24}", "`mainstem version`", nothing.told(1));
     for row in rows {
@@ -134,6 +173,9 @@ fn print(rows: &[Row; 3], nothing: &Series, company: &Company) {
         let name = format!("{}, idle RSS MB", row.name);
         against(&name, row.rss_mb.median(), TARGET_RSS_MB, Better::Less);
     }
+    let [_, _, _, lean, wide] = rows;
+    let more = wide.rss_mb.median() - lean.rss_mb.median();
+    against("1,000 idle partitions, MB more", more, TARGET_PARTITIONS_MB, Better::Less);
     company.print();
     let rows: Vec<serde_json::Value> = rows
         .iter()

@@ -60,6 +60,7 @@ pub struct Batch {
     count: u32,
     base_timestamp: TimestampMs,
     max_timestamp: TimestampMs,
+    records_bytes: u64,
     stamp: Option<Stamp>,
 }
 
@@ -67,13 +68,14 @@ impl Batch {
     /// Verifies length, format, checksum and every record, so that reading them cannot fail.
     pub fn parse(bytes: Bytes) -> Result<Batch, BadBatch> {
         let header = Header::parse(&bytes)?;
-        let max_timestamp = wire::check_records(&bytes, &header)?;
+        let (max_timestamp, records_bytes) = wire::check_records(&bytes, &header)?;
         Ok(Batch {
             base_offset: header.base_offset,
             last_delta: header.last_delta,
             count: header.count,
             base_timestamp: header.base_timestamp,
             max_timestamp,
+            records_bytes,
             stamp: header.stamp,
             bytes,
         })
@@ -151,7 +153,7 @@ impl Batch {
     /// Key, value and headers of all records together: what is metered, whatever way they are
     /// batched.
     pub fn records_bytes(&self) -> u64 {
-        self.views().map(|view| view.size() as u64).sum()
+        self.records_bytes
     }
 
     /// One view as a record that shares the batch's bytes. The view must be of this batch.

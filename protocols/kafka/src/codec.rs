@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Room that is made at least for a request of which only the begin is here.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
+/// Room that is made beyond that, in lengths of what has come.
+const ROOM_FACTOR: usize = 4;
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
 /// Of a request before its sender has signed in: the largest is a token.
@@ -74,7 +76,7 @@ impl Codec for KafkaCodec {
         let missing = (LENGTH_BYTES + length).saturating_sub(input.len());
         if missing > 0 {
             // What is announced is believed as far as it comes: room is made for the next part.
-            input.reserve(missing.min(input.len().max(ROOM_BYTES_MIN)));
+            input.reserve(missing.min((ROOM_FACTOR * input.len()).max(ROOM_BYTES_MIN)));
             return Ok(None);
         }
         input.advance(LENGTH_BYTES);

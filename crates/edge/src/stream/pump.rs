@@ -14,12 +14,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 /// Reads or answers in a row before others get their turn.
 const STEPS_MAX: usize = 16;
+/// Room for so many bytes of a request that is here in part is worth a read of its own.
+const DIRECT_BYTES_MIN: usize = 4 * 1024;
 /// What the last answer may take to reach a client whose connection ends.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -203,8 +205,12 @@ impl Pump {
         }
     }
 
-    /// By the thread's buffer, so that who waits for a request holds none.
+    /// By the thread's buffer, so that who waits for a request holds none; the rest of a request
+    /// that the session has made room for goes there at once.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() >= DIRECT_BYTES_MIN && !self.input.is_empty() {
+            return pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        }
         let Some(shard) = shard::current() else {
             return Poll::Ready(Ok(0));
         };

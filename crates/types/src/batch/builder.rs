@@ -16,6 +16,8 @@ pub struct BatchBuilder {
     count: u32,
     base_timestamp: TimestampMs,
     max_timestamp: TimestampMs,
+    /// Of keys, values and headers.
+    content_bytes: u64,
     stamp: Option<Stamp>,
 }
 
@@ -32,6 +34,7 @@ impl BatchBuilder {
             count: 0,
             base_timestamp: 0,
             max_timestamp: TimestampMs::MIN,
+            content_bytes: 0,
             stamp: None,
         }
     }
@@ -58,6 +61,7 @@ impl BatchBuilder {
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
         wire::write_record(&mut self.bytes, record, timestamp_delta, self.count);
         self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.content_bytes += record.size() as u64;
         let offset = self.next_offset();
         self.count += 1;
         Ok(offset)
@@ -108,6 +112,7 @@ impl BatchBuilder {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            records_bytes: self.content_bytes,
             stamp: self.stamp,
         })
     }

@@ -21,12 +21,13 @@ impl Batch {
     pub fn thinned(&self, mut keep: impl FnMut(&RecordView<'_>) -> bool) -> Option<Batch> {
         let mut bytes = Vec::with_capacity(self.bytes.len());
         bytes.extend_from_slice(self.bytes.get(..BATCH_HEADER_BYTES)?);
-        let (mut count, mut max_timestamp) = (0, TimestampMs::MIN);
+        let (mut count, mut max_timestamp, mut records_bytes) = (0, TimestampMs::MIN, 0);
         let mut views = self.raw_views();
         while let Some((view, raw)) = views.next_raw() {
             if keep(&view) {
                 bytes.extend_from_slice(raw);
                 max_timestamp = max_timestamp.max(view.timestamp);
+                records_bytes += view.size() as u64;
                 count += 1;
             }
         }
@@ -35,7 +36,7 @@ impl Batch {
         }
         rewrite_header(&mut bytes, count, max_timestamp);
         let bytes = Bytes::from(bytes.into_boxed_slice());
-        Some(Batch { bytes, count, max_timestamp, ..*self })
+        Some(Batch { bytes, count, max_timestamp, records_bytes, ..*self })
     }
 
     fn raw_views(&self) -> wire::Views<'_> {
@@ -51,6 +52,7 @@ pub struct BatchJoiner {
     count: u32,
     base_timestamp: TimestampMs,
     max_timestamp: TimestampMs,
+    records_bytes: u64,
 }
 
 impl BatchJoiner {
@@ -63,6 +65,7 @@ impl BatchJoiner {
             count: 0,
             base_timestamp: first.base_timestamp(),
             max_timestamp: TimestampMs::MIN,
+            records_bytes: 0,
         };
         joiner.add(first);
         joiner
@@ -99,6 +102,7 @@ impl BatchJoiner {
             self.max_timestamp = self.max_timestamp.max(view.timestamp);
             self.count += 1;
         }
+        self.records_bytes += batch.records_bytes();
         self.next_offset = batch.next_offset();
     }
 
@@ -119,6 +123,7 @@ impl BatchJoiner {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            records_bytes: self.records_bytes,
             stamp: None,
         }
     }

@@ -241,6 +241,11 @@ fn write_varint(out: &mut Vec<u8>, value: i64) {
 }
 
 fn read_varint(at: &mut &[u8]) -> Option<i64> {
+    // Most are of one byte.
+    if let Some((&byte @ 0..0x80, rest)) = at.split_first() {
+        *at = rest;
+        return Some(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+    }
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = at.split_first()?;
@@ -345,9 +350,11 @@ fn read_record<'a>(at: &mut &'a [u8]) -> Result<Body<'a>, &'static str> {
 
 /// Every record, its fields and its headers; answers the greatest timestamp. After this,
 /// `Views` finds all of them.
-pub fn check_records(bytes: &[u8], header: &Header) -> Result<TimestampMs, BadBatch> {
+/// Answers the greatest timestamp, and the bytes of all keys, values and headers.
+pub fn check_records(bytes: &[u8], header: &Header) -> Result<(TimestampMs, u64), BadBatch> {
     let mut at = &bytes[BATCH_HEADER_BYTES..];
     let mut max_timestamp = TimestampMs::MIN;
+    let mut records_bytes = 0;
     let mut delta_min = 0;
     for index in 0..header.count {
         let bad = |reason| BadBatch::Record { index, reason };
@@ -359,21 +366,29 @@ pub fn check_records(bytes: &[u8], header: &Header) -> Result<TimestampMs, BadBa
         if body.key.is_some_and(|key| key.len() > KEY_BYTES_MAX) {
             return Err(bad("key length"));
         }
-        check_headers(&body).map_err(bad)?;
+        let headers_bytes = check_headers(&body).map_err(bad)?;
+        let fields = [body.key, body.value].into_iter().flatten();
+        records_bytes += fields.map(<[u8]>::len).sum::<usize>() + headers_bytes;
         max_timestamp = max_timestamp.max(header.base_timestamp.wrapping_add(body.timestamp_delta));
     }
-    if at.is_empty() { Ok(max_timestamp) } else { Err(BadBatch::Length) }
+    match at.is_empty() {
+        true => Ok((max_timestamp, records_bytes as u64)),
+        false => Err(BadBatch::Length),
+    }
 }
 
-fn check_headers(body: &Body<'_>) -> Result<(), &'static str> {
+/// Answers the bytes of all names and values.
+fn check_headers(body: &Body<'_>) -> Result<usize, &'static str> {
     let mut at = body.headers;
+    let mut bytes = 0;
     for _ in 0..body.headers_count {
         // Whether it is UTF-8 is for those who take records: the builder does not ask, and what it
         // made must never look damaged.
-        read_field(&mut at).flatten().ok_or("header name")?;
-        read_field(&mut at).ok_or("header value")?;
+        let name = read_field(&mut at).flatten().ok_or("header name")?;
+        let value = read_field(&mut at).ok_or("header value")?;
+        bytes += name.len() + value.map_or(0, <[u8]>::len);
     }
-    if at.is_empty() { Ok(()) } else { Err("length") }
+    if at.is_empty() { Ok(bytes) } else { Err("length") }
 }
 
 /// The records of a checked batch. Stops at bytes it does not understand, of which there are none.

@@ -263,6 +263,8 @@ proptest! {
             prop_assert_eq!(record, want);
         }
         prop_assert_eq!(batch.records().count(), records.len());
+        let bytes: usize = records.iter().map(Record::size).sum();
+        prop_assert_eq!(batch.records_bytes(), bytes as u64);
     }
 
     #[test]
@@ -294,6 +296,8 @@ proptest! {
         bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
         if let Ok(batch) = Batch::parse(Bytes::from(bytes)) {
             prop_assert_eq!(batch.records().count(), batch.count() as usize);
+            let bytes: usize = batch.views().map(|view| view.size()).sum();
+            prop_assert_eq!(batch.records_bytes(), bytes as u64);
             let offsets = batch.base_offset()..batch.next_offset();
             prop_assert!(batch.records().all(|(offset, _, _)| offsets.contains(&offset)));
         }

@@ -149,9 +149,9 @@ apis! {
         list_offsets::ListOffsetsRequest => list_offsets::ListOffsetsResponse;
     Metadata = 3: 0..=13, flexible 9;
         metadata::MetadataRequest => metadata::MetadataResponse;
-    OffsetCommit = 8: 2..=9, flexible 8;
+    OffsetCommit = 8: 2..=10, flexible 8;
         offset_commit::OffsetCommitRequest => offset_commit::OffsetCommitResponse;
-    OffsetFetch = 9: 1..=9, flexible 6;
+    OffsetFetch = 9: 1..=10, flexible 6;
         offset_fetch::OffsetFetchRequest => offset_fetch::OffsetFetchResponse;
     FindCoordinator = 10: 0..=6, flexible 3;
         find_coordinator::FindCoordinatorRequest => find_coordinator::FindCoordinatorResponse;

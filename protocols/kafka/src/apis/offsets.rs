@@ -1,6 +1,6 @@
 //! Where a group stands: committed, asked for, given up.
 
-use crate::call::{Call, parse_topic};
+use crate::call::{Call, parse_topic, topic_uuid};
 use crate::errors;
 use crate::groups::{At, Both, Committed};
 use crate::messages::offset_commit::{
@@ -16,6 +16,8 @@ use crate::messages::offset_fetch::{
     OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
+use crate::wire::Uuid;
+use port::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Partition, TopicName};
 
@@ -23,6 +25,8 @@ use types::{Partition, TopicName};
 const METADATA_BYTES_MAX: usize = 4_096;
 /// The version from which members of coordinated groups commit, with their epochs.
 const MEMBER_EPOCHS: i16 = 9;
+/// The version from which topics are named by their numbers.
+const TOPIC_NUMBERS: i16 = 10;
 /// A version from which one request asks for several groups.
 const SEVERAL_GROUPS: i16 = 8;
 
@@ -36,10 +40,12 @@ pub async fn commit(call: &Call, request: OffsetCommitRequest) -> OffsetCommitRe
             leader_epoch: it.committed_leader_epoch,
             metadata: it.committed_metadata.clone().unwrap_or_default(),
         });
-        let checked = check_topic(call, &topic.name, asked, |at, committed| {
+        let named = call.topic(&topic.name, topic.topic_id);
+        let checked = check_topic(call, named, asked, |at, committed| {
             new.insert(at, committed);
         });
-        let partitions = checked.await.into_iter().map(|(partition_index, error_code)| {
+        let partitions = checked.await.into_iter().map(|(partition_index, error)| {
+            let error_code = of_numbered(call, error);
             OffsetCommitResponsePartition { partition_index, error_code }
         });
         let partitions = partitions.collect();
@@ -56,6 +62,18 @@ pub async fn commit(call: &Call, request: OffsetCommitRequest) -> OffsetCommitRe
     OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
 }
 
+/// Who names topics by their numbers is told that of the number.
+fn of_numbered(call: &Call, error: i16) -> i16 {
+    match error {
+        errors::UNKNOWN_TOPIC_OR_PARTITION | errors::INVALID_TOPIC_EXCEPTION
+            if call.version >= TOPIC_NUMBERS =>
+        {
+            errors::UNKNOWN_TOPIC_ID
+        }
+        error => error,
+    }
+}
+
 /// What is to be committed of one partition.
 pub struct Asked {
     pub partition_index: i32,
@@ -67,11 +85,11 @@ pub struct Asked {
 /// What of a topic can be committed goes to `take`; all of it is answered.
 pub async fn check_topic(
     call: &Call,
-    name: &str,
+    named: Result<TopicName, Refusal>,
     asked: impl Iterator<Item = Asked>,
     mut take: impl FnMut(At, Committed),
 ) -> Vec<(i32, i16)> {
-    let found = match parse_topic(name) {
+    let found = match named {
         Ok(name) => call.hub.topic(&call.who, &name).await,
         Err(refusal) => Err(refusal),
     };
@@ -132,14 +150,28 @@ const NOTHING: Told = (-1, -1, None, errors::NONE);
 /// What is committed may change with the end of a transaction.
 const UNSTABLE: Told = (-1, -1, None, errors::UNSTABLE_OFFSET_COMMIT);
 
+/// A topic as a request names it, and its partitions.
+struct Wanted {
+    name: String,
+    id: Uuid,
+    partitions: Vec<i32>,
+}
+
+/// What is committed of a topic, partition by partition.
+struct Found {
+    name: String,
+    id: Uuid,
+    partitions: Vec<(i32, Told)>,
+}
+
 /// The committed offsets of these partitions, or of all.
 async fn look_up(
     call: &Call,
     group: &str,
     (member, epoch): (Option<&str>, i32),
-    wanted: Option<Vec<(String, Vec<i32>)>>,
+    wanted: Option<Vec<Wanted>>,
     must_be_stable: bool,
-) -> Result<BTreeMap<String, Vec<(i32, Told)>>, i16> {
+) -> Result<Vec<Found>, i16> {
     let slot = call.desk.groups.find(call, group).await?;
     if let (Some(slot), Some(member)) = (&slot, member.filter(|member| !member.is_empty())) {
         slot.with_both(call, |both, _| match both.coordinated.members.is_empty() {
@@ -171,23 +203,33 @@ async fn look_up(
             &nothing
         }
     };
+    let is_all = wanted.is_none();
     let wanted = wanted.unwrap_or_else(|| {
         let mut all: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for at in known.keys() {
             let partition = i32::try_from(at.partition).unwrap_or(i32::MAX);
             all.entry(at.topic.as_str()).or_default().push(partition);
         }
-        all.into_iter().map(|(topic, partitions)| (topic.to_owned(), partitions)).collect()
+        let all = all.into_iter().map(|(topic, partitions)| {
+            let name = topic.to_owned();
+            Wanted { name, id: Uuid::default(), partitions }
+        });
+        all.collect()
     });
-    let mut found: BTreeMap<String, Vec<(i32, Told)>> = BTreeMap::new();
-    for (name, partitions) in wanted {
-        let topic = match parse_topic(&name) {
+    let mut found = Vec::with_capacity(wanted.len());
+    for Wanted { name, id, partitions } in wanted {
+        let topic = match if is_all { parse_topic(&name) } else { call.topic(&name, id) } {
             Ok(name) => call.hub.topic(&call.who, &name).await,
             Err(refusal) => Err(refusal),
         };
-        for index in partitions {
+        // What is gone has no number that could be told.
+        if is_all && topic.is_err() && call.version >= TOPIC_NUMBERS {
+            continue;
+        }
+        let id = topic.as_ref().map_or(id, |info| topic_uuid(info.id));
+        let told = partitions.into_iter().map(|index| {
             let told = match &topic {
-                Err(refusal) => (-1, -1, None, errors::of_topic(refusal)),
+                Err(refusal) => (-1, -1, None, of_numbered(call, errors::of_topic(refusal))),
                 Ok(info) => {
                     let at = Partition::try_from(index)
                         .map(|partition| At { topic: info.name.clone(), partition });
@@ -198,8 +240,9 @@ async fn look_up(
                     }
                 }
             };
-            found.entry(name.clone()).or_default().push((index, told));
-        }
+            (index, told)
+        });
+        found.push(Found { partitions: told.collect(), name, id });
     }
     Ok(found)
 }
@@ -211,14 +254,19 @@ pub async fn fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
     let mut groups = Vec::with_capacity(request.groups.len());
     for group in request.groups {
         let wanted = group.topics.map(|topics| {
-            topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
+            let wanted = topics.into_iter().map(|topic| Wanted {
+                name: topic.name,
+                id: topic.topic_id,
+                partitions: topic.partition_indexes,
+            });
+            wanted.collect()
         });
         let mut told = OffsetFetchResponseGroup { group_id: group.group_id, ..Default::default() };
         let who = (group.member_id.as_deref(), group.member_epoch);
         match look_up(call, &told.group_id, who, wanted, request.require_stable).await {
             Err(error) => told.error_code = error,
             Ok(found) => {
-                for (name, partitions) in found {
+                for Found { name, id: topic_id, partitions } in found {
                     let partitions =
                         partitions.into_iter().map(|(index, it)| OffsetFetchResponsePartitions {
                             partition_index: index,
@@ -228,11 +276,7 @@ pub async fn fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
                             error_code: it.3,
                         });
                     let partitions = partitions.collect();
-                    told.topics.push(OffsetFetchResponseTopics {
-                        name,
-                        partitions,
-                        ..Default::default()
-                    });
+                    told.topics.push(OffsetFetchResponseTopics { name, topic_id, partitions });
                 }
             }
         }
@@ -243,13 +287,18 @@ pub async fn fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
 
 async fn fetch_one(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let wanted = request.topics.map(|topics| {
-        topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
+        let wanted = topics.into_iter().map(|topic| Wanted {
+            name: topic.name,
+            id: Uuid::default(),
+            partitions: topic.partition_indexes,
+        });
+        wanted.collect()
     });
     let who = (None, -1);
     match look_up(call, &request.group_id, who, wanted, request.require_stable).await {
         Err(error_code) => OffsetFetchResponse { error_code, ..Default::default() },
         Ok(found) => {
-            let topics = found.into_iter().map(|(name, partitions)| {
+            let topics = found.into_iter().map(|Found { name, partitions, .. }| {
                 let partitions =
                     partitions.into_iter().map(|(index, it)| OffsetFetchResponsePartition {
                         partition_index: index,

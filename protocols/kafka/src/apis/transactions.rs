@@ -201,9 +201,10 @@ pub async fn commit_offsets(
             leader_epoch: it.committed_leader_epoch,
             metadata: it.committed_metadata.clone().unwrap_or_default(),
         });
-        let checked = offsets::check_topic(call, &topic.name, asked, |at, committed| {
-            new.insert(at, committed);
-        });
+        let checked =
+            offsets::check_topic(call, parse_topic(&topic.name), asked, |at, committed| {
+                new.insert(at, committed);
+            });
         let partitions = checked.await.into_iter().map(|(partition_index, error_code)| {
             TxnOffsetCommitResponsePartition { partition_index, error_code }
         });

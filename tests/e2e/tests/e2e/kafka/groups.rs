@@ -5,12 +5,14 @@ use super::client::{Kafka, batch};
 use kafka::messages::Api;
 use kafka::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 use kafka::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
+use kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use kafka::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
     OffsetCommitResponse,
 };
 use kafka::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestTopic, OffsetFetchResponse,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse,
 };
 use kafka::messages::sync_group::{
     SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
@@ -21,6 +23,7 @@ use serde_json::json;
 const MEMBER_ID_REQUIRED: i16 = 79;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const ILLEGAL_GENERATION: i16 = 22;
+const UNKNOWN_TOPIC_ID: i16 = 100;
 const GROUP_AUTHORIZATION_FAILED: i16 = 30;
 
 fn joining(member: &str) -> JoinGroupRequest {
@@ -97,6 +100,48 @@ async fn committed(client: &mut Kafka) -> (i64, Option<String>) {
     let found = &told.topics[0].partitions[0];
     assert_eq!((told.error_code, found.error_code), (0, 0));
     (found.committed_offset, found.metadata.clone())
+}
+
+/// From version 10 on topics are numbers, and a topic made anew under its name is another.
+#[tokio::test]
+async fn offsets_are_kept_of_topics_by_their_numbers() {
+    let stand = Stand::new().await;
+    stand.topic("t", 1).await;
+    let mut client = stand.client().await;
+    let asked = MetadataRequestTopic { name: Some("t".to_owned()), ..Default::default() };
+    let asked = MetadataRequest { topics: Some(vec![asked]), ..Default::default() };
+    let told: MetadataResponse = client.call(Api::Metadata, 12, &asked).await;
+    let known = told.topics[0].topic_id;
+    let mut unknown = known;
+    unknown.0[15] ^= 0x40;
+    for (topic_id, expected) in [(known, 0), (unknown, UNKNOWN_TOPIC_ID)] {
+        let mut request = committing("", -1, 7);
+        request.topics[0].topic_id = topic_id;
+        let told: OffsetCommitResponse = client.call(Api::OffsetCommit, 10, &request).await;
+        let told = (told.topics[0].topic_id, told.topics[0].partitions[0].error_code);
+        assert_eq!(told, (topic_id, expected));
+    }
+    let by_number = |topic_id| OffsetFetchRequestTopics {
+        topic_id,
+        partition_indexes: vec![0],
+        ..Default::default()
+    };
+    for topics in [Some(vec![by_number(known), by_number(unknown)]), None] {
+        let is_all = topics.is_none();
+        let group =
+            OffsetFetchRequestGroup { group_id: "g".to_owned(), topics, ..Default::default() };
+        let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+        let told: OffsetFetchResponse = client.call(Api::OffsetFetch, 10, &request).await;
+        let found = told.groups[0].topics.iter().map(|topic| {
+            let part = &topic.partitions[0];
+            (topic.topic_id, part.committed_offset, part.error_code)
+        });
+        let mut expected = vec![(known, 7, 0)];
+        if !is_all {
+            expected.push((unknown, -1, UNKNOWN_TOPIC_ID));
+        }
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
 }
 
 /// Gotcha 17: offsets and their notes come back, over a kill; those who are not members set none.
