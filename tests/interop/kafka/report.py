@@ -4,10 +4,11 @@ import json
 from packages import ALL
 from place import HERE, TARGET
 from server import WAYS
-from stage import DEEDS
+from stage import DEEDS, STRANGERS
 
 RESULTS = TARGET / "results.json"
 README = HERE / "README.md"
+LACKING = "no such thing in the client"
 BEGIN, END = "<!-- tables: written by run.py --record -->\n", "<!-- end of tables -->\n"
 
 
@@ -37,13 +38,37 @@ def short(text, notes):
     return f"no [{notes.index(text) + 1}]"
 
 
+def by_other_ways(results, notes):
+    """All that was tried by a way in other than the usual one, a column for each."""
+    tried = {key for it in results.values() for key in it["cells"]}
+    ways = [way for way in WAYS if any(key.endswith(f", by {way}") for key in tried)]
+    gathered = {}
+    for client, known in results.items():
+        cells = {}
+        for way in ways:
+            own = [known["cells"].get(f"{deed}, by {way}", "not tried") for deed in DEEDS]
+            # What the client cannot do at all is in the first table.
+            told = [it for it in own if it != "yes" and not it.startswith(LACKING)]
+            cells[way] = told[0] if told else "yes"
+        gathered[client] = {"cells": cells}
+    return table(gathered, ways, notes) if ways else ""
+
+
 def tables(results):
     notes = []
     versions = ["| Client | Version |", "|---|---|"]
     versions += [f"| {it} | {results[it]['version']} |" for it in ALL if it in results]
-    parts = ["\n".join(versions) + "\n", table(results, DEEDS, notes), table(results, WAYS, notes)]
-    numbered = "".join(f"{index}. {note}\n" for index, note in enumerate(notes, 1))
-    return "\n".join(parts + [numbered] if numbered else parts)
+    parts = [
+        "Versions tried.\n\n" + "\n".join(versions) + "\n",
+        "By `SASL_PLAINTEXT` and `PLAIN`.\n\n" + table(results, DEEDS | STRANGERS, notes),
+        "Produce and consume by each way in.\n\n" + table(results, WAYS, notes),
+    ]
+    whole = by_other_ways(results, notes)
+    if whole:
+        parts.append("The same, but for strangers, by other ways in.\n\n" + whole)
+    if notes:
+        parts.append("".join(f"{index}. {note}\n" for index, note in enumerate(notes, 1)))
+    return "\n".join(parts)
 
 
 def record(results):

@@ -15,8 +15,8 @@ sys.dont_write_bytecode = True
 import report
 from packages import ALL, CONFLUENT, run
 from place import HERE, TARGET
-from server import Server
-from stage import STEPS, Stage
+from server import PLAIN, WAYS, Server
+from stage import DEEDS, STEPS, Stage
 
 EXPECTED = HERE / "expected.json"
 
@@ -26,28 +26,31 @@ def arguments():
     parser.add_argument("binary", help="the server: path/to/mainstem")
     parser.add_argument("clients", nargs="*", help=f"of {', '.join(ALL)}; all without")
     parser.add_argument("--step", action="append", help="only this one; may be repeated")
+    parser.add_argument("--way", help=f"all but ways in by this one: {'; '.join(WAYS)}")
     parser.add_argument("--all", action="store_true", help="what is left out is tried, too")
     parser.add_argument("--record", action="store_true", help="writes the tables into README.md")
-    given = parser.parse_args()
-    for names, known in [(given.clients, ALL), (given.step or [], STEPS)]:
+    given = parser.parse_intermixed_args()
+    ways = [given.way] if given.way else []
+    for names, known in [(given.clients, ALL), (given.step or [], STEPS), (ways, WAYS)]:
         for unknown in set(names) - set(known):
             parser.error(f"there is no `{unknown}`; there are: {'; '.join(known)}")
     return given
 
 
-def take(client, stage, steps, expected, is_all):
+def take(client, stage, given, expected):
     """What came of each step, and whether all that is expected is so."""
     cells, as_expected = {}, True
-    for step in steps:
-        hope = expected.get(client, {}).get(step)
-        if hope not in (None, "yes") and not is_all:
-            cells[step] = hope
+    by = f", by {given.way}" if given.way else ""
+    for step in given.step or (DEEDS if given.way else STEPS):
+        hope = expected.get(step)
+        if hope not in (None, "yes") and not given.all:
+            cells[step + by] = hope
             continue
-        cells[step] = stage.take(step)
-        print(f"{client}: {step}: {cells[step]}", flush=True)
+        told = cells[step + by] = stage.take(step)
+        print(f"{client}: {step}{by}: {told}", flush=True)
         if hope is None:
-            print(f"  expected.json does not say what is expected of it", flush=True)
-        as_expected &= cells[step] == "yes" or hope not in (None, "yes")
+            print("  expected.json does not say what is expected of it", flush=True)
+        as_expected &= told == "yes" or hope not in (None, "yes")
     return cells, as_expected
 
 
@@ -71,8 +74,9 @@ def main():
                 print(f"{client}: not here: {error}", flush=True)
                 as_expected = False
                 continue
-            stage = Stage(server, call, more, f"c{list(ALL).index(client)}", maker)
-            cells, good = take(client, stage, given.step or STEPS, expected, given.all)
+            prefix, way = f"c{list(ALL).index(client)}", WAYS.get(given.way, PLAIN)
+            stage = Stage(server, call, more, prefix, maker, way)
+            cells, good = take(client, stage, given, expected.get(client, {}))
             as_expected &= good
             known = results.setdefault(client, {"version": version, "cells": {}})
             known["version"] = version

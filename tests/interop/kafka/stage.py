@@ -59,10 +59,10 @@ def check(is_so, why):
 class Stage:
     """One client, with topics and groups of its own."""
 
-    def __init__(self, server, call, more, prefix, maker):
+    def __init__(self, server, call, more, prefix, maker, way=PLAIN):
         self.server, self.call, self.more, self.prefix = server, call, more, prefix
         self.maker = maker
-        self.way = PLAIN
+        self.home = self.way = way
         self.members = []
         self.log = open(TARGET / f"{prefix}.log", "a")
 
@@ -163,7 +163,7 @@ class Stage:
         for name, (way_in, wrong) in self.server.strangers().items():
             self.way = WAYS[way_in]
             tries[name] = self.member("produce", topic, "0", str(FEW), **wrong)
-        self.way = PLAIN
+        self.way = self.home
         end = time.monotonic() + STRANGER_SECONDS_MAX
         for name, stranger in tries.items():
             try:
@@ -182,7 +182,7 @@ class Stage:
             self.do("produce", topic, 0, FEW)
             self.read(topic, topic, set(range(FEW)))
         finally:
-            self.way = PLAIN
+            self.way = self.home
 
 
 def way(name):
@@ -195,6 +195,6 @@ DEEDS = {
     "admin": Stage.admin,
     "transactions": Stage.transactions,
     "consume-transform-produce": Stage.consume_transform_produce,
-    "strangers refused": Stage.strangers_refused,
 }
-STEPS = DEEDS | {name: way(name) for name in WAYS}
+STRANGERS = {"strangers refused": Stage.strangers_refused}
+STEPS = DEEDS | STRANGERS | {name: way(name) for name in WAYS}

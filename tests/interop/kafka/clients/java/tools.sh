@@ -8,7 +8,7 @@ if [ "$verb" = version ]; then
 fi
 login=org.apache.kafka.common.security
 settings=$(mktemp)
-trap 'rm -f "$settings" "$settings.json"' EXIT
+trap 'rm -f "$settings" "$settings.json" "$settings.errors"' EXIT
 {
     echo "security.protocol=$SECURITY_PROTOCOL"
     case $MECHANISM in
@@ -39,7 +39,10 @@ produce)
     last=$(($4 + $5 - 1))
     seq "$4" "$last" | sed 's/.*/k&:&/' | $java.ConsoleProducer $at \
         --producer.config "$settings" --topic "$topic" --property parse.key=true \
-        --property key.separator=: >/dev/null
+        --property key.separator=: >/dev/null 2>"$settings.errors" || failed=1
+    # It ends well whatever came of its records.
+    cat "$settings.errors" >&2
+    [ -z "${failed:-}" ] && ! grep -q 'Error when sending' "$settings.errors"
     ;;
 member)
     echo "group.protocol=${GROUP_PROTOCOL:-classic}" >>"$settings"
