@@ -65,7 +65,7 @@ def tables(results):
     ]
     whole = by_other_ways(results, notes)
     if whole:
-        parts.append("The same, but for strangers, by other ways in.\n\n" + whole)
+        parts.append("The first five steps, but for what a client lacks, by other ways in.\n\n" + whole)
     if notes:
         parts.append("".join(f"{index}. {note}\n" for index, note in enumerate(notes, 1)))
     return "\n".join(parts)

@@ -40,7 +40,7 @@ produce)
     seq "$4" "$last" | sed 's/.*/k&:&/' | $java.ConsoleProducer $at \
         --producer.config "$settings" --topic "$topic" --property parse.key=true \
         --property key.separator=: >/dev/null 2>"$settings.errors" || failed=1
-    # It ends well whatever came of its records.
+    # What became of its records it says there only.
     cat "$settings.errors" >&2
     [ -z "${failed:-}" ] && ! grep -q 'Error when sending' "$settings.errors"
     ;;

@@ -101,7 +101,7 @@ def transform(source, target, group, end):
 
 
 def version():
-    print(f"{confluent_kafka.version()[0]}, librdkafka {confluent_kafka.libversion()[0]}")
+    print(f"{confluent_kafka.__version__}, librdkafka {confluent_kafka.libversion()[0]}")
 
 
 def topic(name, partitions):
