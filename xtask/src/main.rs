@@ -5,6 +5,7 @@ mod bench;
 mod dev;
 mod faults;
 mod generate;
+mod interop;
 mod new_protocol;
 mod packages;
 mod peers;
@@ -40,6 +41,8 @@ enum Chore {
     Kill9(faults::Kill9),
     /// What a night is for: 10,000 seeds, 200 rounds of kill -9, full disks, every bit flip.
     Nightly,
+    /// Takes clients of others through a server of ours; needs the network for their packages.
+    Interop(interop::Interop),
     /// Writes the generated reference pages; with `--check` only compares.
     Gen(generate::Gen),
     /// Makes the folder of a new protocol that compiles and passes the conformance skeleton.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Simulate(simulate) => simulate.run(),
         Chore::Kill9(kill9) => kill9.run(),
         Chore::Nightly => faults::nightly(),
+        Chore::Interop(interop) => interop.run(),
         Chore::Gen(generate) => generate.run(),
         Chore::NewProtocol(new) => new.run(),
     };
