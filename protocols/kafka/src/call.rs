@@ -1,11 +1,11 @@
 //! What the answer to one request is made from: who asks, in which version, and of whom.
 
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, SecurityAccess};
 use crate::errors;
 use crate::groups::Groups;
 use crate::transactions::Transactions;
 use crate::wire::Uuid;
-use port::{Batches, Code, Hub, Identity, Refusal};
+use port::{Batches, Code, Hub, Identity, Refusal, Security};
 use std::sync::Arc;
 use stdx::Clock;
 use types::{Partition, Scope, TopicId, TopicName};
@@ -40,6 +40,8 @@ pub struct Call {
     /// The client's address as Kafka's tools show it.
     pub client_host: String,
     pub advertised: Endpoint,
+    /// What may be done about security where the client came in.
+    pub security: SecurityAccess,
     /// Held while a produce enters the log, so that those behind it enter behind it.
     pub turnstile: Arc<tokio::sync::Mutex<()>>,
 }
@@ -60,6 +62,25 @@ impl Call {
             true => Ok(()),
             false => Err(errors::CLUSTER_AUTHORIZATION_FAILED),
         }
+    }
+
+    /// Who may do what, where the client may see it or change it.
+    ///
+    /// # Errors
+    /// The error's number, and why.
+    pub fn security(&self, needed: SecurityAccess) -> Result<&dyn Security, (i16, String)> {
+        let here = self.security;
+        if here == SecurityAccess::None {
+            let why = "security is not administered by this listener: set its `security`";
+            return Err((errors::SECURITY_DISABLED, why.to_owned()));
+        }
+        if here < needed {
+            let why = "security is only looked at by this listener: set its `security` to `write`";
+            return Err((errors::CLUSTER_AUTHORIZATION_FAILED, why.to_owned()));
+        }
+        self.hub.security().ok_or_else(|| {
+            (errors::SECURITY_DISABLED, "this server knows no access lists".to_owned())
+        })
     }
 
     /// The topic that a request names, or numbers since the versions that do.

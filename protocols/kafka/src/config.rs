@@ -63,6 +63,22 @@ pub struct Listener {
     /// Asks clients for certificates, which may stand for API keys: then signing in by SASL is not
     /// needed (`security.protocol=SSL`). Needs `tls`. Absent: nobody is asked.
     pub client_certificates: Option<ClientCertificates>,
+    /// What the project's keys may do here about its security by Kafka's own requests: `none`;
+    /// `read`: those with `admin:read` or `admin:write` see the access list and which keys sign in
+    /// by SCRAM; `write`: those with `admin:write` change the access list as well, for everybody in
+    /// the project. Lists of the tenant and the installation still stand above it.
+    pub security: SecurityAccess,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SecurityAccess {
+    #[default]
+    None,
+    Read,
+    Write,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -145,7 +161,14 @@ impl Default for Listener {
     fn default() -> Listener {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9_092));
         let mechanisms = Mechanism::ALL.to_vec();
-        Listener { listen, tls: false, advertised: None, mechanisms, client_certificates: None }
+        Listener {
+            listen,
+            tls: false,
+            advertised: None,
+            mechanisms,
+            client_certificates: None,
+            security: SecurityAccess::None,
+        }
     }
 }
 

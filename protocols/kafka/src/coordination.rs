@@ -1,5 +1,5 @@
 //! In which order the requests of one connection reach the coordinators of groups and
-//! transactions.
+//! transactions, and access lists.
 
 use crate::messages::Api;
 
@@ -27,7 +27,10 @@ pub fn coordination(api: Api) -> Coordination {
         | Api::AddPartitionsToTxn
         | Api::AddOffsetsToTxn
         | Api::TxnOffsetCommit
-        | Api::EndTxn => Coordination::Step,
+        | Api::EndTxn
+        | Api::DescribeAcls
+        | Api::CreateAcls
+        | Api::DeleteAcls => Coordination::Step,
         _ => Coordination::None,
     }
 }

@@ -5,7 +5,7 @@
 use crate::apis;
 use crate::call::{Call, Desk};
 use crate::codec::{self, Frame, FrameLimit, KafkaCodec};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, SecurityAccess};
 use crate::coordination::{Coordination, coordination};
 use crate::errors;
 use crate::messages::Api;
@@ -54,6 +54,7 @@ pub struct Door {
     pub mechanisms: Arc<[Mechanism]>,
     /// Whom certificates stand for, if they may.
     pub voucher: Option<Arc<Voucher>>,
+    pub security: SecurityAccess,
 }
 
 /// What a client's message has led to.
@@ -225,6 +226,7 @@ impl KafkaSession {
             client_id: head.client_id.clone(),
             client_host: format!("/{}", self.start.peer.address.ip()),
             advertised: self.door.advertised.clone(),
+            security: self.door.security,
             turnstile: Arc::clone(&self.turnstile),
         };
         // The answer may be large: the next one is made when this one is on its way.

@@ -1,5 +1,6 @@
 //! The parts by themselves: bytes, records and groups. The whole way is in `tests/e2e`.
 
+mod access;
 mod coordinated;
 mod frames;
 mod group;

@@ -1,10 +1,12 @@
 //! What is answered to each request, a file per kind. Each takes the message and gives the message;
 //! the bytes around them are made here.
 
+mod acls;
 pub mod api_versions;
 mod cluster;
 mod configs;
 pub mod consumer_group;
+mod credentials;
 mod describe;
 mod fetch;
 pub mod group;
@@ -15,6 +17,7 @@ mod partitions;
 mod placement;
 mod produce;
 mod producer;
+mod quotas;
 pub mod settings;
 mod topics;
 mod transactions;
@@ -54,17 +57,10 @@ macro_rules! serve {
                 answer.throttle_time_ms = $throttle;
                 Ok(Some(encode_large($correlation, $api, form, &answer, bytes)))
             }
-            Api::DescribeAcls
-            | Api::CreateAcls
-            | Api::DeleteAcls
-            | Api::CreateDelegationToken
+            Api::CreateDelegationToken
             | Api::RenewDelegationToken
             | Api::ExpireDelegationToken
-            | Api::DescribeDelegationToken
-            | Api::DescribeClientQuotas
-            | Api::AlterClientQuotas
-            | Api::DescribeUserScramCredentials
-            | Api::AlterUserScramCredentials => {
+            | Api::DescribeDelegationToken => {
                 Err(Refusal::new(Code::Unsupported, "not answered yet"))
             }
             // The session answers them, signed in or not.
@@ -128,6 +124,13 @@ pub async fn answer(
         ElectLeaders => placement::elect,
         AlterPartitionReassignments => placement::reassign,
         ListPartitionReassignments => placement::reassignments,
+        DescribeAcls => acls::describe,
+        CreateAcls => acls::create,
+        DeleteAcls => acls::delete,
+        DescribeUserScramCredentials => credentials::describe,
+        AlterUserScramCredentials => credentials::alter,
+        DescribeClientQuotas => quotas::describe,
+        AlterClientQuotas => quotas::alter,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::apis::{group, offsets};
 use crate::call::{Call, Desk};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, SecurityAccess};
 use crate::errors;
 use crate::messages::heartbeat::HeartbeatRequest;
 use crate::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -45,6 +45,7 @@ impl Stage {
             client_id: "c".to_owned(),
             client_host: "/127.0.0.1".to_owned(),
             advertised: Endpoint { host: "h".to_owned(), port: 1 },
+            security: SecurityAccess::None,
             turnstile: Arc::default(),
         };
         Stage { hub, clock, call }
