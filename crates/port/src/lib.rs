@@ -30,7 +30,7 @@ pub mod transactions;
 
 pub use addresses::{AddressHeld, Addresses};
 pub use batches::{BatchPlaced, Batches, BatchesRead, Place, ProducerState};
-pub use challenges::{Challenge, Challenges, Confirmed, Response, Vouched};
+pub use challenges::{Challenge, Challenges, Confirmed, Response, TokenSecret, Vouched};
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;

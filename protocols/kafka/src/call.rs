@@ -3,6 +3,8 @@
 use crate::config::{Config, Endpoint, SecurityAccess};
 use crate::errors;
 use crate::groups::Groups;
+use crate::sign_in::Means;
+use crate::tokens::Locks;
 use crate::transactions::Transactions;
 use crate::wire::Uuid;
 use port::{Batches, Code, Hub, Identity, Refusal, Security};
@@ -22,11 +24,14 @@ pub struct Desk {
     pub config: Config,
     pub groups: Groups,
     pub transactions: Transactions,
+    /// Held while delegation tokens of a project change.
+    pub tokens: Locks,
 }
 
 impl Desk {
     pub fn new(config: Config) -> Desk {
-        Desk { groups: Groups::default(), transactions: Transactions::default(), config }
+        let (groups, transactions, tokens) = Default::default();
+        Desk { groups, transactions, tokens, config }
     }
 }
 
@@ -34,6 +39,7 @@ pub struct Call {
     pub desk: Arc<Desk>,
     pub hub: Arc<dyn Hub>,
     pub who: Identity,
+    pub means: Means,
     pub clock: Arc<dyn Clock>,
     pub version: i16,
     pub client_id: String,

@@ -1,5 +1,5 @@
 //! In which order the requests of one connection reach the coordinators of groups and
-//! transactions, and access lists.
+//! transactions, access lists and tokens.
 
 use crate::messages::Api;
 
@@ -30,7 +30,11 @@ pub fn coordination(api: Api) -> Coordination {
         | Api::EndTxn
         | Api::DescribeAcls
         | Api::CreateAcls
-        | Api::DeleteAcls => Coordination::Step,
+        | Api::DeleteAcls
+        | Api::CreateDelegationToken
+        | Api::RenewDelegationToken
+        | Api::ExpireDelegationToken
+        | Api::DescribeDelegationToken => Coordination::Step,
         _ => Coordination::None,
     }
 }

@@ -14,6 +14,7 @@ pub mod config;
 mod coordination;
 mod errors;
 mod groups;
+mod pattern;
 pub mod principal;
 pub mod sasl;
 pub mod scram;
@@ -21,6 +22,7 @@ mod session;
 mod sign_in;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transactions;
 
 pub use config::{Config, Listener, SecurityAccess};

@@ -12,6 +12,7 @@ use crate::messages::offset_commit::{
 };
 use crate::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use crate::messages::sync_group::SyncGroupRequest;
+use crate::sign_in::Means;
 use port::Hub;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ impl Stage {
             desk: Arc::new(Desk::new(config)),
             hub: hub.shared(),
             who,
+            means: Means::Credential,
             clock: clock.clone(),
             version: 5,
             client_id: "c".to_owned(),
