@@ -75,18 +75,26 @@ impl Call {
     /// # Errors
     /// The error's number, and why.
     pub fn security(&self, needed: SecurityAccess) -> Result<&dyn Security, (i16, String)> {
-        let here = self.security;
-        if here == SecurityAccess::None {
+        let scopes = self.who.claims().scopes;
+        let may_write = scopes.has(Scope::AdminWrite);
+        let forbidden = errors::CLUSTER_AUTHORIZATION_FAILED;
+        let refused = |error, why: &str| Err((error, why.to_owned()));
+        if self.security == SecurityAccess::None {
             let why = "security is not administered by this listener: set its `security`";
-            return Err((errors::SECURITY_DISABLED, why.to_owned()));
+            return refused(errors::SECURITY_DISABLED, why);
         }
-        if here < needed {
+        if self.security < needed {
             let why = "security is only looked at by this listener: set its `security` to `write`";
-            return Err((errors::CLUSTER_AUTHORIZATION_FAILED, why.to_owned()));
+            return refused(forbidden, why);
         }
-        self.hub.security().ok_or_else(|| {
-            (errors::SECURITY_DISABLED, "this server knows no access lists".to_owned())
-        })
+        if needed == SecurityAccess::Write && !may_write {
+            return refused(forbidden, "this takes the scope `admin:write`");
+        }
+        if !may_write && !scopes.has(Scope::AdminRead) {
+            return refused(forbidden, "this takes the scope `admin:read`");
+        }
+        let unknown = (errors::SECURITY_DISABLED, "this server knows no access lists".to_owned());
+        self.hub.security().ok_or(unknown)
     }
 
     /// The topic that a request names, or numbers since the versions that do.

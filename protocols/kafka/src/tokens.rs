@@ -15,7 +15,7 @@ use types::{KeyId, ProjectId, TimestampMs};
 /// Where the adapter keeps them.
 const SHELF: &str = crate::Kafka::NAME;
 /// Behind which come their names.
-const PREFIX: &[u8] = b"t\0";
+const PREFIX: &[u8] = b"d\0";
 /// Bytes of a seal, before it is written in hexadecimal digits.
 const SEAL_BYTES: usize = 8;
 /// Locks that share all projects.
@@ -169,7 +169,11 @@ pub async fn sign_in(
     (response, now): (&Response, TimestampMs),
 ) -> Result<(Identity, Vec<u8>), Refusal> {
     let unknown = || Refusal::new(Code::InvalidToken, "the delegation token is not valid");
-    let name = Name::read(challenges, &response.name).ok_or_else(unknown)?;
+    let Some(name) = Name::read(challenges, &response.name) else {
+        // Judged and noted as names that nobody has are; a key's own secret is no token's either.
+        challenges.respond(peer, response).await?;
+        return Err(unknown());
+    };
     let signature = challenges.respond_by_token(peer, response).await?;
     let batches = hub.batches().ok_or_else(unknown)?;
     let as_key =

@@ -141,7 +141,7 @@ async fn what_is_created_holds_at_once_for_everybody_and_is_gone_when_deleted() 
     let entry = &list["list"]["entries"][0];
     assert_eq!(entry["operations"], json!(["publish", "read", "subscribe"]));
     assert_eq!(entry["principals"], json!([format!("key:{}", other.id)]));
-    let path = format!("/v1/tenants/{}/audit?action=acl.update", stand.room.tenant);
+    let path = format!("/v1/audit?tenant={}&action=acl.update", stand.room.tenant);
     let trail = admin.done(Method::GET, &path, &Value::Null).await;
     assert_eq!(trail["records"][0]["actor"], format!("key:{}", stand.key.id));
     assert_eq!(trail["records"][0]["details"]["note"], "CreateAcls of Kafka");
