@@ -157,8 +157,8 @@ async fn find(batches: &dyn Batches, who: &Identity, name: &str) -> Result<Optio
     value.map(read).transpose()
 }
 
-/// Lets a client in that has the secret of a token, as the key it stands for, until its end; answers
-/// our proof, too.
+/// Lets a client in that has the secret of a token, as the key it stands for, until its end;
+/// answers our proof, too.
 ///
 /// # Errors
 /// When it has not, or neither token nor key counts any more.

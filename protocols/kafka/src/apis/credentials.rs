@@ -165,8 +165,8 @@ fn refused(wanted: &Wanted, is_known: bool) -> Told {
         }
         Wanted { is_made: true, .. } => (
             errors::UNACCEPTABLE_CREDENTIAL,
-            "secrets of keys are drawn by the platform and not set: make a key, or rotate one, with \
-             `mainstem keys` or the admin API; its id is the user, its secret the password",
+            "secrets of keys are drawn by the platform and not set: make a key, or rotate one, \
+             with `mainstem keys` or the admin API; its id is the user, its secret the password",
         ),
         _ if !is_known => (errors::RESOURCE_NOT_FOUND, UNKNOWN),
         _ => (

@@ -164,6 +164,24 @@ struct Found {
     partitions: Vec<(i32, Told)>,
 }
 
+fn told(it: &Committed) -> Told {
+    (it.offset, it.leader_epoch, Some(it.metadata.clone()), errors::NONE)
+}
+
+/// All of which something is kept.
+fn all_of(known: &BTreeMap<At, Committed>) -> Vec<Wanted> {
+    let mut all: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for at in known.keys() {
+        let partition = i32::try_from(at.partition).unwrap_or(i32::MAX);
+        all.entry(at.topic.as_str()).or_default().push(partition);
+    }
+    let wanted = all.into_iter().map(|(topic, partitions)| {
+        let name = topic.to_owned();
+        Wanted { name, id: Uuid::default(), partitions }
+    });
+    wanted.collect()
+}
+
 /// The committed offsets of these partitions, or of all.
 async fn look_up(
     call: &Call,
@@ -186,9 +204,6 @@ async fn look_up(
         }
         false => BTreeSet::new(),
     };
-    let of = |it: &Committed| -> Told {
-        (it.offset, it.leader_epoch, Some(it.metadata.clone()), errors::NONE)
-    };
     let (nothing, mut offsets);
     let known = match &slot {
         Some(slot) => {
@@ -204,18 +219,7 @@ async fn look_up(
         }
     };
     let is_all = wanted.is_none();
-    let wanted = wanted.unwrap_or_else(|| {
-        let mut all: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-        for at in known.keys() {
-            let partition = i32::try_from(at.partition).unwrap_or(i32::MAX);
-            all.entry(at.topic.as_str()).or_default().push(partition);
-        }
-        let all = all.into_iter().map(|(topic, partitions)| {
-            let name = topic.to_owned();
-            Wanted { name, id: Uuid::default(), partitions }
-        });
-        all.collect()
-    });
+    let wanted = wanted.unwrap_or_else(|| all_of(known));
     let mut found = Vec::with_capacity(wanted.len());
     for Wanted { name, id, partitions } in wanted {
         let topic = match if is_all { parse_topic(&name) } else { call.topic(&name, id) } {
@@ -227,7 +231,7 @@ async fn look_up(
             continue;
         }
         let id = topic.as_ref().map_or(id, |info| topic_uuid(info.id));
-        let told = partitions.into_iter().map(|index| {
+        let partitions = partitions.into_iter().map(|index| {
             let told = match &topic {
                 Err(refusal) => (-1, -1, None, of_numbered(call, errors::of_topic(refusal))),
                 Ok(info) => {
@@ -236,13 +240,13 @@ async fn look_up(
                     let committed = at.as_ref().ok().and_then(|at| known.get(at));
                     match at.is_ok_and(|at| unstable.contains(&at)) {
                         true => UNSTABLE,
-                        false => committed.filter(|it| it.is_of(info.id)).map_or(NOTHING, of),
+                        false => committed.filter(|it| it.is_of(info.id)).map_or(NOTHING, told),
                     }
                 }
             };
             (index, told)
         });
-        found.push(Found { partitions: told.collect(), name, id });
+        found.push(Found { partitions: partitions.collect(), name, id });
     }
     Ok(found)
 }
