@@ -20,6 +20,7 @@ message! {
     PartitionProduceData {
         index: i32;
         records: Option<Bytes>;
+        at_offset: i64 = -1, [9..], tag 9000;
     }
 
     ProduceResponse {
