@@ -3,26 +3,36 @@
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod alter_replica_log_dirs;
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
+pub mod create_acls;
+pub mod create_delegation_token;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_delegation_token;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
+pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -41,6 +51,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod renew_delegation_token;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
@@ -202,6 +213,12 @@ apis! {
         end_txn::EndTxnRequest => end_txn::EndTxnResponse;
     TxnOffsetCommit = 28: 0..=5, flexible 3;
         txn_offset_commit::TxnOffsetCommitRequest => txn_offset_commit::TxnOffsetCommitResponse;
+    DescribeAcls = 29: 1..=3, flexible 2;
+        describe_acls::DescribeAclsRequest => describe_acls::DescribeAclsResponse;
+    CreateAcls = 30: 1..=3, flexible 2;
+        create_acls::CreateAclsRequest => create_acls::CreateAclsResponse;
+    DeleteAcls = 31: 1..=3, flexible 2;
+        delete_acls::DeleteAclsRequest => delete_acls::DeleteAclsResponse;
     DescribeConfigs = 32: 1..=4, flexible 4;
         describe_configs::DescribeConfigsRequest => describe_configs::DescribeConfigsResponse;
     AlterConfigs = 33: 0..=2, flexible 2;
@@ -215,6 +232,18 @@ apis! {
         sasl_authenticate::SaslAuthenticateRequest => sasl_authenticate::SaslAuthenticateResponse;
     CreatePartitions = 37: 0..=3, flexible 2;
         create_partitions::CreatePartitionsRequest => create_partitions::CreatePartitionsResponse;
+    CreateDelegationToken = 38: 1..=3, flexible 2;
+        create_delegation_token::CreateDelegationTokenRequest
+        => create_delegation_token::CreateDelegationTokenResponse;
+    RenewDelegationToken = 39: 1..=2, flexible 2;
+        renew_delegation_token::RenewDelegationTokenRequest
+        => renew_delegation_token::RenewDelegationTokenResponse;
+    ExpireDelegationToken = 40: 1..=2, flexible 2;
+        expire_delegation_token::ExpireDelegationTokenRequest
+        => expire_delegation_token::ExpireDelegationTokenResponse;
+    DescribeDelegationToken = 41: 1..=3, flexible 2;
+        describe_delegation_token::DescribeDelegationTokenRequest
+        => describe_delegation_token::DescribeDelegationTokenResponse;
     DeleteGroups = 42: 0..=2, flexible 2;
         delete_groups::DeleteGroupsRequest => delete_groups::DeleteGroupsResponse;
     ElectLeaders = 43: 0..=2, flexible 2;
@@ -230,6 +259,18 @@ apis! {
         => list_partition_reassignments::ListPartitionReassignmentsResponse;
     OffsetDelete = 47: 0..=0;
         offset_delete::OffsetDeleteRequest => offset_delete::OffsetDeleteResponse;
+    DescribeClientQuotas = 48: 0..=1, flexible 1;
+        describe_client_quotas::DescribeClientQuotasRequest
+        => describe_client_quotas::DescribeClientQuotasResponse;
+    AlterClientQuotas = 49: 0..=1, flexible 1;
+        alter_client_quotas::AlterClientQuotasRequest
+        => alter_client_quotas::AlterClientQuotasResponse;
+    DescribeUserScramCredentials = 50: 0..=0, flexible 0;
+        describe_user_scram_credentials::DescribeUserScramCredentialsRequest
+        => describe_user_scram_credentials::DescribeUserScramCredentialsResponse;
+    AlterUserScramCredentials = 51: 0..=0, flexible 0;
+        alter_user_scram_credentials::AlterUserScramCredentialsRequest
+        => alter_user_scram_credentials::AlterUserScramCredentialsResponse;
     DescribeCluster = 60: 0..=2, flexible 0;
         describe_cluster::DescribeClusterRequest => describe_cluster::DescribeClusterResponse;
     DescribeTransactions = 65: 0..=0, flexible 0;

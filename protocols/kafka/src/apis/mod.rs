@@ -54,6 +54,19 @@ macro_rules! serve {
                 answer.throttle_time_ms = $throttle;
                 Ok(Some(encode_large($correlation, $api, form, &answer, bytes)))
             }
+            Api::DescribeAcls
+            | Api::CreateAcls
+            | Api::DeleteAcls
+            | Api::CreateDelegationToken
+            | Api::RenewDelegationToken
+            | Api::ExpireDelegationToken
+            | Api::DescribeDelegationToken
+            | Api::DescribeClientQuotas
+            | Api::AlterClientQuotas
+            | Api::DescribeUserScramCredentials
+            | Api::AlterUserScramCredentials => {
+                Err(Refusal::new(Code::Unsupported, "not answered yet"))
+            }
             // The session answers them, signed in or not.
             Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
                 Err(Refusal::internal(&"a request of the session's own"))
