@@ -25,9 +25,7 @@ pub fn connector(tls: &Tls) -> Result<TlsConnector> {
         Some(path) => {
             let place = |error: &dyn std::fmt::Display| bad(format!("{}: {error}", path.display()));
             let mut roots = RootCertStore::empty();
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| place(&error))?
-            {
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| place(&error))? {
                 let certificate = certificate.map_err(|error| place(&error))?;
                 roots.add(certificate).map_err(|error| place(&error))?;
             }
