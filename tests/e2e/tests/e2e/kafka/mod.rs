@@ -7,6 +7,7 @@ mod client;
 mod coordinated;
 mod doors;
 mod groups;
+mod library;
 mod once;
 mod reading;
 mod security;
