@@ -303,8 +303,9 @@ impl Engine for EmbeddedLog {
         topic: TopicId,
         partition: types::Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Pending<Appended> {
-        self.core.append_batch(topic, partition, batch)
+        self.core.append_batch(topic, partition, batch, at)
     }
 
     fn new_producer(&self) -> Producer {

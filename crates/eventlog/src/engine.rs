@@ -143,9 +143,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Appends a batch as its sender made it; only its offset is set. If it is numbered
     /// (`Stamp::sequence`), one of its producer's last five batches sent again is answered with its
     /// first place; `OutOfOrder` when it is not the next, `Fenced` when a newer epoch was seen. If
-    /// it is part of a transaction, that must be open (`TransactionUnknown`).
-    fn append_batch(&self, topic: TopicId, partition: Partition, batch: Batch)
-    -> Pending<Appended>;
+    /// it is part of a transaction, that must be open (`TransactionUnknown`). With `at` its first
+    /// record gets that offset and those before it that nobody has stay nobody's; `OffsetTaken`
+    /// when it lies before the end.
+    fn append_batch(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        batch: Batch,
+        at: Option<Offset>,
+    ) -> Pending<Appended>;
 
     /// A producer that nobody was before and nobody else will be, over restarts too.
     fn new_producer(&self) -> Producer;

@@ -22,6 +22,12 @@ pub enum LogError {
         /// The next offset to be given.
         end: Offset,
     },
+    /// An append asked for an offset that was given to another record already.
+    #[error("the offset is taken: the next one is {end}")]
+    OffsetTaken {
+        /// The next offset to be given.
+        end: Offset,
+    },
     /// The device has no space. Reads go on, and appends too once space returns.
     #[error("the log has no space left")]
     Full,

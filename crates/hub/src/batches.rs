@@ -34,10 +34,14 @@ impl Node {
         name: &TopicName,
         partition: Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Result<BatchPlaced, Refusal> {
         let started = self.world.clock.monotonic();
         let snapshot = self.admit(who)?;
         self.check_addresses(who, &snapshot, name, &batch)?;
+        if at.is_some() {
+            self.may_manage(who, name)?;
+        }
         check_records(&snapshot.limits, &batch, self.world.clock.now_ms())?;
         self.take_publish_rate(who, &snapshot.limits, batch.count())?;
         let bytes = batch.records_bytes();
@@ -49,7 +53,7 @@ impl Node {
         }
         let topic = self.existing(who, name)?;
         check_topic(&topic, &batch)?;
-        let appended = self.engine.append_batch(topic.id, partition, batch).await;
+        let appended = self.engine.append_batch(topic.id, partition, batch, at).await;
         let base_offset = appended.map_err(refusal_of)?.base_offset;
         let took = self.world.clock.monotonic().saturating_sub(started);
         self.append_seconds.record(took.as_secs_f64());
@@ -298,13 +302,14 @@ impl Batches for Node {
         topic: &'a TopicName,
         partition: Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Answer<'a, BatchPlaced> {
         Box::pin(async move {
             let placed = match batch.stamp() {
                 Some(stamp) if stamp.is_transactional => {
                     Err(refusal_of(LogError::TransactionUnknown))
                 }
-                _ => self.append_whole(who, topic, partition, batch).await,
+                _ => self.append_whole(who, topic, partition, batch, at).await,
             };
             self.noted(who, "record.publish", topic, placed)
         })

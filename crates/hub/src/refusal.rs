@@ -25,6 +25,11 @@ pub fn refusal_of(error: LogError) -> Refusal {
             format!("the offset is not given yet; the next one is {end}"),
         )
         .field("offset"),
+        LogError::OffsetTaken { end } => Refusal::new(
+            Code::InvalidRequest,
+            format!("the offset was given to another record already; the next one is {end}"),
+        )
+        .field("at"),
         LogError::Full => {
             Refusal::new(Code::StorageFull, "the disk is full: appends are refused, reads go on")
                 .retry_around(RETRY)

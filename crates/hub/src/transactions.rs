@@ -78,7 +78,7 @@ impl Transactions for Node {
         batch: Batch,
     ) -> Answer<'a, BatchPlaced> {
         Box::pin(async move {
-            let placed = self.append_whole(who, topic, partition, batch).await;
+            let placed = self.append_whole(who, topic, partition, batch, None).await;
             self.noted(who, "record.publish", topic, placed)
         })
     }

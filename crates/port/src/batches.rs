@@ -52,13 +52,16 @@ pub struct BatchesRead {
 pub trait Batches: Transactions {
     /// Appends a batch as its sender made it; the work enters the log when the future is first
     /// polled. A numbered batch that was sent before is not stored again. `Conflict` when it is
-    /// not the next of its producer, or a newer epoch of it was seen.
+    /// not the next of its producer, or a newer epoch of it was seen. With `at` its first record
+    /// gets that offset, for copies that keep those of their source: it takes the right to manage
+    /// the topic, and is `InvalidRequest` at `at` when the partition's end is behind it.
     fn append_batch<'a>(
         &'a self,
         who: &'a Identity,
         topic: &'a TopicName,
         partition: Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Answer<'a, BatchPlaced>;
 
     /// Whole batches from the one that holds the offset on: at least one if any, up to about

@@ -17,6 +17,7 @@ pub fn of_topic(refusal: &Refusal) -> i16 {
             let field = refusal.field_name().unwrap_or_default();
             return match field {
                 "partition" => UNKNOWN_TOPIC_OR_PARTITION,
+                "at" => OFFSET_OUT_OF_RANGE,
                 field if field.ends_with("timestamp") => INVALID_TIMESTAMP,
                 field if field.starts_with("records") => INVALID_RECORD,
                 _ => INVALID_REQUEST,

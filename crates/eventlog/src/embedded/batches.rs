@@ -18,6 +18,9 @@ use types::batch::BATCH_BYTES_MAX;
 use types::limits::RECORDS_PER_APPEND_MAX;
 use types::{Batch, Durability, Offset, Producer, Record, TopicId};
 
+/// The last offset that an append may ask for: far more follow it than are ever given.
+const AT_MAX: Offset = 1 << 62;
+
 type Told = oneshot::Receiver<Result<Appended, LogError>>;
 
 /// Somebody who sent a batch again while it was on its way.
@@ -42,8 +45,9 @@ impl Core {
         topic: TopicId,
         partition: types::Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Pending<Appended> {
-        answer(self.enter_batch(topic, partition, batch))
+        answer(self.enter_batch(topic, partition, batch, at))
     }
 
     fn enter_batch(
@@ -51,7 +55,11 @@ impl Core {
         topic: TopicId,
         partition: types::Partition,
         batch: Batch,
+        at: Option<Offset>,
     ) -> Result<Told, LogError> {
+        if at.is_some_and(|at| at > AT_MAX) {
+            return Err(LogError::Unsupported("no record has an offset that large"));
+        }
         if self.is_closed() {
             return Err(LogError::Closed);
         }
@@ -70,7 +78,7 @@ impl Core {
             return Err(LogError::Full);
         }
         self.intake.admit(bytes)?;
-        let entered = self.enter_checked(&partition, batch, transaction, (bytes, hasher));
+        let entered = self.enter_checked(&partition, (batch, at), transaction, (bytes, hasher));
         entered.inspect_err(|_| self.intake.discharge(bytes))
     }
 
@@ -94,7 +102,7 @@ impl Core {
     fn enter_checked(
         &self,
         partition: &Arc<Partition>,
-        batch: Batch,
+        (batch, at): (Batch, Option<Offset>),
         transaction: Option<Arc<Transaction>>,
         (bytes, hasher): (usize, KeyHasher),
     ) -> Result<Told, LogError> {
@@ -111,6 +119,9 @@ impl Core {
             state.answer_again(Late { reply, appended: Appended { base_offset, timestamp: now } });
             return Ok(told);
         }
+        if at.is_some_and(|at| at < state.next) {
+            return Err(LogError::OffsetTaken { end: state.next });
+        }
         let is_behind = transaction.is_some() || !state.held.is_empty();
         if is_behind && !self.transactions.may_hold() {
             return Err(LogError::Busy);
@@ -118,7 +129,7 @@ impl Core {
         if let Some(transaction) = &transaction {
             transaction.join(partition)?;
         }
-        let base_offset = state.next;
+        let base_offset = at.unwrap_or(state.next);
         let (stamp, count) = (batch.stamp(), batch.count());
         let batch = batch.with_base_offset(base_offset);
         let mut draft = match batch {

@@ -23,7 +23,7 @@ fn stamped(stamp: Stamp, texts: &[&str]) -> Batch {
 }
 
 async fn send(log: &EmbeddedLog, batch: Batch) -> Result<Offset, LogError> {
-    log.append_batch(TOPIC, 0, batch).await.map(|appended| appended.base_offset)
+    log.append_batch(TOPIC, 0, batch, None).await.map(|appended| appended.base_offset)
 }
 
 async fn texts(log: &EmbeddedLog, partition: Partition) -> Vec<String> {

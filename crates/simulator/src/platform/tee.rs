@@ -39,8 +39,14 @@ impl Engine for Tee {
         self.log.publish(records, together)
     }
 
-    fn append_batch(&self, topic: TopicId, at: Partition, batch: Batch) -> Pending<Appended> {
-        self.log.append_batch(topic, at, batch)
+    fn append_batch(
+        &self,
+        topic: TopicId,
+        partition: Partition,
+        batch: Batch,
+        at: Option<Offset>,
+    ) -> Pending<Appended> {
+        self.log.append_batch(topic, partition, batch, at)
     }
 
     fn new_producer(&self) -> Producer {

@@ -73,6 +73,7 @@ impl Batches for MemoryHub {
         _topic: &'a TopicName,
         _partition: Partition,
         _batch: Batch,
+        _at: Option<Offset>,
     ) -> Answer<'a, BatchPlaced> {
         without_log()
     }

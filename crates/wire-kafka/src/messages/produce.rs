@@ -1,4 +1,5 @@
-//! Produce (API key 0).
+//! Produce (API key 0). `at_offset` is ours: where the records shall lie, for copies of a topic;
+//! other brokers pass over a tag that they do not know.
 
 use crate::wire::{Uuid, message};
 use bytes::Bytes;

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use port::{BatchPlaced, Code, Kind, Refusal};
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{BadBatch, Batch, Partition};
+use types::{BadBatch, Batch, Offset, Partition};
 
 /// From this version on the first batch begins the transaction (KIP-890).
 const IMPLICIT: i16 = 12;
@@ -69,7 +69,7 @@ pub async fn answer(
     let mut entered = Vec::with_capacity(parts.len());
     for (topic, index, verified) in parts {
         let bound = match verified {
-            Ok((at, batch)) => bind(call, request.transactional_id.as_deref(), at, batch).await,
+            Ok(bound) => bind(call, request.transactional_id.as_deref(), bound).await,
             Err(fault) => Err(fault),
         };
         let outcome = match bound {
@@ -135,15 +135,18 @@ fn refused(request: &ProduceRequest, error_code: i16) -> ProduceResponse {
 async fn verify_all(
     call: &Call,
     request: &ProduceRequest,
-) -> Vec<(usize, i32, Result<(At, Batch), Fault>)> {
+) -> Vec<(usize, i32, Result<Bound, Fault>)> {
     let mut parts = Vec::new();
     for (index, topic) in request.topic_data.iter().enumerate() {
         let name = call.topic(&topic.name, topic.topic_id);
         for part in &topic.partition_data {
             let verified = match &name {
-                Ok(name) => verify(part)
-                    .await
-                    .map(|(partition, batch)| (At { topic: name.clone(), partition }, batch)),
+                Ok(name) => verify(part).await.map(|(partition, batch)| Bound {
+                    at: At { topic: name.clone(), partition },
+                    batch,
+                    offset: u64::try_from(part.at_offset).ok(),
+                    is_part_of_transaction: false,
+                }),
                 Err(refusal) => Err(refusal.clone().into()),
             };
             parts.push((index, part.index, verified));
@@ -171,19 +174,26 @@ async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault
 struct Bound {
     at: At,
     batch: Batch,
+    /// Where its first record shall lie.
+    offset: Option<Offset>,
     is_part_of_transaction: bool,
 }
 
-async fn bind(call: &Call, id: Option<&str>, at: At, batch: Batch) -> Result<Bound, Fault> {
-    if !batch.stamp().is_some_and(|stamp| stamp.is_transactional) {
-        return Ok(Bound { at, batch, is_part_of_transaction: false });
+async fn bind(call: &Call, id: Option<&str>, bound: Bound) -> Result<Bound, Fault> {
+    if !bound.batch.stamp().is_some_and(|stamp| stamp.is_transactional) {
+        return Ok(bound);
+    }
+    let Bound { at, batch, offset, .. } = bound;
+    if offset.is_some() {
+        let message = "a batch of a transaction lies where the log puts it".to_owned();
+        return Err(Fault { error: errors::INVALID_REQUEST, message });
     }
     let way = if call.version >= IMPLICIT { Way::Implicit } else { Way::Explicit };
     let bound = match id {
         Some(id) => call.desk.transactions.enter(call, (id, way), &at, batch).await,
         None => Err(errors::INVALID_TXN_STATE),
     };
-    let bound = bound.map(|batch| Bound { at, batch, is_part_of_transaction: true });
+    let bound = bound.map(|batch| Bound { at, batch, offset, is_part_of_transaction: true });
     bound.map_err(|error| Fault {
         error: match error {
             errors::PRODUCER_FENCED => errors::INVALID_PRODUCER_EPOCH,
@@ -202,12 +212,12 @@ type Pending<'a> =
 async fn enter<'a>(call: &'a Call, bound: Bound, deadline: Instant) -> Pending<'a> {
     loop {
         let (At { topic, partition }, again) = (bound.at.clone(), bound.batch.clone());
-        let is_part = bound.is_part_of_transaction;
+        let (offset, is_part) = (bound.offset, bound.is_part_of_transaction);
         let mut pending: Pending<'a> = Box::pin(async move {
             let batches = call.batches()?;
             match is_part {
                 true => batches.append_part(&call.who, &topic, partition, again).await,
-                false => batches.append_batch(&call.who, &topic, partition, again).await,
+                false => batches.append_batch(&call.who, &topic, partition, again, offset).await,
             }
         });
         match futures_util::poll!(&mut pending) {

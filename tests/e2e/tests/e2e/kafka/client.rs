@@ -131,7 +131,11 @@ pub fn produce(topic: &str, index: i32, records: Bytes, acks: i16) -> ProduceReq
         timeout_ms: 10_000,
         topic_data: vec![TopicProduceData {
             name: topic.to_owned(),
-            partition_data: vec![PartitionProduceData { index, records: Some(records) }],
+            partition_data: vec![PartitionProduceData {
+                index,
+                records: Some(records),
+                ..PartitionProduceData::default()
+            }],
             ..TopicProduceData::default()
         }],
         ..ProduceRequest::default()

@@ -1,7 +1,7 @@
 //! What producers send, and what becomes of it.
 
 use super::Stand;
-use super::client::{PRODUCE, batch, produce, read};
+use super::client::{Kafka, PRODUCE, batch, produce, read};
 use bytes::BytesMut;
 use kafka::messages::Api;
 use kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
@@ -9,9 +9,11 @@ use kafka::messages::produce::ProduceResponse;
 use reqwest::Method;
 use serde_json::json;
 
+const OFFSET_OUT_OF_RANGE: i16 = 1;
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC: i16 = 3;
 const INVALID_REQUIRED_ACKS: i16 = 21;
+const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 const INVALID_TIMESTAMP: i16 = 32;
 const INVALID_RECORD: i16 = 87;
 
@@ -57,6 +59,44 @@ async fn what_cannot_be_taken_is_refused_record_by_record() {
     // Nothing is answered, and what follows is.
     client.ask(Api::Produce, PRODUCE, &produce("t", 0, fine.clone(), 0)).await;
     assert_eq!(client.produce("t", 0, fine).await.base_offset, 1);
+}
+
+/// Copies of a topic keep the offsets of their source.
+#[tokio::test]
+async fn records_lie_where_a_copier_says_that_may_manage_the_topic() {
+    let mut stand = Stand::new().await;
+    stand.topic("t", 1).await;
+    let mut client = stand.client().await;
+    let put = |text: &str, at| {
+        let mut request = produce("t", 0, batch(&[("k", text)], NOW, None), -1);
+        request.topic_data[0].partition_data[0].at_offset = at;
+        request
+    };
+    let place = |told: ProduceResponse| {
+        let told = &told.responses[0].partition_responses[0];
+        (told.error_code, told.base_offset)
+    };
+    let told = client.call(Api::Produce, 12, &put("a", 1_000)).await;
+    assert_eq!(place(told), (0, 1_000));
+    let told = client.call(Api::Produce, 12, &put("a", 1_000)).await;
+    assert_eq!(place(told), (OFFSET_OUT_OF_RANGE, -1), "it is taken");
+    let told = client.call(Api::Produce, 12, &put("b", 1_005)).await;
+    assert_eq!(place(told), (0, 1_005));
+    let publisher = stand.server.admin().key(&stand.room, &["events:publish"]).await;
+    let mut publisher = Kafka::signed_in(&stand.server.kafka, &publisher).await;
+    let told = publisher.call(Api::Produce, 12, &put("x", 2_000)).await;
+    assert_eq!(place(told), (TOPIC_AUTHORIZATION_FAILED, -1));
+    let told = publisher.call(Api::Produce, 12, &put("c", -1)).await;
+    assert_eq!(place(told), (0, 1_006));
+    stand.server.kill();
+    stand.server = stand.home.start();
+    let mut client = stand.client().await;
+    let found = read(&client.fetch("t", 0, 1_001).await);
+    assert_eq!(found, [(1_005, "b".to_owned()), (1_006, "c".to_owned())]);
+    let url = format!("{}/v1/topics/t/records?from=earliest", stand.server.url);
+    let told = reqwest::Client::new().get(url).bearer_auth(&stand.key.secret).send().await;
+    let told = told.expect("an answer").text().await.expect("a text");
+    assert!(told.contains(r#""offset":1000"#) && told.contains(r#""offset":1006"#), "{told}");
 }
 
 /// Gotcha 14: requests are answered in their order, however many are under way.
