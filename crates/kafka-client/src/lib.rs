@@ -19,9 +19,9 @@ pub mod partitioner;
 pub mod producer;
 mod security;
 mod settings;
-//pub mod streams;
+pub mod streams;
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 pub use batches::{Header, Record};
 pub use cluster::{Cluster, Metadata, Partition, Topic};

@@ -71,24 +71,25 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be read, or says what is not understood.
-    pub fn with_file(self, path: &Path) -> Result<Settings> {
+    pub fn with_file(self, path: &Path, password: Option<&str>) -> Result<Settings> {
         let bad = |why: String| Error::Settings(format!("{}: {why}", path.display()));
         let size = std::fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
         if size > FILE_BYTES_MAX {
             return Err(bad(format!("it is larger than {FILE_BYTES_MAX} bytes")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-        self.with_properties(&text).map_err(|error| bad(error.to_string()))
+        self.with_properties(&text, password).map_err(|error| bad(error.to_string()))
     }
 
     /// `name=value` a line: `bootstrap.servers`, `client.id`, `security.protocol`,
     /// `sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.jaas.config`,
     /// `sasl.oauthbearer.token`, `ssl.ca.location` or a PEM as `ssl.truststore.location`,
-    /// `request.timeout.ms`. Others are for other clients and passed over.
+    /// `request.timeout.ms`. Others are for other clients and passed over. A password that comes
+    /// from elsewhere takes the place of the file's.
     ///
     /// # Errors
     /// When a value cannot be, or what is needed is missing. No error repeats a secret.
-    pub fn with_properties(mut self, text: &str) -> Result<Settings> {
+    pub fn with_properties(mut self, text: &str, password: Option<&str>) -> Result<Settings> {
         let mut said = Said::default();
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with(['#', '!']) {
@@ -120,6 +121,7 @@ impl Settings {
                 _ => {}
             }
         }
+        said.password = password.map(str::to_owned).or(said.password);
         said.apply(self)
     }
 }

@@ -5,8 +5,6 @@
 mod fetch;
 mod fetcher;
 mod membership;
-#[cfg(test)]
-mod tests;
 
 pub use fetch::{Amount, Asked, Fetched, Message, Stored, fetch};
 

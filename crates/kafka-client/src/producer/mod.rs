@@ -5,8 +5,6 @@
 mod driver;
 mod lane;
 mod placing;
-#[cfg(test)]
-mod tests;
 mod transaction;
 
 pub use placing::{Placed, place};

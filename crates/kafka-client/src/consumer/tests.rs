@@ -1,1 +1,0 @@
-//! Of what a fetch brings.
