@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use stdx::SystemRng;
-use stdx::backoff::Backoff;
 use wire_kafka::errors as codes;
 use wire_kafka::messages::Request;
 use wire_kafka::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -19,8 +18,6 @@ use wire_kafka::messages::metadata::{
 };
 use wire_kafka::wire::Uuid;
 
-pub(crate) const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(50), max: Duration::from_secs(1) };
 /// Where we were told of others; told apart from the numbers of brokers.
 const BOOTSTRAP: i32 = -1;
 
@@ -359,7 +356,7 @@ impl Retries<'_> {
     /// The one that was given: when it is not of the kind that passes, or `retry_ms_max` is over.
     pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
         self.cluster.is_misled(&error);
-        let wait = BACKOFF.wait(self.tried, &SystemRng);
+        let wait = self.cluster.settings.backoff().wait(self.tried, &SystemRng);
         if !error.is_retriable() || Instant::now() + wait >= self.until {
             return Err(error);
         }

@@ -4,6 +4,8 @@
 use crate::{Error, Result};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use stdx::backoff::Backoff;
 
 /// Bytes of a file of settings at most.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -20,6 +22,8 @@ pub struct Settings {
     pub connect_ms_max: u64,
     /// How long an answer may take.
     pub request_ms_max: u64,
+    /// The longest first wait before something is tried again; further ones are longer.
+    pub retry_wait_ms: u64,
     /// How long something is tried again.
     pub retry_ms_max: u64,
     /// Requests of one connection that are not answered yet.
@@ -53,10 +57,18 @@ impl Settings {
             sasl: None,
             connect_ms_max: 10_000,
             request_ms_max: 30_000,
+            retry_wait_ms: 50,
             retry_ms_max: 60_000,
             in_flight_max: 32,
             answer_bytes_max: 128 * 1024 * 1024,
         }
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        /// How much longer than the first a wait becomes.
+        const GROWTH_MAX: u32 = 20;
+        let first = Duration::from_millis(self.retry_wait_ms.max(1));
+        Backoff { first, max: first.saturating_mul(GROWTH_MAX) }
     }
 
     pub fn with_sasl(self, sasl: Sasl) -> Settings {

@@ -3,7 +3,7 @@
 //! has taken it.
 
 use super::fetch::{Amount, Asked, Message, messages, request, stored};
-use crate::cluster::{BACKOFF, Cluster};
+use crate::cluster::Cluster;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl Fetcher {
             Err(error) => {
                 self.cluster.is_misled(&error);
                 if error.is_retriable() {
-                    let wait = BACKOFF.wait(tracked.failures, &stdx::SystemRng);
+                    let wait = self.cluster.settings.backoff().wait(tracked.failures, &stdx::SystemRng);
                     let wait = wait.max(Duration::from_millis(10));
                     tracked.not_before = Some(Instant::now() + wait);
                     tracked.failures = tracked.failures.saturating_add(1);

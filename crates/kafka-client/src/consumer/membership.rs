@@ -2,7 +2,7 @@
 //! and the coordinator gives it partitions. A task of its own beats, so that a slow reader stays
 //! a member until it is too slow.
 
-use crate::cluster::{BACKOFF, Cluster, Coordinates};
+use crate::cluster::{Cluster, Coordinates};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Beating {
                         self.cluster.forget_coordinator(Coordinates::Group, &self.group);
                     }
                     failures += 1;
-                    BACKOFF.wait(failures, &stdx::SystemRng)
+                    self.cluster.settings.backoff().wait(failures, &stdx::SystemRng)
                 }
                 Err(error) if is_thrown_out(&error) => {
                     self.epoch = JOINING;

@@ -12,7 +12,7 @@ use crate::admin::{
     Admin, At, Committed, Offsets, commit_topics, fetch_request, judge_commit, judge_fetch,
     read_offsets,
 };
-use crate::cluster::{BACKOFF, Cluster, Coordinates};
+use crate::cluster::{Cluster, Coordinates};
 use crate::producer::GroupMember;
 use crate::{Error, Result};
 use fetcher::{Brought, Command, Fetcher, Place};
@@ -434,7 +434,7 @@ impl Consumer {
             match told {
                 // The epoch moved on while we asked: the next beat tells it.
                 Err(error) if error.is(codes::STALE_MEMBER_EPOCH) => {
-                    let wait = BACKOFF.wait(attempt + 1, &stdx::SystemRng);
+                    let wait = self.cluster.settings.backoff().wait(attempt + 1, &stdx::SystemRng);
                     tokio::time::sleep(wait).await;
                 }
                 told => return told.map(|_| ()),

@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::{Error, Record, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stdx::Clock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -23,8 +23,6 @@ const NODE_REQUESTS_MAX: usize = 5;
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Commands taken before lanes are looked at.
 const COMMANDS_MAX: usize = 1_000;
-/// Between two looks at who leads, or for a name, after one that failed.
-const AGAIN: Duration = Duration::from_millis(100);
 /// Produce from version 12 on adds its partitions to the transaction by itself (KIP-890).
 const ADDS_BY_ITSELF: i16 = 12;
 
@@ -263,7 +261,7 @@ impl Driver {
             }
             Done::Refreshed => {
                 self.waits.is_refreshing = false;
-                self.waits.not_before = Some(Instant::now() + AGAIN);
+                self.waits.not_before = Some(Instant::now() + self.manner.backoff.first);
             }
             Done::Registered(places, outcome) => {
                 self.waits.is_registering = false;
@@ -330,7 +328,7 @@ impl Driver {
 
     fn pause(&mut self, error: &Error) {
         self.cluster.is_misled(error);
-        self.waits.not_before = Some(Instant::now() + AGAIN);
+        self.waits.not_before = Some(Instant::now() + self.manner.backoff.first);
     }
 
     fn ask_for_a_name(&mut self) {

@@ -12,11 +12,11 @@
 
 use super::Delivered;
 use crate::batches::{Builder, Stamp, write_stamp};
-use crate::cluster::BACKOFF;
 use crate::{Error, Packing, Record, Result};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use stdx::backoff::Backoff;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wire_kafka::errors as codes;
 
@@ -87,6 +87,7 @@ pub struct Manner {
     pub delivery_time_max: Duration,
     pub packing: Option<Packing>,
     pub is_transactional: bool,
+    pub backoff: Backoff,
 }
 
 pub struct Lane {
@@ -278,7 +279,7 @@ impl Lane {
                 self.is_draining = true;
             }
             if !follows_another {
-                self.retry_at = Some(now + BACKOFF.wait(self.failures, &stdx::SystemRng));
+                self.retry_at = Some(now + self.manner.backoff.wait(self.failures, &stdx::SystemRng));
                 self.failures = self.failures.saturating_add(1);
             }
             let place = self.ready.partition_point(|other| other.order < sealed.order);

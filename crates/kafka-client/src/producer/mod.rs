@@ -134,6 +134,7 @@ impl Producer {
                 delivery_time_max: Duration::from_millis(options.delivery_ms_max),
                 packing: options.packing,
                 is_transactional: ties.is_some(),
+                backoff: cluster.settings.backoff(),
             },
             timeout_ms: i32::try_from(cluster.settings.request_ms_max).unwrap_or(i32::MAX),
             identity: ties.as_ref().map(|ties| ties.identity()),

@@ -92,7 +92,8 @@ impl Sessions {
             if session.first_ms > at_ms.saturating_add(self.gap_ms) {
                 break;
             }
-            if at_ms <= session.last_ms.saturating_add(self.gap_ms) {
+            let is_near = at_ms <= session.last_ms.saturating_add(self.gap_ms);
+            if is_near && !self.is_closed(session.last_ms, store.time_ms()) {
                 found.push((session, value.slice(8..)));
             }
         }

@@ -80,6 +80,7 @@ impl Broker {
 
 /// Ends with the connection, whoever ends it.
 async fn serve(mut socket: TcpStream, log: Arc<Mutex<Log>>, port: i32) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
     loop {
         let length = socket.read_i32().await?;
         let mut frame = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -96,12 +97,14 @@ async fn serve(mut socket: TcpStream, log: Arc<Mutex<Log>>, port: i32) -> std::i
         }
         let Some(body) = answer(api, input, form, &log, port) else { return Ok(()) };
         let mut whole = BytesMut::new();
+        whole.put_i32(0);
         whole.put_i32(correlation);
         if form.is_flexible && api != Api::ApiVersions {
             write_unsigned(&mut whole, 0);
         }
         whole.extend_from_slice(&body);
-        socket.write_i32(whole.len() as i32).await?;
+        let length = whole.len() as i32 - 4;
+        (&mut whole[..4]).put_i32(length);
         socket.write_all(&whole).await?;
     }
 }

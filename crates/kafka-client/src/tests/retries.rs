@@ -3,7 +3,7 @@
 use super::broker::{Broker, Fault};
 use crate::batches::records;
 use crate::producer::{Options, Producer};
-use crate::{Cluster, Error, Record};
+use crate::{Cluster, Error, Record, Settings};
 use proptest::prelude::*;
 use wire_kafka::errors as codes;
 
@@ -15,7 +15,8 @@ fn options() -> Options {
 /// Sends as many records; answers their outcomes, and what lies at the broker.
 async fn sent(faults: Vec<Fault>, count: usize) -> (Vec<Result<i64, Error>>, Vec<(i64, String)>) {
     let broker = Broker::start(faults).await;
-    let cluster = Cluster::connect(broker.settings.clone()).await.expect("connected");
+    let settings = Settings { retry_wait_ms: 1, ..broker.settings.clone() };
+    let cluster = Cluster::connect(settings).await.expect("connected");
     let producer = Producer::open(&cluster, options()).await.expect("opened");
     let mut receipts = Vec::new();
     for index in 0..count {
