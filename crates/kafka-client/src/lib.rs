@@ -23,6 +23,11 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 
+/// The guide's samples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/kafka-client.md")]
+struct Guide;
+
 pub use batches::{Header, Record};
 pub use cluster::{Cluster, Metadata, Partition, Topic};
 pub use connection::Connection;

@@ -151,7 +151,7 @@ async fn compare(
     let mut first = None;
     loop {
         let (here, there) = (source.peek().await?, target.peek().await?);
-        let (at, only) = match (here, there) {
+        let (at, side) = match (here, there) {
             (None, None) => break,
             (Some(here), Some(there)) if here == there => {
                 let (one, other) = (source.take(), target.take());
@@ -163,16 +163,14 @@ async fn compare(
                 }
                 continue;
             }
-            (Some(here), there) if there.is_none_or(|there| here < there) => (here, true),
-            (_, there) => (there.unwrap_or_default(), false),
+            (Some(here), Some(there)) if there < here => (there, "target"),
+            (Some(here), _) => (here, "source"),
+            (None, Some(there)) => (there, "target"),
         };
-        let taken = if only { source.take() } else { target.take() };
+        let taken = if side == "source" { source.take() } else { target.take() };
         match taken {
             Some((offset, record)) if both.is_compacted => unexplained.alone(offset, record),
-            _ => {
-                let side = if only { "source" } else { "target" };
-                first.get_or_insert(format!("only the {side} has a record at offset {at}"));
-            }
+            _ => drop(first.get_or_insert(format!("only the {side} has a record at offset {at}"))),
         }
     }
     let (source, target) = (source.finish(), target.finish());

@@ -9,8 +9,8 @@ use kafka_client::batches::{self, Builder, Record};
 use kafka_client::consumer::{Amount, Asked, Stored, fetch};
 use kafka_client::producer::place;
 use kafka_client::{Cluster, Error};
-use stdx::backoff::Backoff;
 use std::time::Duration;
+use stdx::backoff::Backoff;
 
 /// Bytes fetched at once.
 pub(crate) const AMOUNT: Amount =

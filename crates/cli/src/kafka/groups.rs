@@ -53,9 +53,9 @@ fn wanted(offsets: Offsets, report: &Report) -> Offsets {
 
 fn differing(wanted: &Offsets, there: &Offsets) -> Offsets {
     let is_other = |place: &(String, i32), committed: &Committed| {
-        there.get(place).is_none_or(|it| {
-            (it.offset, &it.metadata) != (committed.offset, &committed.metadata)
-        })
+        there
+            .get(place)
+            .is_none_or(|it| (it.offset, &it.metadata) != (committed.offset, &committed.metadata))
     };
     let others = wanted.iter().filter(|(place, committed)| is_other(place, committed));
     others.map(|(place, committed)| (place.clone(), committed.clone())).collect()

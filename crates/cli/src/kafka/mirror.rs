@@ -72,9 +72,9 @@ impl Mirror {
         let target = pair.target.topics().await.map_err(|error| format!("the target: {error}"))?;
         let target: BTreeMap<&str, &Topic> =
             target.iter().map(|topic| (topic.name.as_str(), topic)).collect();
-        for missing in self.sides.topics.iter().filter(|name| {
-            !source.iter().any(|topic| topic.name == **name)
-        }) {
+        for missing in
+            self.sides.topics.iter().filter(|name| !source.iter().any(|topic| topic.name == **name))
+        {
             report.problems.push(format!("topic {missing}: the source has none"));
         }
         let mut places = Vec::new();

@@ -99,7 +99,10 @@ impl Sides {
             (None, None) => beside(target)?,
             given => side(given, "--to", TO_PASSWORD)?,
         };
-        Ok(Pair { source: admin(from, "the source").await?, target: admin(to, "the target").await? })
+        Ok(Pair {
+            source: admin(from, "the source").await?,
+            target: admin(to, "the target").await?,
+        })
     }
 
     fn is_chosen(&self, topic: &str) -> bool {
@@ -120,9 +123,8 @@ fn side(
     let mut settings = Settings::new(brokers.as_deref().unwrap_or_default());
     let secret = std::env::var(password).ok();
     if let Some(path) = file {
-        settings = settings
-            .with_file(path, secret.as_deref())
-            .map_err(|error| error.to_string())?;
+        settings =
+            settings.with_file(path, secret.as_deref()).map_err(|error| error.to_string())?;
     }
     if let Some(brokers) = brokers {
         settings.bootstrap = Settings::new(brokers).bootstrap;

@@ -224,7 +224,8 @@ impl Fetcher {
             Err(error) => {
                 self.cluster.is_misled(&error);
                 if error.is_retriable() {
-                    let wait = self.cluster.settings.backoff().wait(tracked.failures, &stdx::SystemRng);
+                    let wait =
+                        self.cluster.settings.backoff().wait(tracked.failures, &stdx::SystemRng);
                     let wait = wait.max(Duration::from_millis(10));
                     tracked.not_before = Some(Instant::now() + wait);
                     tracked.failures = tracked.failures.saturating_add(1);

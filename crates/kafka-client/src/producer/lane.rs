@@ -279,7 +279,8 @@ impl Lane {
                 self.is_draining = true;
             }
             if !follows_another {
-                self.retry_at = Some(now + self.manner.backoff.wait(self.failures, &stdx::SystemRng));
+                self.retry_at =
+                    Some(now + self.manner.backoff.wait(self.failures, &stdx::SystemRng));
                 self.failures = self.failures.saturating_add(1);
             }
             let place = self.ready.partition_point(|other| other.order < sealed.order);

@@ -103,8 +103,7 @@ impl<P: Processor> Task<P> {
             ..consumer::Options::default()
         };
         let places = options.inputs.iter().map(|name| (name.clone(), partition));
-        let consumer =
-            Consumer::assigned(cluster, consuming, Some(&options.app), places).await?;
+        let consumer = Consumer::assigned(cluster, consuming, Some(&options.app), places).await?;
         Ok(Task { options, processor, store, consumer, producer, is_broken: false })
     }
 

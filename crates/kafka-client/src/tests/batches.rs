@@ -1,7 +1,7 @@
 //! Batches there and back, and bytes that are none.
 
-use crate::batches::{self, Builder, Head, Header, Record, Stamp, records, split, write_stamp};
 use crate::Packing;
+use crate::batches::{self, Builder, Head, Header, Record, Stamp, records, split, write_stamp};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 

@@ -109,13 +109,7 @@ async fn serve(mut socket: TcpStream, log: Arc<Mutex<Log>>, port: i32) -> std::i
     }
 }
 
-fn answer(
-    api: Api,
-    mut input: Input,
-    form: Form,
-    log: &Mutex<Log>,
-    port: i32,
-) -> Option<BytesMut> {
+fn answer(api: Api, mut input: Input, form: Form, log: &Mutex<Log>, port: i32) -> Option<BytesMut> {
     let mut body = BytesMut::new();
     match api {
         Api::ApiVersions => versions().write(&mut body, form),

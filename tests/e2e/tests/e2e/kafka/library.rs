@@ -208,10 +208,13 @@ async fn a_transaction_counts_whole_or_not_at_all() {
     let of = |partition| -> Vec<String> {
         found.iter().filter(|it| it.partition == partition).map(value).collect()
     };
-    assert_eq!((of(0), of(1)), (
-        vec!["0".to_owned(), "2".to_owned(), "new".to_owned()],
-        vec!["0".to_owned(), "2".to_owned()],
-    ));
+    assert_eq!(
+        (of(0), of(1)),
+        (
+            vec!["0".to_owned(), "2".to_owned(), "new".to_owned()],
+            vec!["0".to_owned(), "2".to_owned()],
+        )
+    );
     let offsets = admin.committed("g").await.expect("asked");
     assert_eq!(offsets[&("t".to_owned(), 0)].offset, 3);
 }
