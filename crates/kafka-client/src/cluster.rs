@@ -70,12 +70,19 @@ pub enum Coordinates {
     Transaction = 1,
 }
 
+/// What waits for records holds up what is asked behind it, so that has a connection of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Purpose {
+    Asking,
+    Fetching,
+}
+
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Connection>>>>;
 
 /// Shared by all that talk to the same brokers.
 pub struct Cluster {
     pub settings: Settings,
-    slots: Mutex<HashMap<i32, Slot>>,
+    slots: Mutex<HashMap<(i32, Purpose), Slot>>,
     metadata: RwLock<Arc<Metadata>>,
     coordinators: Mutex<HashMap<(Coordinates, String), i32>>,
     is_outdated: AtomicBool,
@@ -113,11 +120,20 @@ impl Cluster {
     /// # Errors
     /// When it is not known or does not answer.
     pub async fn node(&self, number: i32) -> Result<Arc<Connection>> {
+        self.connected(number, Purpose::Asking).await
+    }
+
+    /// The connection to a broker over which it is asked for records that are yet to come.
+    pub(crate) async fn fetching_node(&self, number: i32) -> Result<Arc<Connection>> {
+        self.connected(number, Purpose::Fetching).await
+    }
+
+    async fn connected(&self, number: i32, purpose: Purpose) -> Result<Arc<Connection>> {
         let addresses = match number {
             BOOTSTRAP => self.settings.bootstrap.clone(),
             _ => self.metadata().brokers.get(&number).cloned().into_iter().collect(),
         };
-        let slot = Arc::clone(self.slots.lock().entry(number).or_default());
+        let slot = Arc::clone(self.slots.lock().entry((number, purpose)).or_default());
         // Others wait for the same connection instead of making their own.
         let mut slot = slot.lock().await;
         if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_stale()) {

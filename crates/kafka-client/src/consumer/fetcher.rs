@@ -252,7 +252,7 @@ async fn fetch(cluster: &Cluster, node: i32, sent: &[Sent], amount: Amount) -> P
             offset: *offset,
         })
         .collect();
-    let connection = cluster.node(node).await?;
+    let connection = cluster.fetching_node(node).await?;
     let told: FetchResponse = connection.ask(&request(&asked, amount)).await?;
     Error::of(told.error_code, None)?;
     let mut found: HashMap<Place, PartitionData> = HashMap::new();

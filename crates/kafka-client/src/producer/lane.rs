@@ -181,6 +181,7 @@ impl Lane {
         if self.open.as_ref().is_some_and(|open| now >= open.since + self.manner.linger) {
             self.seal();
         }
+        self.retry_at = self.retry_at.filter(|&at| now < at);
         let mut failed = None;
         while self.ready.front().is_some_and(|first| now >= first.give_up_at)
             && let Some(first) = self.ready.pop_front()
