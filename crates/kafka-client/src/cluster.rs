@@ -1,5 +1,5 @@
-//! What is known of the brokers: their connections, who leads which partition, who coordinates what;
-//! and the way to try again. Knowledge grows old: whoever is sent away asks anew.
+//! What is known of the brokers: their connections, who leads which partition, who coordinates
+//! what; and the way to try again. Knowledge grows old: whoever is sent away asks anew.
 
 use crate::connection::Connection;
 use crate::settings::Settings;

@@ -1,5 +1,5 @@
-//! Administration: topics and their settings, offsets, groups, access lists, users. Each call is one
-//! question, asked again while its error is one that passes.
+//! Administration: topics and their settings, offsets, groups, access lists, users. Each call is
+//! one question, asked again while its error is one that passes.
 
 mod access;
 mod groups;

@@ -1,6 +1,6 @@
 //! Sends records: gathered into batches by partition, compressed, each stored once and in order
-//! whatever is sent again, acknowledged when the broker keeps its promise of the topic (`acks=all`).
-//! Memory is bounded: who sends faster than the broker takes waits.
+//! whatever is sent again, acknowledged when the broker keeps its promise of the topic
+//! (`acks=all`). Memory is bounded: who sends faster than the broker takes waits.
 
 mod driver;
 mod lane;

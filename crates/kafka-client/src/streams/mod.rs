@@ -1,7 +1,7 @@
-//! Streams with state, exactly once: a [`Processor`] gets records and a [`Store`] and emits records.
-//! A [`Task`] runs it over one partition of its inputs, and writes what it emitted, what changed in
-//! the store, and how far it has read in one transaction. Who opens the task again, here or
-//! elsewhere, restores the store and goes on; who had it before is fenced.
+//! Streams with state, exactly once: a [`Processor`] gets records and a [`Store`] and emits
+//! records. A [`Task`] runs it over one partition of its inputs, and writes what it emitted, what
+//! changed in the store, and how far it has read in one transaction. Who opens the task again, here
+//! or elsewhere, restores the store and goes on; who had it before is fenced.
 //!
 //! What windows and joins need is kept in the store, so it is restored with it:
 //! [`Windows`] (tumbling, hopping), [`Sessions`], [`Table`], [`StreamJoin`]. Time is the stream's

@@ -1,6 +1,6 @@
-//! What a task remembers: keys and values in order, and which of them changed since the last commit.
-//! Keys are in spaces, so that a window's and a table's do not meet. Bounded: a store that is full
-//! fails the task.
+//! What a task remembers: keys and values in order, and which of them changed since the last
+//! commit. Keys are in spaces, so that a window's and a table's do not meet. Bounded: a store that
+//! is full fails the task.
 
 use crate::{Error, Result};
 use bytes::{BufMut, Bytes, BytesMut};

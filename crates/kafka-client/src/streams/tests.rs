@@ -30,8 +30,9 @@ fn end_of_time(store: &mut Store) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-02: every record counts once in each
-    /// window that it is in and in no other, in whatever order records come within the grace.**
+    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-02: every record counts once in
+    /// each window that it is in and in no other, in whatever order records come within the
+    /// grace.**
     #[test]
     fn windows_count_what_is_in_them(
         events in events(),
@@ -69,8 +70,8 @@ proptest! {
         prop_assert_eq!(store.len(), 1, "but for the time nothing is left");
     }
 
-    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-03: sessions are the records of a key
-    /// that are no further apart than the gap, in whatever order they come within the grace.**
+    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-03: sessions are the records of a
+    /// key that are no further apart than the gap, in whatever order they come within the grace.**
     #[test]
     fn sessions_hold_what_is_near(events in events(), gap in 0..40u32) {
         let sessions = Sessions::new("s", gap).with_grace(PATIENT);
@@ -150,11 +151,14 @@ proptest! {
         prop_assert_eq!(store.len(), 1, "but for the time nothing is left");
     }
 
-    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-05: a store that is restored from its
-    /// changes is the store as it was, wherever they were cut into commits.**
+    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-05: a store that is restored from
+    /// its changes is the store as it was, wherever they were cut into commits.**
     #[test]
     fn a_store_is_its_changes(
-        acts in prop::collection::vec(("[a-c]", "[a-d]", prop::option::of(any::<u8>()), any::<bool>()), 0..60),
+        acts in prop::collection::vec(
+            ("[a-c]", "[a-d]", prop::option::of(any::<u8>()), any::<bool>()),
+            0..60,
+        ),
     ) {
         let mut store = Store::new(ENTRIES_MAX);
         let mut log = Vec::new();

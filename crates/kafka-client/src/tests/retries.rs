@@ -51,9 +51,9 @@ fn any_faults() -> impl Strategy<Value = Vec<Fault>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-01: a producer's records are stored once and in
-    /// their order, and each receipt says where, whichever of its requests are lost, refused for a
-    /// while, or stored without an answer.**
+    /// **Feature: realtime-saas-platform, Property KAFKA-CLIENT-01: a producer's records are stored
+    /// once and in their order, and each receipt says where, whichever of its requests are lost,
+    /// refused for a while, or stored without an answer.**
     #[test]
     fn once_and_in_order(faults in any_faults(), count in 1..60usize) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
