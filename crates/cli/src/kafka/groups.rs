@@ -21,7 +21,10 @@ async fn committed(pair: &Pair, report: &mut Report) -> Vec<(String, Offsets)> {
     for group in groups {
         if !CONSUMERS.contains(&group.protocol_type.as_str()) {
             let (name, kind) = (&group.name, &group.protocol_type);
-            report.notices.push(format!("group {name} is of {kind}, not of consumers"));
+            let notice = format!("group {name} is of {kind}, not of consumers");
+            if !report.notices.contains(&notice) {
+                report.notices.push(notice);
+            }
             continue;
         }
         match pair.source.committed(&group.name).await {

@@ -34,6 +34,9 @@ impl Mirror {
     pub async fn run(&self, target: &Target) -> Result<bool, String> {
         let pair = self.sides.connect(target).await?;
         let mut report = Report::default();
+        if !self.without_access {
+            access::copy(&pair, &mut report).await;
+        }
         if self.follow {
             tokio::select! {
                 done = self.follow(&pair, &mut report) => done?,
@@ -41,9 +44,6 @@ impl Mirror {
             }
         } else {
             self.pass(&pair, &mut report).await?;
-        }
-        if !self.without_access {
-            access::copy(&pair, &mut report).await;
         }
         report.print(self.sides.format)?;
         Ok(report.is_well())
@@ -67,7 +67,6 @@ impl Mirror {
 
     /// Brings the target to where the source is now.
     async fn pass(&self, pair: &Pair, report: &mut Report) -> Result<(), String> {
-        report.notices.clear();
         let source = pair.source.topics().await.map_err(|error| format!("the source: {error}"))?;
         let target = pair.target.topics().await.map_err(|error| format!("the target: {error}"))?;
         let target: BTreeMap<&str, &Topic> =

@@ -76,7 +76,8 @@ pub async fn compare(pair: &Pair, topic: &str, report: &mut TopicReport) -> Resu
 fn differing(source: &Values, target: &Values) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, there) in target {
-        if there.is_read_only || OF_THE_CLUSTER.contains(&name.as_str()) {
+        let counts = !OF_THE_CLUSTER.contains(&name.as_str()) && is_in_force(source, name);
+        if there.is_read_only || !counts {
             continue;
         }
         let Some(Setting { value: Some(wanted), .. }) = source.get(name) else { continue };
@@ -85,6 +86,18 @@ fn differing(source: &Values, target: &Values) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// What is only compacted is not kept for a time, and the other way round; then a value says
+/// nothing.
+fn is_in_force(source: &Values, name: &str) -> bool {
+    let policy = source.get("cleanup.policy").and_then(|setting| setting.value.as_deref());
+    let has = |word| policy.is_none_or(|policy| policy.contains(word));
+    match name {
+        "retention.ms" | "retention.bytes" => has("delete"),
+        "delete.retention.ms" => has("compact"),
+        _ => true,
+    }
 }
 
 /// Lists say the same in any order.
