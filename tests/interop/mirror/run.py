@@ -184,6 +184,8 @@ def steps(stage):
     check("both groups are copied", sorted(first["groups"]) == ["billing", "reports"], first)
     notices = "\n".join(first["notices"])
     check("the user is named, the password not", "alice" in notices and "secret" not in notices)
+    # The dev server's listener leaves access to people.
+    check("access rules that are not taken are named", "User:alice on plain" in notices, notices)
     code, told = stage.ours("verify")
     check("both sides are equal", code == 0, problems(told))
     check("digests were made", all(

@@ -16,6 +16,10 @@ pub async fn copy(pair: &Pair, report: &mut Report) {
             Vec::new()
         }
     };
+    // Where they cannot be asked for, adding them tells why.
+    let there = pair.target.access_rules().await.unwrap_or_default();
+    let (there, rules): (Vec<_>, Vec<_>) = rules.into_iter().partition(|it| there.contains(it));
+    report.access_rules += there.len();
     if !rules.is_empty() {
         match pair.target.add_access_rules(&rules).await {
             Ok(told) => {

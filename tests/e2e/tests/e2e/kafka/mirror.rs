@@ -2,13 +2,14 @@
 
 use super::Stand;
 use super::library::{cluster, settings};
-use crate::stand::admin::Key;
+use crate::stand::admin::{Key, Room};
 use crate::stand::binary::mainstem;
 use crate::stand::within;
-use kafka_client::admin::{Admin, Committed, NewTopic, Offsets};
+use kafka_client::admin::{AccessRule, Admin, Committed, NewTopic, Offsets};
 use kafka_client::producer::{self, Producer};
 use kafka_client::{Cluster, Header, Packing, Record};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -16,6 +17,8 @@ use tempfile::TempDir;
 /// A server with two projects, and a file of settings for each.
 struct Move {
     stand: Stand,
+    /// The target's project.
+    room: Room,
     files: TempDir,
     source: Arc<Cluster>,
     target: Arc<Cluster>,
@@ -23,9 +26,10 @@ struct Move {
 
 impl Move {
     async fn new() -> Move {
-        let stand = Stand::new().await;
+        let listener = json!({ "listen": "127.0.0.1:0", "security": "write" });
+        let stand = Stand::with(json!({ "listeners": [listener] })).await;
         let admin = stand.server.admin();
-        let room = admin.room(&serde_json::json!({})).await;
+        let room = admin.room(&json!({})).await;
         let key = admin.key(&room, &["events:publish", "events:subscribe", "admin:write"]).await;
         let files = TempDir::with_prefix("mirror-").expect("a directory");
         let write = |name: &str, key: &Key| {
@@ -41,7 +45,7 @@ impl Move {
         let source = cluster(&stand).await;
         let target = Cluster::connect(settings(&stand.server.kafka, &key));
         let target = within("a cluster", target).await.expect("it lets us in");
-        Move { stand, files, source, target }
+        Move { stand, room, files, source, target }
     }
 
     /// Runs a command; answers its exit code and its report.
@@ -115,11 +119,32 @@ async fn a_project_is_copied_and_compared() {
     let committed = Committed { offset: 7, leader_epoch: -1, metadata: "by hand".to_owned() };
     let offsets = Offsets::from([(("t".to_owned(), 1), committed)]);
     source.commit("g", &offsets).await.expect("committed");
+    for room in [&moved.stand.room, &moved.room] {
+        // In a list all is allowed of which nothing is said, so that it does not end here.
+        let path = format!("/v1/acl?tenant={}&project={}", room.tenant, room.project);
+        let list = json!({ "list": { "default": "allow", "entries": [] } });
+        moved.stand.server.admin().done(Method::PUT, &path, &list).await;
+    }
+    let rule = AccessRule {
+        resource_type: 2,
+        resource_name: "t".to_owned(),
+        pattern_type: 3,
+        principal: "User:*".to_owned(),
+        host: "*".to_owned(),
+        operation: 3,
+        permission_type: 3,
+    };
+    let told = source.add_access_rules(std::slice::from_ref(&rule)).await.expect("an answer");
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
 
     let (code, told) = moved.run(&["verify"]).await;
     assert_eq!(code, Some(1), "nothing is there yet: {told}");
     let (code, told) = moved.run(&["mirror"]).await;
     assert_eq!((code, records(&told)), (Some(0), 220), "{told}");
+    assert_eq!(told["access_rules"], json!(1), "{told}");
+    let notices = told["notices"].to_string();
+    assert!(notices.contains(&moved.stand.key.id) && notices.contains("passwords"), "{told}");
+    assert_eq!(target.access_rules().await.expect("asked"), [rule]);
     let (code, told) = moved.run(&["verify"]).await;
     assert_eq!((code, records(&told)), (Some(0), 220), "{told}");
     let paid = &told["topics"]["paid"]["partitions"]["0"];
