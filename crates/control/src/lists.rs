@@ -5,7 +5,6 @@ use crate::admin::Admin;
 use port::{Change, Claims, Code, Refusal};
 use rules::acl::{Considered, Explanation, Tier, difference, explain};
 use rules::{Permission, Place};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use tenancy::{ListOwner, ListVersion, NewListVersion, PAGE_ITEMS_MAX};
 use types::acl::{
@@ -16,8 +15,6 @@ use types::{
     TimestampMs, TopicName,
 };
 
-/// Identifiers of entries that the audit trail names of one change.
-const NAMED_MAX: usize = 50;
 /// Pages of topics and of keys that a list is compared with.
 const PAGES_MAX: usize = 20;
 
@@ -143,17 +140,7 @@ impl At {
         }
         let (_, before) = self.newest(admin).await?;
         let changed = difference(&before.unwrap_or_default(), &list.clone().unwrap_or_default());
-        let names = |entries: Vec<&AccessEntry>| -> Value {
-            let named = entries.iter().take(NAMED_MAX).map(|entry| entry.id.as_str());
-            json!({"count": entries.len(), "entries": named.collect::<Vec<_>>()})
-        };
-        let details = json!({
-            "added": names(changed.added.iter().collect()),
-            "removed": names(changed.removed.iter().collect()),
-            "changed": names(changed.changed.iter().map(|it| &it.after).collect()),
-            "groups": changed.groups.keys().take(NAMED_MAX).collect::<Vec<_>>(),
-            "default": changed.default,
-        });
+        let details = changed.summary();
         let new = NewListVersion { list, from, note, details };
         let made = admin.tenancy.put_access_list(self.owner, new, &admin.actor()).await?;
         match self.owner {

@@ -3,7 +3,8 @@
 
 use crate::Node;
 use port::{
-    Answer, Challenge, Challenges, Confirmed, Credential, Identity, Peer, Response, Vouched,
+    Answer, Challenge, Challenges, Confirmed, Credential, Identity, Peer, Response, TokenSecret,
+    Vouched,
 };
 
 impl Challenges for Node {
@@ -19,6 +20,21 @@ impl Challenges for Node {
             };
             let who = self.let_in(peer, proven)?;
             Ok(Confirmed { who, signature })
+        })
+    }
+
+    fn token_secret(&self, name: &str) -> Option<TokenSecret> {
+        self.authenticator.token_secret(name)
+    }
+
+    fn respond_by_token<'a>(
+        &'a self,
+        peer: &'a Peer,
+        response: &'a Response,
+    ) -> Answer<'a, Vec<u8>> {
+        Box::pin(async move {
+            let proven = self.authenticator.respond_by_token(peer, response).await;
+            proven.inspect_err(|refusal| self.note_credential(peer, None, refusal))
         })
     }
 

@@ -27,6 +27,7 @@ mod publish;
 mod read;
 mod refusal;
 mod schemas;
+mod security;
 mod settle;
 mod shard;
 mod tally;

@@ -553,6 +553,10 @@ impl Hub for Node {
         Some(self)
     }
 
+    fn security(&self) -> Option<&dyn port::Security> {
+        Some(self)
+    }
+
     fn shard(&self, id: ShardId) -> Box<dyn port::Shard> {
         assert!((id.0 as usize) < self.mailboxes.len(), "the edge has more shards than the hub");
         let mailbox = Arc::clone(&self.mailboxes[id.0 as usize]);

@@ -16,6 +16,7 @@ mod plans;
 mod presence;
 mod reading;
 mod schemas;
+mod security;
 mod shaping;
 
 use crate::{Node, Options, Parts, World};

@@ -22,7 +22,7 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use port::{
     Challenge, Change, Claims, Confirmed, Credential, Identity, Liveness, Peer, Refusal, Response,
-    Vouched, metric,
+    TokenSecret, Vouched, metric,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -134,6 +134,28 @@ impl Authenticator {
             Ok(Confirmed { who, signature })
         };
         outcome.await.inspect_err(|refusal| count_failure(peer, refusal))
+    }
+
+    /// The secret of a token that an adapter gives out under this name.
+    pub fn token_secret(&self, name: &str) -> Option<TokenSecret> {
+        self.keys.scram.token_secret(name)
+    }
+
+    /// Checks a proof made with the secret of a token; answers ours.
+    ///
+    /// # Errors
+    /// `INVALID_TOKEN`.
+    pub async fn respond_by_token(
+        &self,
+        peer: &Peer,
+        response: &Response,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (scram, response) = (Arc::clone(&self.keys.scram), response.clone());
+        let made = tokio::task::spawn_blocking(move || scram.confirm_token(&response)).await;
+        let signature = made.map_err(|error| Refusal::internal(&error))?;
+        signature
+            .ok_or_else(|| refusal::invalid_token("it is none that was given out here"))
+            .inspect_err(|refusal| count_failure(peer, refusal))
     }
 
     /// Lets in as a key whom an adapter vouches for, as `authenticate` does by the key's text.

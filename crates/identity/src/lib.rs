@@ -37,6 +37,7 @@ pub use oidc::{OidcClient, OidcSettings};
 pub use operator::OperatorTokens;
 pub use people::{Absent, People, PeopleParts, PeopleSettings, Person};
 pub use revocations::fingerprint;
+pub use scram::ITERATIONS as SCRAM_ITERATIONS;
 pub use secrets::{Sealer, Secrets};
 pub use settings::Settings;
 pub use signing::{Algorithm, NewToken, SigningKey};

@@ -40,6 +40,21 @@ impl std::fmt::Debug for Response {
     }
 }
 
+/// What whoever holds a token proves that it does with. Debug output shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenSecret(pub [u8; TokenSecret::BYTES]);
+
+impl TokenSecret {
+    /// Of HMAC-SHA-512.
+    pub const BYTES: usize = 64;
+}
+
+impl std::fmt::Debug for TokenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenSecret(hidden)")
+    }
+}
+
 /// Who has proven itself, and our own proof for it.
 #[derive(Debug, Clone)]
 pub struct Confirmed {
@@ -68,6 +83,19 @@ pub trait Challenges: Send + Sync {
 
     /// Checks a proof, as `Hub::authenticate` checks a credential, and with the same refusals.
     fn respond<'a>(&'a self, peer: &'a Peer, response: &'a Response) -> Answer<'a, Confirmed>;
+
+    /// The secret of a token that an adapter has given out under this name, as a key's other way
+    /// in: the same whenever it is asked for, and nobody else's. `None` where there are none.
+    fn token_secret(&self, name: &str) -> Option<TokenSecret>;
+
+    /// Checks a proof that was made with the secret of the token `response.name`, written in base64
+    /// (RFC 4648), and answers ours for it. It says nothing of whether the token still counts, and
+    /// lets nobody in.
+    fn respond_by_token<'a>(
+        &'a self,
+        peer: &'a Peer,
+        response: &'a Response,
+    ) -> Answer<'a, Vec<u8>>;
 
     /// Lets somebody in as a key, which must count, until the key or what vouches for it ends. The
     /// same refusals as `Hub::authenticate`.

@@ -195,6 +195,11 @@ pub trait Hub: Send + Sync + 'static {
         None
     }
 
+    /// Who may do what, for administrators, where the hub knows it.
+    fn security(&self) -> Option<&dyn crate::Security> {
+        None
+    }
+
     /// Who counts the connections of client addresses; `None` leaves it to the edge, which then has
     /// all of them.
     fn addresses(&self) -> Option<Arc<dyn crate::Addresses>> {

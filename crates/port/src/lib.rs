@@ -20,6 +20,7 @@ pub mod presence;
 pub mod refusal;
 pub mod run;
 pub mod schemas;
+pub mod security;
 pub mod session;
 pub mod shaping;
 pub mod sink;
@@ -29,7 +30,7 @@ pub mod transactions;
 
 pub use addresses::{AddressHeld, Addresses};
 pub use batches::{BatchPlaced, Batches, BatchesRead, Place, ProducerState};
-pub use challenges::{Challenge, Challenges, Confirmed, Response, Vouched};
+pub use challenges::{Challenge, Challenges, Confirmed, Response, TokenSecret, Vouched};
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
@@ -50,6 +51,7 @@ pub use presence::{PresenceAnswer, PresenceCall, PresenceCounts, PresenceMember}
 pub use refusal::{Code, Kind, RateState, Refusal};
 pub use run::{Run, Shared};
 pub use schemas::{SchemaDraft, SchemaInfo, Schemas};
+pub use security::{KeyPage, KeyState, ListState, Security};
 pub use session::{Codec, Deadline, Driven, Driver, Flow, Lane, Session, SessionStart, Wire};
 pub use shaping::{Credits, Progress, Sent, Shaping};
 pub use sink::{Closer, Event, Loss, Room, Shard, Sink, Taken};

@@ -1,11 +1,13 @@
 //! What the answer to one request is made from: who asks, in which version, and of whom.
 
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, SecurityAccess};
 use crate::errors;
 use crate::groups::Groups;
+use crate::sign_in::Means;
+use crate::tokens::Locks;
 use crate::transactions::Transactions;
 use crate::wire::Uuid;
-use port::{Batches, Code, Hub, Identity, Refusal};
+use port::{Batches, Code, Hub, Identity, Refusal, Security};
 use std::sync::Arc;
 use stdx::Clock;
 use types::{Partition, Scope, TopicId, TopicName};
@@ -22,11 +24,14 @@ pub struct Desk {
     pub config: Config,
     pub groups: Groups,
     pub transactions: Transactions,
+    /// Held while delegation tokens of a project change.
+    pub tokens: Locks,
 }
 
 impl Desk {
     pub fn new(config: Config) -> Desk {
-        Desk { groups: Groups::default(), transactions: Transactions::default(), config }
+        let (groups, transactions, tokens) = Default::default();
+        Desk { groups, transactions, tokens, config }
     }
 }
 
@@ -34,12 +39,15 @@ pub struct Call {
     pub desk: Arc<Desk>,
     pub hub: Arc<dyn Hub>,
     pub who: Identity,
+    pub means: Means,
     pub clock: Arc<dyn Clock>,
     pub version: i16,
     pub client_id: String,
     /// The client's address as Kafka's tools show it.
     pub client_host: String,
     pub advertised: Endpoint,
+    /// What may be done about security where the client came in.
+    pub security: SecurityAccess,
     /// Held while a produce enters the log, so that those behind it enter behind it.
     pub turnstile: Arc<tokio::sync::Mutex<()>>,
 }
@@ -60,6 +68,33 @@ impl Call {
             true => Ok(()),
             false => Err(errors::CLUSTER_AUTHORIZATION_FAILED),
         }
+    }
+
+    /// Who may do what, where the client may see it or change it.
+    ///
+    /// # Errors
+    /// The error's number, and why.
+    pub fn security(&self, needed: SecurityAccess) -> Result<&dyn Security, (i16, String)> {
+        let scopes = self.who.claims().scopes;
+        let may_write = scopes.has(Scope::AdminWrite);
+        let forbidden = errors::CLUSTER_AUTHORIZATION_FAILED;
+        let refused = |error, why: &str| Err((error, why.to_owned()));
+        if self.security == SecurityAccess::None {
+            let why = "security is not administered by this listener: set its `security`";
+            return refused(errors::SECURITY_DISABLED, why);
+        }
+        if self.security < needed {
+            let why = "security is only looked at by this listener: set its `security` to `write`";
+            return refused(forbidden, why);
+        }
+        if needed == SecurityAccess::Write && !may_write {
+            return refused(forbidden, "this takes the scope `admin:write`");
+        }
+        if !may_write && !scopes.has(Scope::AdminRead) {
+            return refused(forbidden, "this takes the scope `admin:read`");
+        }
+        let unknown = (errors::SECURITY_DISABLED, "this server knows no access lists".to_owned());
+        self.hub.security().ok_or(unknown)
     }
 
     /// The topic that a request names, or numbers since the versions that do.

@@ -43,6 +43,13 @@ pub struct Config {
     /// Transactional ids of one project at most. When there are as many, those that nobody used for
     /// seven days are forgotten.
     pub transactional_ids_max: usize,
+    /// Milliseconds for which a delegation token can be renewed at most; 0: none are given out, and
+    /// none count.
+    pub delegation_token_ms_max: u64,
+    /// Milliseconds for which one counts when it is made, or renewed without saying for how long.
+    pub delegation_token_renew_ms: u64,
+    /// Delegation tokens of one project at most.
+    pub delegation_tokens_max: usize,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +70,22 @@ pub struct Listener {
     /// Asks clients for certificates, which may stand for API keys: then signing in by SASL is not
     /// needed (`security.protocol=SSL`). Needs `tls`. Absent: nobody is asked.
     pub client_certificates: Option<ClientCertificates>,
+    /// What the project's keys may do here about its security by Kafka's own requests: `none`;
+    /// `read`: those with `admin:read` or `admin:write` see the access list and which keys sign in
+    /// by SCRAM; `write`: those with `admin:write` change the access list as well, for everybody in
+    /// the project. Lists of the tenant and the installation still stand above it.
+    pub security: SecurityAccess,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SecurityAccess {
+    #[default]
+    None,
+    Read,
+    Write,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -137,6 +160,9 @@ impl Default for Config {
             members_max: 1_000,
             offset_retention_minutes: 7 * 24 * 60,
             transactional_ids_max: 10_000,
+            delegation_token_ms_max: 0,
+            delegation_token_renew_ms: 24 * 60 * 60 * 1_000,
+            delegation_tokens_max: 1_000,
         }
     }
 }
@@ -145,7 +171,14 @@ impl Default for Listener {
     fn default() -> Listener {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9_092));
         let mechanisms = Mechanism::ALL.to_vec();
-        Listener { listen, tls: false, advertised: None, mechanisms, client_certificates: None }
+        Listener {
+            listen,
+            tls: false,
+            advertised: None,
+            mechanisms,
+            client_certificates: None,
+            security: SecurityAccess::None,
+        }
     }
 }
 
@@ -168,6 +201,10 @@ impl Config {
         }
         if self.groups_max == 0 || self.members_max == 0 || self.transactional_ids_max == 0 {
             return wrong("groups_max", "limits must not be zero");
+        }
+        if self.delegation_token_renew_ms == 0 || self.delegation_tokens_max == 0 {
+            let why = "to give out no delegation tokens set `delegation_token_ms_max` to zero";
+            return wrong("delegation_token_renew_ms", why);
         }
         if self.offset_retention_minutes == 0 {
             let why = "`offset_retention_minutes` of zero keeps nothing";

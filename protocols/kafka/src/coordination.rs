@@ -1,5 +1,5 @@
 //! In which order the requests of one connection reach the coordinators of groups and
-//! transactions.
+//! transactions, access lists and tokens.
 
 use crate::messages::Api;
 
@@ -27,7 +27,14 @@ pub fn coordination(api: Api) -> Coordination {
         | Api::AddPartitionsToTxn
         | Api::AddOffsetsToTxn
         | Api::TxnOffsetCommit
-        | Api::EndTxn => Coordination::Step,
+        | Api::EndTxn
+        | Api::DescribeAcls
+        | Api::CreateAcls
+        | Api::DeleteAcls
+        | Api::CreateDelegationToken
+        | Api::RenewDelegationToken
+        | Api::ExpireDelegationToken
+        | Api::DescribeDelegationToken => Coordination::Step,
         _ => Coordination::None,
     }
 }

@@ -91,3 +91,20 @@ pub fn of_admin(refusal: &Refusal) -> i16 {
         Kind::Internal => UNKNOWN_SERVER_ERROR,
     }
 }
+
+/// Of something refused in the administration of security, with what is to be told of it.
+pub fn of_security(refusal: &Refusal) -> (i16, String) {
+    let error = match refusal.kind() {
+        Kind::Unauthenticated | Kind::Forbidden => CLUSTER_AUTHORIZATION_FAILED,
+        Kind::NotFound => RESOURCE_NOT_FOUND,
+        Kind::Invalid => INVALID_REQUEST,
+        Kind::TooLarge | Kind::RateLimited | Kind::QuotaExceeded => POLICY_VIOLATION,
+        Kind::Conflict | Kind::Overloaded | Kind::NotLeader | Kind::Unavailable => {
+            REQUEST_TIMED_OUT
+        }
+        Kind::Unsupported => SECURITY_DISABLED,
+        Kind::Internal => UNKNOWN_SERVER_ERROR,
+    };
+    let hint = refusal.hint_text().map(|hint| format!("; {hint}")).unwrap_or_default();
+    (error, format!("{}{hint}", refusal.message()))
+}

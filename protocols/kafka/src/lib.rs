@@ -6,6 +6,7 @@
 //! request, `groups` the coordinator of consumer groups. It must not know how the log stores.
 #![forbid(unsafe_code)]
 
+mod access;
 mod apis;
 mod call;
 pub mod codec;
@@ -13,6 +14,7 @@ pub mod config;
 mod coordination;
 mod errors;
 mod groups;
+mod pattern;
 pub mod principal;
 pub mod sasl;
 pub mod scram;
@@ -20,9 +22,10 @@ mod session;
 mod sign_in;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transactions;
 
-pub use config::{Config, Listener};
+pub use config::{Config, Listener, SecurityAccess};
 pub use wire_kafka::{messages, records, wire};
 
 use call::Desk;
@@ -60,7 +63,7 @@ fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal>
     let told = advertised.clone();
     let mechanisms: Arc<[Mechanism]> = listener.mechanisms.as_slice().into();
     let voucher = listener.client_certificates.as_ref().map(Voucher::new).transpose()?;
-    let voucher = voucher.map(Arc::new);
+    let (voucher, security) = (voucher.map(Arc::new), listener.security);
     let desk = Arc::clone(desk);
     let idle_max = Duration::from_millis(desk.config.idle_ms_max);
     Ok(StreamMount {
@@ -79,7 +82,7 @@ fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal>
             let limit = FrameLimit::new(STRANGER_BYTES_MAX);
             let advertised = advertised.clone().unwrap_or_else(|| start.local.into());
             let (mechanisms, voucher) = (Arc::clone(&mechanisms), voucher.clone());
-            let door = Door { advertised, mechanisms, voucher };
+            let door = Door { advertised, mechanisms, voucher, security };
             let session = KafkaSession::new(Arc::clone(&desk), start, door, limit.clone());
             Box::new(Driver::new(session, KafkaCodec::new(limit)))
         }),

@@ -8,13 +8,12 @@
 //! DEFAULT                          the text as it is
 //! ```
 
+use crate::pattern;
 use port::{Code, Refusal};
-use regex::{Captures, Regex, RegexBuilder};
+use regex::{Captures, Regex};
 
 /// Rules of one listener at most.
 const RULES_MAX: usize = 64;
-/// Bytes that a compiled pattern may take.
-const PATTERN_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a name that comes of it.
 const NAME_BYTES_MAX: usize = 512;
 
@@ -103,11 +102,7 @@ fn rule(text: &str) -> Result<Rule, String> {
         "U" => Letters::Capital,
         _ => return Err("only `L` or `U` may follow the last `/`".to_owned()),
     };
-    let whole = format!("^(?:{})$", pattern.replace("\\/", "/"));
-    let pattern = RegexBuilder::new(&whole)
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let pattern = pattern::whole(&pattern.replace("\\/", "/"))?;
     let replacement = pieces(&replacement.replace("\\/", "/"))?;
     let known = pattern.captures_len();
     if replacement.iter().any(|piece| matches!(piece, Piece::Group(group) if *group >= known)) {

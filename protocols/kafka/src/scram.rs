@@ -53,6 +53,7 @@ pub struct ClientFirst {
 #[derive(Debug)]
 pub struct Asked {
     pub user: String,
+    pub is_by_token: bool,
     gs2_header: String,
     nonce: String,
     /// The client's part of it.
@@ -94,12 +95,13 @@ impl ClientFirst {
 
     /// What the client is asked, and what to remember of it.
     pub fn ask(self, challenge: &Challenge) -> (Asked, String) {
-        let ClientFirst { user, nonce, gs2_header, bare, .. } = self;
+        let ClientFirst { user, is_by_token, nonce, gs2_header, bare } = self;
         let own = nonce.len();
         let nonce = format!("{nonce}{}", challenge.nonce);
         let salt = STANDARD.encode(&challenge.salt);
         let question = format!("r={nonce},s={salt},i={}", challenge.iterations);
-        (Asked { user, gs2_header, nonce, own, said: format!("{bare},{question}") }, question)
+        let said = format!("{bare},{question}");
+        (Asked { user, is_by_token, gs2_header, nonce, own, said }, question)
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::apis;
 use crate::call::{Call, Desk};
 use crate::codec::{self, Frame, FrameLimit, KafkaCodec};
-use crate::config::Endpoint;
+use crate::config::{Endpoint, SecurityAccess};
 use crate::coordination::{Coordination, coordination};
 use crate::errors;
 use crate::messages::Api;
@@ -13,7 +13,7 @@ use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthentica
 use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::sasl::Mechanism;
 use crate::scram::Asked;
-use crate::sign_in::{self, Step, Voucher};
+use crate::sign_in::{self, Means, Step, Stranger, Tokens, Voucher};
 use crate::wire::{Form, Input, Malformed, Wire, read_whole, write_unsigned};
 use bytes::{BufMut, Bytes};
 use port::live::{Connection, Quota};
@@ -42,6 +42,7 @@ enum Stage {
     },
     Known {
         who: Identity,
+        means: Means,
         lease: Arc<Lease>,
         /// `None`: it came by a certificate.
         mechanism: Option<Mechanism>,
@@ -54,12 +55,13 @@ pub struct Door {
     pub mechanisms: Arc<[Mechanism]>,
     /// Whom certificates stand for, if they may.
     pub voucher: Option<Arc<Voucher>>,
+    pub security: SecurityAccess,
 }
 
 /// What a client's message has led to.
 enum Proven {
     Asked(Asked, Bytes),
-    Known { who: Identity, lease: Arc<Lease>, last: Bytes },
+    Known { who: Identity, means: Means, lease: Arc<Lease>, last: Bytes },
 }
 
 pub struct KafkaSession {
@@ -171,9 +173,9 @@ impl KafkaSession {
                 Ok(request) => self.authenticate(out, head, request),
                 Err(bad) => refuse(out, malformed(&head, bad)),
             },
-            (Stage::Known { who, .. }, _) => {
-                let who = who.clone();
-                self.serve(out, who, head, body);
+            (Stage::Known { who, means, .. }, _) => {
+                let known = (who.clone(), *means);
+                self.serve(out, known, head, body);
             }
             (Stage::Stranger | Stage::Choosing { .. }, _) => {
                 if let Some(vouched) = self.vouched() {
@@ -200,13 +202,14 @@ impl KafkaSession {
             let entered = async {
                 let who = sign_in::by_certificate(&*hub, &peer, &vouched).await?;
                 let lease = Arc::new(open(&*hub, &peer, &who, closer).await?);
-                Ok(Proven::Known { who, lease, last: Bytes::new() })
+                let means = Means::Credential;
+                Ok(Proven::Known { who, means, lease, last: Bytes::new() })
             };
             let entered: Result<Proven, Refusal> = entered.await;
             let then: Then<Self> = Box::new(move |session, out| {
                 session.enter(None, entered?);
-                if let Stage::Known { who, .. } = &session.stage {
-                    session.serve(out, who.clone(), head, body);
+                if let Stage::Known { who, means, .. } = &session.stage {
+                    session.serve(out, (who.clone(), *means), head, body);
                 }
                 Ok(Flow::Continue)
             });
@@ -214,17 +217,25 @@ impl KafkaSession {
         });
     }
 
-    fn serve(&self, out: &mut Outbox<Self>, who: Identity, head: Head, body: Input) {
+    fn serve(
+        &self,
+        out: &mut Outbox<Self>,
+        (who, means): (Identity, Means),
+        head: Head,
+        body: Input,
+    ) {
         let throttle = throttle(&*self.start.hub, &who);
         let call = Call {
             desk: Arc::clone(&self.desk),
             hub: Arc::clone(&self.start.hub),
             who,
+            means,
             clock: Arc::clone(&self.start.clock),
             version: head.version,
             client_id: head.client_id.clone(),
             client_host: format!("/{}", self.start.peer.address.ip()),
             advertised: self.door.advertised.clone(),
+            security: self.door.security,
             turnstile: Arc::clone(&self.turnstile),
         };
         // The answer may be large: the next one is made when this one is on its way.
@@ -302,7 +313,7 @@ impl KafkaSession {
     ) {
         let (mechanism, known) = match &self.stage {
             Stage::Choosing { mechanism, is_raw: false } => (*mechanism, None),
-            Stage::Known { who, lease, mechanism: Some(mechanism) } => {
+            Stage::Known { who, lease, mechanism: Some(mechanism), .. } => {
                 (*mechanism, Some((who.clone(), Arc::clone(lease))))
             }
             Stage::Stranger | Stage::Choosing { .. } | Stage::Known { .. } => {
@@ -373,11 +384,17 @@ impl KafkaSession {
         let hub = Arc::clone(&self.start.hub);
         let peer = self.start.peer.clone();
         let closer = Arc::clone(&self.start.closer);
+        let tokens = match self.desk.config.delegation_token_ms_max {
+            0 => Tokens::DoNot,
+            _ => Tokens::Count,
+        };
+        let now = self.start.clock.now_ms();
         async move {
-            let step = sign_in::step(&*hub, &peer, mechanism, asked, &message).await?;
-            let (who, last) = match step {
+            let stranger = Stranger { hub: &*hub, peer: &peer, tokens, now };
+            let step = sign_in::step(&stranger, mechanism, asked, &message).await?;
+            let (who, means, last) = match step {
                 Step::Asked(asked, question) => return Ok(Proven::Asked(asked, question)),
-                Step::Known(who, last) => (who, last),
+                Step::Known(who, means, last) => (who, means, last),
             };
             if let Some((before, lease)) = known {
                 if (before.tenant(), before.project()) != (who.tenant(), who.project()) {
@@ -385,25 +402,25 @@ impl KafkaSession {
                     return Err(Refusal::new(Code::InvalidToken, message));
                 }
                 hub.renew(&who, &lease).await?;
-                return Ok(Proven::Known { who, lease, last });
+                return Ok(Proven::Known { who, means, lease, last });
             }
             let lease = open(&*hub, &peer, &who, closer).await?;
-            Ok(Proven::Known { who, lease: Arc::new(lease), last })
+            Ok(Proven::Known { who, means, lease: Arc::new(lease), last })
         }
     }
 
     /// Answers what the client is told, and for how many milliseconds it may stay until it signs in
     /// again; 0: for ever.
     fn enter(&mut self, mechanism: Option<Mechanism>, proven: Proven) -> (Bytes, i64) {
-        let (who, lease, last) = match proven {
-            Proven::Known { who, lease, last } => (who, lease, last),
+        let (who, means, lease, last) = match proven {
+            Proven::Known { who, means, lease, last } => (who, means, lease, last),
             Proven::Asked(asked, question) => {
                 self.asked = Some(asked);
                 return (question, 0);
             }
         };
         let ends_at = who.claims().expires_at;
-        self.stage = Stage::Known { who, lease, mechanism };
+        self.stage = Stage::Known { who, means, lease, mechanism };
         self.limit.set(self.desk.config.request_bytes_max);
         (last, ends_at.map_or(0, |end| (end - self.start.clock.now_ms()).max(1)))
     }

@@ -5,10 +5,11 @@ use crate::config::{ClientCertificates, NamedBy};
 use crate::principal::Rules;
 use crate::sasl::{Mechanism, Presented};
 use crate::scram::{self, Asked, Bad, ClientFirst};
+use crate::tokens;
 use bytes::Bytes;
 use port::challenges::Digest;
 use port::{Certificate, Challenges, Code, Confirmed, Hub, Identity, Peer, Refusal, Vouched};
-use types::ProjectId;
+use types::{ProjectId, TimestampMs};
 
 /// Says which key a certificate stands for on one listener.
 pub struct Voucher {
@@ -53,12 +54,35 @@ pub async fn by_certificate(
     challenges.vouched(peer, vouched).await
 }
 
+/// By what a client is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// A key, a token of the project, or a certificate that stands for a key.
+    Credential,
+    DelegationToken,
+}
+
+/// Whom a client's messages are judged for.
+pub struct Stranger<'a> {
+    pub hub: &'a dyn Hub,
+    pub peer: &'a Peer,
+    /// Whether delegation tokens count here.
+    pub tokens: Tokens,
+    pub now: TimestampMs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    Count,
+    DoNot,
+}
+
 /// Where a message has led to.
 pub enum Step {
     /// The client is sent this and has to answer it.
     Asked(Asked, Bytes),
     /// The client is known, and is sent this.
-    Known(Identity, Bytes),
+    Known(Identity, Means, Bytes),
 }
 
 /// Takes a client's next message. `asked` is what it was asked before, if it was.
@@ -66,16 +90,17 @@ pub enum Step {
 /// # Errors
 /// When the client is not let in, or it cannot be said now whether it is.
 pub async fn step(
-    hub: &dyn Hub,
-    peer: &Peer,
+    stranger: &Stranger<'_>,
     mechanism: Mechanism,
     asked: Option<Asked>,
     message: &[u8],
 ) -> Result<Step, Refusal> {
+    let Stranger { hub, peer, tokens, now } = *stranger;
     let digest = match mechanism {
         Mechanism::Plain | Mechanism::OauthBearer => {
             let shown = mechanism.credential(message)?;
-            return Ok(Step::Known(show(hub, peer, shown).await?, Bytes::new()));
+            let who = show(hub, peer, shown).await?;
+            return Ok(Step::Known(who, Means::Credential, Bytes::new()));
         }
         Mechanism::ScramSha256 => Digest::Sha256,
         Mechanism::ScramSha512 => Digest::Sha512,
@@ -85,18 +110,26 @@ pub async fn step(
             .hint("use SASL PLAIN over TLS")
     })?;
     match asked {
-        None => ask(challenges, message).await,
+        None => ask(challenges, tokens, message).await,
         Some(asked) => {
+            let is_by_token = asked.is_by_token;
             let response = asked.read(digest, message).map_err(|bad| told(mechanism, bad))?;
+            if is_by_token {
+                let proof = (&response, now);
+                let (who, last) = tokens::sign_in(hub, challenges, peer, proof).await?;
+                let last = scram::server_final(&last).into();
+                return Ok(Step::Known(who, Means::DelegationToken, last));
+            }
             let Confirmed { who, signature } = challenges.respond(peer, &response).await?;
-            Ok(Step::Known(who, scram::server_final(&signature).into()))
+            let last = scram::server_final(&signature).into();
+            Ok(Step::Known(who, Means::Credential, last))
         }
     }
 }
 
-async fn ask(challenges: &dyn Challenges, message: &[u8]) -> Result<Step, Refusal> {
+async fn ask(challenges: &dyn Challenges, tokens: Tokens, message: &[u8]) -> Result<Step, Refusal> {
     let first = ClientFirst::read(message).map_err(|bad| told(Mechanism::ScramSha256, bad))?;
-    if first.is_by_token {
+    if first.is_by_token && tokens == Tokens::DoNot {
         let message = "delegation tokens are not given out here";
         return Err(Refusal::new(Code::InvalidToken, message)
             .hint("use SASL OAUTHBEARER with a token of the project"));

@@ -1,8 +1,10 @@
 //! The parts by themselves: bytes, records and groups. The whole way is in `tests/e2e`.
 
+mod access;
 mod coordinated;
 mod frames;
 mod group;
+mod pattern;
 mod principal;
 mod scram;
 mod settings;

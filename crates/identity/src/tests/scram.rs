@@ -107,6 +107,29 @@ async fn a_key_is_proven_as_if_it_were_shown() {
 }
 
 #[tokio::test]
+async fn a_token_is_proven_by_the_secret_of_its_name() {
+    let world = World::open(patient()).await;
+    let authenticator = &world.authenticator;
+    let secret = |name| STANDARD.encode(authenticator.token_secret(name).expect("a secret").0);
+    assert_eq!(secret("a"), secret("a"));
+    for digest in [Digest::Sha256, Digest::Sha512] {
+        let challenge = authenticator.challenge("a").await.expect("asked");
+        let message = format!("n=a,r=b{}", challenge.nonce).into_bytes();
+        for (text, is_right) in [(secret("a"), true), (secret("b"), false), (String::new(), false)]
+        {
+            let (proof, expected) = proof(digest, &text, &challenge.salt, &message);
+            let (name, message) = ("a".to_owned(), message.clone());
+            let response = Response { digest, name, message, proof };
+            let told = authenticator.respond_by_token(&peer(), &response).await;
+            match is_right {
+                true => assert_eq!(told, Ok(expected)),
+                false => assert_eq!(told.unwrap_err().code(), Code::InvalidToken),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_that_nobody_has_are_asked_as_others_are() {
     let world = World::open(patient()).await;
     let (_, key) = new_key(&world).await;

@@ -379,6 +379,10 @@ impl Hub for RemoteHub {
         None
     }
 
+    fn security(&self) -> Option<&dyn port::Security> {
+        None
+    }
+
     fn consumers(&self) -> Option<&dyn Consumers> {
         Some(self)
     }

@@ -1,6 +1,7 @@
 //! What is different between two versions of a list, entry by entry.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use types::{AccessEntry, AccessList, Effect};
 
@@ -28,9 +29,27 @@ pub struct Difference {
     pub changed: Vec<Changed>,
 }
 
+/// Identifiers of entries that a summary names.
+const NAMED_MAX: usize = 50;
+
 impl Difference {
     pub fn is_none(&self) -> bool {
         *self == Difference::default()
+    }
+
+    /// For the audit trail: how many entries came, went and changed, and which.
+    pub fn summary(&self) -> Value {
+        let names = |entries: Vec<&AccessEntry>| -> Value {
+            let named = entries.iter().take(NAMED_MAX).map(|entry| entry.id.as_str());
+            json!({"count": entries.len(), "entries": named.collect::<Vec<_>>()})
+        };
+        json!({
+            "added": names(self.added.iter().collect()),
+            "removed": names(self.removed.iter().collect()),
+            "changed": names(self.changed.iter().map(|it| &it.after).collect()),
+            "groups": self.groups.keys().take(NAMED_MAX).collect::<Vec<_>>(),
+            "default": self.default,
+        })
     }
 }
 

@@ -17,8 +17,9 @@ use crate::messages::consumer_group_heartbeat::{
     Assignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
     TopicPartitionsAsked, TopicPartitionsTold,
 };
+use crate::pattern;
 use port::{Kind, TopicInfo};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,6 @@ const MEMBER_TYPE: i8 = 1;
 const NAME_BYTES_MAX: usize = 1_000;
 /// Names of topics that one member is subscribed to.
 const NAMES_MAX: usize = 10_000;
-const REGEX_BYTES_MAX: usize = 1_000;
-/// Memory of one expression, compiled.
-const REGEX_MEMORY_BYTES_MAX: usize = 256 * 1024;
 
 /// An error and why.
 type Fault = (i16, String);
@@ -224,16 +222,7 @@ fn subscribed(topic: &TopicInfo) -> Subscribed {
 
 /// An expression in the manner of RE2, which matches names as a whole.
 fn compile(regex: &str) -> Result<Regex, Fault> {
-    let bad = |why: String| (errors::INVALID_REGULAR_EXPRESSION, why);
-    if regex.len() > REGEX_BYTES_MAX {
-        return Err(bad(format!("an expression has at most {REGEX_BYTES_MAX} bytes")));
-    }
-    let whole = format!(r"\A(?:{regex})\z");
-    let built = RegexBuilder::new(&whole)
-        .size_limit(REGEX_MEMORY_BYTES_MAX)
-        .dfa_size_limit(REGEX_MEMORY_BYTES_MAX)
-        .build();
-    built.map_err(|error| bad(error.to_string()))
+    pattern::whole(regex).map_err(|why| (errors::INVALID_REGULAR_EXPRESSION, why))
 }
 
 pub async fn describe(

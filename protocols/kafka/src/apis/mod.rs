@@ -1,10 +1,13 @@
 //! What is answered to each request, a file per kind. Each takes the message and gives the message;
 //! the bytes around them are made here.
 
+mod acls;
 pub mod api_versions;
 mod cluster;
 mod configs;
 pub mod consumer_group;
+mod credentials;
+mod delegation_tokens;
 mod describe;
 mod fetch;
 pub mod group;
@@ -15,6 +18,7 @@ mod partitions;
 mod placement;
 mod produce;
 mod producer;
+mod quotas;
 pub mod settings;
 mod topics;
 mod transactions;
@@ -28,44 +32,23 @@ use port::{Code, Refusal};
 use std::time::Duration;
 
 macro_rules! serve {
-    ($call:ident, $api:ident, $correlation:ident, $body:ident, $throttle:ident;
+    ($call:ident, $api:ident, $form:ident, $correlation:ident, $body:ident, $throttle:ident;
         $($name:ident => $handler:path,)*) => {
         match $api {
             $(Api::$name => {
-                let form = Form {
-                    version: $call.version,
-                    is_flexible: $api.is_flexible($call.version),
-                };
-                let request = read_whole(&mut $body, form).map_err(|bad| malformed($api, bad))?;
+                let request = read_whole(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
                 let mut answer = $handler($call, request).await;
                 answer.throttle_time_ms = $throttle;
-                Ok(Some(encode($correlation, $api, form, &answer)))
+                Ok(Some(encode($correlation, $api, $form, &answer)))
             })*
             Api::Produce => {
-                produce($call, $correlation, &mut $body, $throttle).await
+                produce($call, ($form, $correlation), &mut $body, $throttle).await
             }
             Api::Fetch => {
-                let form = Form {
-                    version: $call.version,
-                    is_flexible: $api.is_flexible($call.version),
-                };
-                let request = read_whole(&mut $body, form).map_err(|bad| malformed($api, bad))?;
+                let request = read_whole(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
                 let (mut answer, bytes) = fetch::answer($call, request).await;
                 answer.throttle_time_ms = $throttle;
-                Ok(Some(encode_large($correlation, $api, form, &answer, bytes)))
-            }
-            Api::DescribeAcls
-            | Api::CreateAcls
-            | Api::DeleteAcls
-            | Api::CreateDelegationToken
-            | Api::RenewDelegationToken
-            | Api::ExpireDelegationToken
-            | Api::DescribeDelegationToken
-            | Api::DescribeClientQuotas
-            | Api::AlterClientQuotas
-            | Api::DescribeUserScramCredentials
-            | Api::AlterUserScramCredentials => {
-                Err(Refusal::new(Code::Unsupported, "not answered yet"))
+                Ok(Some(encode_large($correlation, $api, $form, &answer, bytes)))
             }
             // The session answers them, signed in or not.
             Api::ApiVersions | Api::SaslHandshake | Api::SaslAuthenticate => {
@@ -87,8 +70,9 @@ pub async fn answer(
     throttle: Duration,
 ) -> Result<Option<Frame>, Refusal> {
     let throttle_ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+    let form = Form { version: call.version, is_flexible: api.is_flexible(call.version) };
     serve! {
-        call, api, correlation, body, throttle_ms;
+        call, api, form, correlation, body, throttle_ms;
         Metadata => metadata::answer,
         ListOffsets => list_offsets::answer,
         OffsetForLeaderEpoch => list_offsets::of_epochs,
@@ -128,16 +112,26 @@ pub async fn answer(
         ElectLeaders => placement::elect,
         AlterPartitionReassignments => placement::reassign,
         ListPartitionReassignments => placement::reassignments,
+        DescribeAcls => acls::describe,
+        CreateAcls => acls::create,
+        DeleteAcls => acls::delete,
+        DescribeUserScramCredentials => credentials::describe,
+        AlterUserScramCredentials => credentials::alter,
+        CreateDelegationToken => delegation_tokens::create,
+        RenewDelegationToken => delegation_tokens::renew,
+        ExpireDelegationToken => delegation_tokens::expire,
+        DescribeDelegationToken => delegation_tokens::describe,
+        DescribeClientQuotas => quotas::describe,
+        AlterClientQuotas => quotas::alter,
     }
 }
 
 async fn produce(
     call: &Call,
-    correlation: i32,
+    (form, correlation): (Form, i32),
     body: &mut Input,
     throttle_ms: i32,
 ) -> Result<Option<Frame>, Refusal> {
-    let form = Form { version: call.version, is_flexible: Api::Produce.is_flexible(call.version) };
     let request = read_whole(body, form).map_err(|bad| malformed(Api::Produce, bad))?;
     match produce::answer(call, request).await? {
         Some(mut answer) => {

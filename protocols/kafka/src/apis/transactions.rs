@@ -20,6 +20,7 @@ use crate::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
 };
+use crate::pattern;
 use crate::transactions::{Entry, SHELF, Slot, Standing, Way};
 use port::transactions::TRANSACTION_MAX;
 use std::collections::BTreeMap;
@@ -32,9 +33,6 @@ const OFFSETS_IMPLICIT: i16 = 5;
 /// Before these a producer that was replaced is told so by another number.
 const INIT_FENCED: i16 = 4;
 const FENCED: i16 = 2;
-/// Bytes of the pattern by which transactions are asked for, and of what it becomes.
-const PATTERN_BYTES_MAX: usize = 1_000;
-const PATTERN_SIZE_MAX: usize = 1 << 20;
 
 fn way(call: &Call, implicit_from: i16) -> Way {
     if call.version >= implicit_from { Way::Implicit } else { Way::Explicit }
@@ -331,16 +329,10 @@ pub async fn list(call: &Call, request: ListTransactionsRequest) -> ListTransact
     const STATES: [&str; 4] = ["Empty", "Ongoing", "CompleteCommit", "CompleteAbort"];
     let failed = |error_code| ListTransactionsResponse { error_code, ..Default::default() };
     let pattern = match request.transactional_id_pattern.filter(|it| !it.is_empty()) {
-        Some(text) if text.len() > PATTERN_BYTES_MAX => return failed(errors::INVALID_REQUEST),
-        Some(text) => {
-            let built = regex::RegexBuilder::new(&format!("^(?:{text})$"))
-                .size_limit(PATTERN_SIZE_MAX)
-                .build();
-            match built {
-                Ok(pattern) => Some(pattern),
-                Err(_) => return failed(errors::INVALID_REGULAR_EXPRESSION),
-            }
-        }
+        Some(text) => match pattern::whole(&text) {
+            Ok(pattern) => Some(pattern),
+            Err(_) => return failed(errors::INVALID_REGULAR_EXPRESSION),
+        },
         None => None,
     };
     let slots = match call.desk.transactions.list(call).await {

@@ -238,6 +238,8 @@ impl Coordinated {
             let message = "the member with this lasting name has not left";
             return Err((errors::UNRELEASED_INSTANCE_ID, message));
         }
+        // Whatever it was under the name it comes with, it is not any more.
+        self.remove(&beat.member);
         let Some(mut member) = self.members.remove(before) else { return Ok(false) };
         member.held().for_each(|part| drop(self.holders.remove(&part)));
         member.restart();
@@ -258,7 +260,12 @@ impl Coordinated {
         let Some(member) = self.members.get_mut(&beat.member) else { return false };
         member.expires = now + session;
         (member.client_id, member.client_host) = (beat.client_id, beat.client_host);
-        member.instance = beat.instance.or(member.instance.take());
+        if let Some(instance) = beat.instance.filter(|it| member.instance.as_ref() != Some(it)) {
+            // Also of one that says its lasting name after it has joined: nobody else has it.
+            let before = member.instance.replace(instance.clone());
+            before.iter().for_each(|before| drop(self.instances.remove(before)));
+            self.instances.insert(instance, beat.member.clone());
+        }
         member.rack = beat.rack.or(member.rack.take());
         member.rebalance = beat.rebalance.unwrap_or(member.rebalance);
         let mut has_changed = false;
@@ -350,7 +357,9 @@ impl Coordinated {
     fn remove(&mut self, id: &str) {
         let Some(member) = self.members.remove(id) else { return };
         member.held().for_each(|part| drop(self.holders.remove(&part)));
-        if let Some(instance) = &member.instance {
+        if let Some(instance) = &member.instance
+            && self.instances.get(instance).is_some_and(|holder| holder == id)
+        {
             self.instances.remove(instance);
         }
         self.targets.remove(id);

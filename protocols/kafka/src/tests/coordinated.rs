@@ -393,3 +393,22 @@ proptest! {
         prop_assert_eq!(&play.group.targets, &targets);
     }
 }
+
+/// It used to be told to nobody, so that another could take the name and lose it again.
+#[test]
+fn a_lasting_name_said_after_joining_is_the_members() {
+    let (mut group, now) = (Coordinated::new(terms()), seconds(0));
+    let named = |beat: Beat, name: &str| Beat { instance: Some(name.to_owned()), ..beat };
+    let epoch = send(&mut group, joining("a", 3), now).expect("joined").epoch;
+    send(&mut group, named(beating("a", epoch, None), "x"), now).expect("heard");
+    let other = send(&mut group, named(joining("b", 3), "x"), now);
+    assert_eq!(other, Err(errors::UNRELEASED_INSTANCE_ID));
+    // Its second name takes the place of the first.
+    send(&mut group, named(beating("a", epoch, None), "y"), now).expect("heard");
+    send(&mut group, named(joining("b", 3), "x"), now).expect("the name is free");
+    let gone = Beat { epoch: LEAVE, ..beating("a", LEAVE, None) };
+    send(&mut group, gone, now).expect("gone");
+    let third = send(&mut group, named(joining("c", 3), "x"), now);
+    assert_eq!(third, Err(errors::UNRELEASED_INSTANCE_ID), "it is still that of b");
+    send(&mut group, named(joining("c", 3), "y"), now).expect("the name went with a");
+}

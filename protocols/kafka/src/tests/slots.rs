@@ -2,7 +2,7 @@
 
 use crate::apis::{group, offsets};
 use crate::call::{Call, Desk};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, SecurityAccess};
 use crate::errors;
 use crate::messages::heartbeat::HeartbeatRequest;
 use crate::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -12,6 +12,7 @@ use crate::messages::offset_commit::{
 };
 use crate::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use crate::messages::sync_group::SyncGroupRequest;
+use crate::sign_in::Means;
 use port::Hub;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,11 +41,13 @@ impl Stage {
             desk: Arc::new(Desk::new(config)),
             hub: hub.shared(),
             who,
+            means: Means::Credential,
             clock: clock.clone(),
             version: 5,
             client_id: "c".to_owned(),
             client_host: "/127.0.0.1".to_owned(),
             advertised: Endpoint { host: "h".to_owned(), port: 1 },
+            security: SecurityAccess::None,
             turnstile: Arc::default(),
         };
         Stage { hub, clock, call }

@@ -1,10 +1,12 @@
 //! Kafka clients at the same topics as all others. `client` speaks the protocol frame by frame for
 //! what well-behaved clients never do; `tools` are clients from outside.
 
+mod acls;
 mod admin;
 mod bridges;
 mod client;
 mod coordinated;
+mod delegation;
 mod doors;
 mod groups;
 mod library;

@@ -1,0 +1,171 @@
+//! Kafka's words and numbers for rights (`AclOperation`, `AclPermissionType`, `ResourceType` and
+//! `PatternType` of its clients), and ours for the same.
+
+use std::ops::RangeInclusive;
+use types::acl::{EVERYBODY, GROUP_PREFIX, KEY_PREFIX, Network, TOKEN_PREFIX, TopicMatch};
+use types::acl::{Operation, Operations, USER_PREFIX};
+use types::{Effect, KeyId, TopicName};
+
+/// Of each of the four: in filters, whichever it is.
+pub const ANY: i8 = 1;
+
+pub const TOPIC: i8 = 2;
+const GROUP: i8 = 3;
+const CLUSTER: i8 = 4;
+const TRANSACTIONAL_ID: i8 = 5;
+const DELEGATION_TOKEN: i8 = 6;
+pub const RESOURCES: RangeInclusive<i8> = 1..=7;
+
+/// The name itself, and what it is under: prefixes of it, and every topic.
+pub const MATCH: i8 = 2;
+pub const LITERAL: i8 = 3;
+pub const PREFIXED: i8 = 4;
+
+pub const DENY: i8 = 2;
+pub const ALLOW: i8 = 3;
+
+pub const ALL: i8 = 2;
+const READ: i8 = 3;
+const WRITE: i8 = 4;
+const CREATE: i8 = 5;
+const DELETE: i8 = 6;
+const ALTER: i8 = 7;
+const DESCRIBE: i8 = 8;
+const DESCRIBE_CONFIGS: i8 = 10;
+const ALTER_CONFIGS: i8 = 11;
+pub const OPERATIONS: RangeInclusive<i8> = 1..=15;
+
+/// Every topic, every host.
+pub const EVERYWHERE: &str = "*";
+const USER_TYPE: &str = "User";
+const GROUP_TYPE: &str = "Group";
+
+/// What each of Kafka's operations on a topic comes to: it is said where the first is there, and
+/// gives and takes all of them. Consuming by Kafka is `read`; whoever is given it may follow live.
+const MEANINGS: [(i8, &[Operation]); 8] = [
+    (READ, &[Operation::Read, Operation::Subscribe]),
+    (WRITE, &[Operation::Publish]),
+    (CREATE, &[Operation::Manage]),
+    (DELETE, &[Operation::Manage]),
+    (ALTER, &[Operation::Manage]),
+    (DESCRIBE, &[Operation::Describe]),
+    (DESCRIBE_CONFIGS, &[Operation::Describe]),
+    (ALTER_CONFIGS, &[Operation::Manage]),
+];
+
+/// How these operations are said.
+pub fn said(operations: Operations) -> Vec<i8> {
+    if operations == Operations::all() {
+        return vec![ALL];
+    }
+    let is_said = |ours: &[Operation]| ours.first().is_some_and(|it| operations.has(*it));
+    MEANINGS.iter().filter(|(_, ours)| is_said(ours)).map(|(word, _)| *word).collect()
+}
+
+/// What one of Kafka's operations on a topic means.
+pub fn meant(word: i8) -> Result<Operations, String> {
+    if word == ALL {
+        return Ok(Operations::all());
+    }
+    let found = MEANINGS.iter().find(|(known, _)| *known == word);
+    found.map(|(_, ours)| ours.iter().copied().collect()).ok_or_else(|| {
+        "topics have the operations Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, \
+         AlterConfigs and All"
+            .to_owned()
+    })
+}
+
+/// Only topics have lists here.
+pub fn check_resource(kind: i8) -> Result<(), String> {
+    let why = match kind {
+        TOPIC => return Ok(()),
+        GROUP => {
+            "consumer groups have no access list here: whoever may subscribe may use them; leave \
+             the group out"
+        }
+        TRANSACTIONAL_ID => {
+            "transactional ids have no access list here: whoever may publish may use them; leave \
+             the id out"
+        }
+        CLUSTER => {
+            "the cluster has no access list here: it is the scopes of a key that say whether it \
+             administers; make a key with `admin:write`"
+        }
+        DELEGATION_TOKEN => "delegation tokens are their owner's alone: they have no access list",
+        _ => "only topics have access lists here",
+    };
+    Err(why.to_owned())
+}
+
+pub fn permission(effect: Effect) -> i8 {
+    match effect {
+        Effect::Allow => ALLOW,
+        Effect::Deny => DENY,
+    }
+}
+
+pub fn parse_permission(kind: i8) -> Result<Effect, String> {
+    match kind {
+        ALLOW => Ok(Effect::Allow),
+        DENY => Ok(Effect::Deny),
+        _ => Err("an entry allows or denies".to_owned()),
+    }
+}
+
+/// `User:key_…` is a key, `User:jwt:…` the subject of tokens, `User:*` everybody, `Group:…` a group
+/// of the list.
+pub fn principal(ours: &str) -> String {
+    if let Some(group) = ours.strip_prefix(GROUP_PREFIX) {
+        return format!("{GROUP_TYPE}:{group}");
+    }
+    format!("{USER_TYPE}:{}", ours.strip_prefix(KEY_PREFIX).unwrap_or(ours))
+}
+
+pub fn parse_principal(text: &str) -> Result<String, String> {
+    let nobody = || {
+        format!(
+            "`{text}` names nobody here: write `User:<key id>`, `User:jwt:<subject>`, `User:*` or \
+             `Group:<group of the list>`"
+        )
+    };
+    match text.split_once(':').ok_or_else(nobody)? {
+        (USER_TYPE, EVERYBODY) => Ok(EVERYBODY.to_owned()),
+        (USER_TYPE, name) => {
+            if let Ok(key) = name.strip_prefix(KEY_PREFIX).unwrap_or(name).parse::<KeyId>() {
+                return Ok(format!("{KEY_PREFIX}{key}"));
+            }
+            let is_whole = name.starts_with(TOKEN_PREFIX) || name.starts_with(USER_PREFIX);
+            if is_whole { Ok(name.to_owned()) } else { Err(nobody()) }
+        }
+        (GROUP_TYPE, name) => Ok(format!("{GROUP_PREFIX}{name}")),
+        _ => Err(nobody()),
+    }
+}
+
+/// One address without its length, as Kafka has it.
+pub fn host(network: &Network) -> String {
+    let text = network.to_string();
+    let whole = if text.contains(':') { "/128" } else { "/32" };
+    text.strip_suffix(whole).unwrap_or(&text).to_owned()
+}
+
+/// `None`: everywhere. Networks are more than Kafka has.
+pub fn parse_host(text: &str) -> Result<Option<Network>, String> {
+    match text {
+        EVERYWHERE => Ok(None),
+        text => text.parse().map(Some).map_err(|why| format!("host: {why}; or `*`")),
+    }
+}
+
+pub fn parse_topic(name: &str, pattern: i8) -> Result<TopicMatch, String> {
+    match pattern {
+        LITERAL if name == EVERYWHERE => Ok(TopicMatch::Filter("#".to_owned())),
+        LITERAL => match TopicName::parse(name) {
+            Ok(name) => Ok(TopicMatch::Literal(name.to_string())),
+            Err(bad) => Err(bad.to_string()),
+        },
+        // What else is wrong with it the list says.
+        PREFIXED => Ok(TopicMatch::Prefix(name.to_owned())),
+        _ => Err("an entry is about a name taken literally, or about a prefix".to_owned()),
+    }
+}
