@@ -83,13 +83,13 @@ fn take_in(context: &mut Context, offset: i64, record: &Record) {
 /// What only one side has of a compacted partition: fine where a later record of the key is there,
 /// or it says that the key is gone.
 #[derive(Default)]
-struct Unexplained {
+pub(crate) struct Unexplained {
     keys: HashMap<Bytes, i64>,
     is_too_many: bool,
 }
 
 impl Unexplained {
-    fn alone(&mut self, offset: i64, record: Record) {
+    pub fn alone(&mut self, offset: i64, record: Record) {
         let Record { key: Some(key), value, .. } = record else {
             self.is_too_many = true;
             return;
@@ -103,13 +103,13 @@ impl Unexplained {
         }
     }
 
-    fn both(&mut self, record: &Record) {
+    pub fn both(&mut self, record: &Record) {
         if let Some(key) = &record.key {
             self.keys.remove(key);
         }
     }
 
-    fn problem(self) -> Option<String> {
+    pub fn problem(self) -> Option<String> {
         if self.is_too_many {
             return Some("too many records are on one side only".to_owned());
         }

@@ -134,7 +134,7 @@ async fn record_at(cluster: &Cluster, asked: &Asked) -> Result<Option<Record>, S
 
 /// The batch as it is, or in pieces: where only a part of it is wanted, it has too many records, or
 /// its records are dated by the broker, which the target would do anew.
-fn pieces(stored: &Stored, from: i64) -> Result<Vec<(i64, Bytes, u64)>, String> {
+pub(crate) fn pieces(stored: &Stored, from: i64) -> Result<Vec<(i64, Bytes, u64)>, String> {
     let head = &stored.head;
     let count = u64::try_from(head.count).unwrap_or(0);
     let is_whole = head.base_offset >= from && !head.is_dated_by_broker();

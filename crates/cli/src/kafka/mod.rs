@@ -3,8 +3,8 @@
 //! the environment only.
 
 mod access;
-mod compare;
-mod copy;
+pub(crate) mod compare;
+pub(crate) mod copy;
 mod groups;
 mod mirror;
 mod report;

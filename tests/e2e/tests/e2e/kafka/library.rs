@@ -2,14 +2,19 @@
 
 use super::Stand;
 use crate::stand::admin::Key;
+use crate::stand::token::Signer;
 use crate::stand::within;
 use kafka_client::admin::{Admin, At, Committed, NewTopic, Offsets};
 use kafka_client::consumer::{self, Commits, Consumer};
 use kafka_client::producer::{self, Producer};
-use kafka_client::{Cluster, Error, Header, Packing, Record, Sasl, Settings};
+use kafka_client::{Cluster, Error, Header, Packing, Record, Sasl, Settings, Tls};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 const WAIT: Duration = Duration::from_millis(200);
 const UNKNOWN_TOPIC: i16 = 3;
@@ -115,6 +120,41 @@ async fn scram_and_wrong_passwords() {
 }
 
 #[tokio::test]
+async fn tls_and_tokens() {
+    let Stand { mut home, mut server, room, .. } = Stand::new().await;
+    let token = Signer::new(&server.admin(), &room).await.token(Duration::from_secs(600));
+    server.stop();
+    let folder = tempfile::TempDir::with_prefix("library-").expect("a folder");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    let certificate = write("certificate.pem", made.cert.pem());
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    let other = write("other.pem", other.cert.pem());
+    home.change(&json!({
+        "edge": { "tls": { "files": {
+            "certificate": certificate,
+            "key": write("key.pem", made.signing_key.serialize_pem()),
+        } } },
+        "protocols": { "kafka": { "listeners": [{ "listen": "127.0.0.1:0", "tls": true }] } },
+    }));
+    let server = home.start();
+    let connect = async |ca_file| {
+        let sasl = Sasl::OauthBearer { token: token.clone().into() };
+        let settings = Settings::new(&server.kafka).with_sasl(sasl);
+        let settings = settings.with_tls(Tls { ca_file: Some(ca_file) });
+        within("an answer", Cluster::connect(settings)).await
+    };
+    let cluster = connect(certificate).await.expect("trusted, and let in");
+    Admin::new(cluster).topics().await.expect("asked");
+    let distrusted = connect(other).await;
+    assert!(matches!(distrusted, Err(Error::Unreachable { .. })), "{distrusted:?}");
+}
+
+#[tokio::test]
 async fn members_share_partitions_and_hand_them_over() {
     let stand = Stand::new().await;
     let cluster = cluster(&stand).await;
@@ -160,10 +200,58 @@ async fn members_share_partitions_and_hand_them_over() {
     assert!(found.iter().all(|it| it.partition == 1 && it.offset >= 3), "{found:?}");
 }
 
+/// Passes on what both sides say, but for the name of a feature: whoever connects by it takes the
+/// server for one of before KIP-890.
+async fn forget(feature: &'static [u8], listener: TcpListener, server: String) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let server = TcpStream::connect(&server).await.expect("connected");
+        connections.spawn(async move {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let answers = async {
+                let mut bytes = vec![0; 64 * 1024];
+                while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+                    let part = &mut bytes[..count];
+                    if let Some(at) = part.windows(feature.len()).position(|it| it == feature) {
+                        part[at..at + feature.len()].fill(b'x');
+                    }
+                    if to_client.write_all(part).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            // Ends with either side.
+            tokio::select! {
+                () = answers => {}
+                _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_transaction_counts_whole_or_not_at_all() {
-    let stand = Stand::new().await;
-    let cluster = cluster(&stand).await;
+    transact(&Stand::new().await, 2).await;
+}
+
+#[tokio::test]
+async fn so_it_does_for_a_broker_that_ends_none_with_an_epoch() {
+    let between = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = between.local_addr().expect("an address").to_string();
+    let listener = json!({ "listen": "127.0.0.1:0", "advertised": address });
+    let mut stand = Stand::with(json!({ "listeners": [listener] })).await;
+    let server = std::mem::replace(&mut stand.server.kafka, address);
+    let forgetting = tokio::spawn(forget(b"transaction.version", between, server));
+    transact(&stand, 0).await;
+    forgetting.abort();
+}
+
+/// `level` is that of `transaction.version` that the library sees.
+async fn transact(stand: &Stand, level: i16) {
+    let cluster = cluster(stand).await;
+    let connection = cluster.any().await.expect("connected");
+    assert_eq!(connection.feature("transaction.version"), level);
     let admin = Admin::new(Arc::clone(&cluster));
     admin.create_topic(&NewTopic::new("t", 2)).await.expect("made");
     let options = || producer::Options {
