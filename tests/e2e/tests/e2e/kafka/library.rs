@@ -213,7 +213,7 @@ async fn forget(feature: &'static [u8], listener: TcpListener, server: String) {
                 let mut bytes = vec![0; 64 * 1024];
                 while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
                     let part = &mut bytes[..count];
-                    if let Some(at) = part.windows(feature.len()).position(|it| it == feature) {
+                    while let Some(at) = part.windows(feature.len()).position(|it| it == feature) {
                         part[at..at + feature.len()].fill(b'x');
                     }
                     if to_client.write_all(part).await.is_err() {
