@@ -15,6 +15,7 @@ pub mod configuration;
 pub mod consumers;
 mod events;
 pub mod follow;
+pub mod kafka;
 pub mod login;
 pub mod logs;
 pub mod people;

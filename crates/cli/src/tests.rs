@@ -3,6 +3,7 @@
 mod approvals;
 mod bench;
 mod conditions;
+mod kafka;
 mod providers;
 mod security;
 mod session;

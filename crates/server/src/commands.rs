@@ -100,6 +100,9 @@ enum Command {
     /// Records that a durable consumer gave up.
     #[command(subcommand)]
     DeadLetters(cli::consumers::DeadLetters),
+    /// Moving from Kafka: copies another cluster, and compares.
+    #[command(subcommand)]
+    Kafka(cli::kafka::Kafka),
     /// Lines of a running server's log; what it logs.
     Logs(cli::logs::Logs),
     /// Writes all that helps to find out what is wrong, without secrets, into one file.
@@ -171,6 +174,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, String> {
         Command::Security(security) => return runtime()?.block_on(security.run(&target)),
         Command::Backup(backup) => backup.run(&target),
         Command::Log(log) => log.run(),
+        Command::Kafka(command) => return runtime()?.block_on(command.run(&target)),
         Command::Consumers(command) => client(command.run(&target)),
         Command::DeadLetters(command) => client(command.run(&target)),
         Command::KeysAtRest(command) => command.run(&target),

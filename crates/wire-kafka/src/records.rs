@@ -1,10 +1,12 @@
-//! What producers send as records: one batch of format 2, its records compressed or not. It is
+//! What producers send as records: one batch of format 2, its records compressed or not. Here it is
 //! stored in the open, so that every protocol, filter and compaction sees the same records. What a
 //! batch becomes when it is decompressed is bounded before it is done.
 
 use bytes::Bytes;
+use flate2::Compression;
 use flate2::read::GzDecoder;
-use std::io::Read;
+use flate2::write::GzEncoder;
+use std::io::{Read, Write};
 use types::batch::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Packing, packing, unpacked};
 use types::{BadBatch, Batch};
 
@@ -12,6 +14,8 @@ use types::{BadBatch, Batch};
 const RECORDS_BYTES_MAX: usize = BATCH_BYTES_MAX - BATCH_HEADER_BYTES;
 /// The largest window a zstd frame may ask for, as a power of two: 32 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+/// What Kafka's own producers use.
+const ZSTD_LEVEL: i32 = 3;
 /// How snappy-java begins its stream; see `snappy`.
 const XERIAL: &[u8] = b"\x82SNAPPY\0";
 /// Two version numbers follow.
@@ -50,7 +54,33 @@ pub fn batch(bytes: Bytes) -> Result<Batch, BadRecords> {
     }
 }
 
-fn unpack(packing: Packing, packed: &[u8]) -> Result<Vec<u8>, BadRecords> {
+/// Compresses the records of one batch, all together, as a client does before it sends them.
+///
+/// # Errors
+/// When the codec fails, which memory alone makes it.
+pub fn pack(packing: Packing, records: &[u8]) -> std::io::Result<Vec<u8>> {
+    match packing {
+        Packing::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(records)?;
+            encoder.finish()
+        }
+        // One block without a head, which Java's readers take as well.
+        Packing::Snappy => Ok(snap::raw::Encoder::new().compress_vec(records)?),
+        Packing::Lz4 => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            encoder.write_all(records)?;
+            Ok(encoder.finish()?)
+        }
+        Packing::Zstd => zstd::stream::encode_all(records, ZSTD_LEVEL),
+    }
+}
+
+/// The records of one batch, decompressed.
+///
+/// # Errors
+/// When they do not decompress, or are larger than a batch may be.
+pub fn unpack(packing: Packing, packed: &[u8]) -> Result<Vec<u8>, BadRecords> {
     match packing {
         Packing::Gzip => all(GzDecoder::new(packed)),
         Packing::Lz4 => all(lz4_flex::frame::FrameDecoder::new(packed)),

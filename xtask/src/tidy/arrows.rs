@@ -54,7 +54,9 @@ const LAYERS: &[(&str, u8)] = &[
 /// What stands at the seam: all that protocols, wire crates and the edge may see.
 const SEAM: &[&str] = &["stdx", "types", "port"];
 /// Terminal commands talk to the server from outside: they see words, no engine.
-const OUTSIDE: &[&str] = &["stdx", "standard-webhooks", "swarm", "types"];
+const OUTSIDE: &[&str] = &["stdx", "standard-webhooks", "swarm", "types", "kafka-client"];
+/// The Kafka library is a client of any broker: it sees the bytes, no engine.
+const KAFKA_CLIENT: &[&str] = &["stdx", "types", "wire-kafka"];
 
 pub fn packages(metadata: &Value, root: &Path) -> Vec<Package> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -138,6 +140,9 @@ fn broken_rule(user: &Package, used: &Package, when: Use) -> Option<&'static str
         }
         "cli" => (!OUTSIDE.contains(&used.name.as_str()))
             .then_some("the terminal commands are clients from outside"),
+        "kafka-client" => (!KAFKA_CLIENT.contains(&used.name.as_str()))
+            .then_some("the Kafka library sees types, stdx and wire-kafka only"),
+        _ if used.name == "kafka-client" => Some("clients from outside only use the Kafka library"),
         _ if is_wire(used) => (layer(user)? < 7).then_some("the engine knows no wire"),
         _ => match (layer(user), layer(used)) {
             (Some(user), Some(used)) if used < user => None,

@@ -37,6 +37,11 @@ fn a_forbidden_arrow_is_refused() {
         ("crates/wire-http", "hub"),
         ("crates/hub", "testkit"),
         ("crates/server", "e2e"),
+        ("crates/kafka-client", "port"),
+        ("crates/kafka-client", "wire-http"),
+        ("crates/hub", "kafka-client"),
+        ("crates/server", "kafka-client"),
+        ("protocols/rest", "kafka-client"),
     ];
     for (user, used) in forbidden {
         let mut tree: Vec<Package> = [
@@ -51,6 +56,7 @@ fn a_forbidden_arrow_is_refused() {
             "crates/edge",
             "crates/server",
             "crates/wire-http",
+            "crates/kafka-client",
             "crates/testkit",
             "protocols/rest",
             "protocols/sse",
@@ -70,6 +76,9 @@ fn a_forbidden_arrow_is_refused() {
 fn allowed_arrows_pass() {
     let tree = [
         package("crates/port", &[]),
+        package("crates/wire-kafka", &[]),
+        package("crates/kafka-client", &[("wire-kafka", Use::Always)]),
+        package("crates/cli", &[("kafka-client", Use::Always)]),
         package("crates/wire-http", &[("port", Use::Always)]),
         package("crates/testkit", &[("port", Use::Always), ("wire-http", Use::Always)]),
         package("protocols/rest", &[("port", Use::Always), ("testkit", Use::InTests)]),

@@ -61,6 +61,12 @@ use crate::wire::{Form, Input, Malformed, Wire, read_whole};
 use bytes::BytesMut;
 use std::ops::RangeInclusive;
 
+/// What a client asks, and what it is answered.
+pub trait Request: Wire {
+    const API: Api;
+    type Answer: Wire;
+}
+
 macro_rules! apis {
     ($($name:ident = $key:literal: $versions:expr $(, flexible $flexible:literal)?;
         $request:ty => $response:ty;)*) => {
@@ -146,6 +152,11 @@ macro_rules! apis {
                 match self { $(Api::$name => apis!(@flexible $($flexible)?),)* }
             }
         }
+
+        $(impl Request for $request {
+            const API: Api = Api::$name;
+            type Answer = $response;
+        })*
     };
     (@flexible) => { i16::MAX };
     (@flexible $flexible:literal) => { $flexible };

@@ -1,10 +1,8 @@
 //! Records as clients compress them.
 
-use crate::records::{BadRecords, batch};
+use crate::records::{BadRecords, batch, pack};
 use bytes::{BufMut, Bytes, BytesMut};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::Write;
+use types::batch::Packing;
 use types::{BadBatch, Batch, BatchBuilder, Key, Record};
 
 fn plain(records: usize) -> Batch {
@@ -33,20 +31,8 @@ fn with(batch: &Batch, codec: i16, packed: &[u8]) -> Bytes {
 }
 
 fn packed(records: &[u8], codec: i16) -> Vec<u8> {
-    match codec {
-        1 => {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(records).expect("memory");
-            encoder.finish().expect("memory")
-        }
-        2 => snap::raw::Encoder::new().compress_vec(records).expect("it fits"),
-        3 => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-            encoder.write_all(records).expect("memory");
-            encoder.finish().expect("memory")
-        }
-        _ => zstd::stream::encode_all(records, 1).expect("memory"),
-    }
+    let packing = [Packing::Gzip, Packing::Snappy, Packing::Lz4, Packing::Zstd][codec as usize - 1];
+    pack(packing, records).expect("memory")
 }
 
 #[test]
