@@ -7,6 +7,7 @@ use kafka::codec::{FrameLimit, KafkaCodec};
 use kafka::messages::Api;
 use kafka::scram::ClientFirst;
 use kafka::wire::{Form, Input};
+use kafka_client::batches;
 use port::challenges::Digest;
 use port::{Challenge, Codec};
 
@@ -68,6 +69,18 @@ fn kafka_records() {
         let _ = kafka::records::batch(Bytes::copy_from_slice(packed));
         // The same bytes as the compressed records of a batch that is whole in all else.
         let _ = kafka::records::batch(packed_batch(codec % 5, packed));
+    });
+}
+
+/// What a broker hands to our client: bytes that are no batches are none, under a right checksum
+/// too.
+#[test]
+fn kafka_client_batches() {
+    bolero::check!().with_type::<(u8, Vec<u8>)>().for_each(|(codec, bytes)| {
+        for batch in batches::split(Bytes::copy_from_slice(bytes)) {
+            let _ = (batches::records(&batch), batches::is_abort(&batch));
+        }
+        let _ = batches::records(&packed_batch(codec % 5, bytes));
     });
 }
 
