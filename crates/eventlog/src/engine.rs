@@ -144,8 +144,8 @@ pub trait Engine: Send + Sync + 'static {
     /// (`Stamp::sequence`), one of its producer's last five batches sent again is answered with its
     /// first place; `OutOfOrder` when it is not the next, `Fenced` when a newer epoch was seen. If
     /// it is part of a transaction, that must be open (`TransactionUnknown`). With `at` its first
-    /// record gets that offset and those before it that nobody has stay nobody's; `OffsetTaken`
-    /// when it lies before the end.
+    /// record gets that offset and those before it that nobody has stay nobody's, those that it has
+    /// left out as well; `OffsetTaken` when it lies before the end.
     fn append_batch(
         &self,
         topic: TopicId,

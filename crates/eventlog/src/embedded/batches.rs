@@ -65,7 +65,7 @@ impl Core {
         }
         let partition = self.topics.partition(topic, partition)?;
         let hasher = self.unlock(&partition.shared)?;
-        let bytes = self.check_batch(&partition, &batch)?;
+        let bytes = self.check_batch(&partition, &batch, at)?;
         let stamp = batch.stamp();
         let transaction = match stamp {
             Some(stamp) if stamp.is_transactional => Some(self.registry.open(stamp.producer)?),
@@ -83,11 +83,17 @@ impl Core {
     }
 
     /// What the batch counts against the bound on waiting bytes.
-    fn check_batch(&self, partition: &Partition, batch: &Batch) -> Result<usize, LogError> {
+    fn check_batch(
+        &self,
+        partition: &Partition,
+        batch: &Batch,
+        at: Option<Offset>,
+    ) -> Result<usize, LogError> {
         if partition.shared.durability() == Durability::Ephemeral {
             return Err(LogError::Unsupported("the topic stores no batches"));
         }
-        if batch.span() != batch.count() {
+        // A copy may be of a batch that compaction has thinned.
+        if batch.span() != batch.count() && at.is_none() {
             return Err(LogError::Unsupported("the batch has gaps between its records' offsets"));
         }
         let bytes = batch.bytes().len();

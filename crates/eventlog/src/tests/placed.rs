@@ -74,6 +74,20 @@ async fn an_offset_is_not_given_twice_and_none_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_thinned_batch_is_copied_as_it_is_and_taken_no_other_way() {
+    let bed = Bed::new().without_tail();
+    let log = bed.open();
+    let whole = plain(&["a", "b", "c", "d"]);
+    let thinned = whole.thinned(|view| view.offset % 2 == 1).expect("records are left");
+    let refused = put(&log, thinned.clone(), None).await;
+    assert!(matches!(refused, Err(LogError::Unsupported(_))), "{refused:?}");
+    assert_eq!(put(&log, thinned, Some(100)).await, Ok(100));
+    append(&log, vec![value("e")]).await;
+    let log = bed.crash(log);
+    assert_eq!(all(&log).await, expected(&[(101, "b"), (103, "d"), (104, "e")]));
+}
+
+#[tokio::test]
 async fn what_a_full_device_refused_leaves_no_gap() {
     let bed = Bed::new();
     bed.disk.set_capacity(2 << 20);

@@ -1,6 +1,7 @@
 //! `mainstem kafka mirror` and `verify`, from one project to another as from any Kafka.
 
 use super::Stand;
+use super::client::batch;
 use super::library::{cluster, settings};
 use crate::stand::admin::{Key, Room};
 use crate::stand::binary::mainstem;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
+use types::Batch;
 
 /// A server with two projects, and a file of settings for each.
 struct Move {
@@ -73,7 +75,7 @@ impl Move {
     }
 }
 
-fn records(report: &Value) -> u64 {
+fn records_of(report: &Value) -> u64 {
     let topics = report["topics"].as_object().expect("topics").values();
     let parts = topics.flat_map(|topic| topic["partitions"].as_object().expect("parts").values());
     parts.map(|part| part["records"].as_u64().expect("a count")).sum()
@@ -144,13 +146,13 @@ async fn a_project_is_copied_and_compared() {
     let (code, told) = moved.run(&["verify"]).await;
     assert_eq!(code, Some(1), "nothing is there yet: {told}");
     let (code, told) = moved.run(&["mirror"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 220), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 220), "{told}");
     assert_eq!(told["access_rules"], json!(1), "{told}");
     let notices = told["notices"].to_string();
     assert!(notices.contains(&moved.stand.key.id) && notices.contains("passwords"), "{told}");
     assert_eq!(target.access_rules().await.expect("asked"), [rule]);
     let (code, told) = moved.run(&["verify"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 220), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 220), "{told}");
     let paid = &told["topics"]["paid"]["partitions"]["0"];
     assert_eq!(paid["source_digest"], paid["target_digest"]);
     assert_eq!(paid["target_end"], paid["source_end"], "what was given up is a gap here as well");
@@ -162,16 +164,16 @@ async fn a_project_is_copied_and_compared() {
 
     // It goes on where it stopped, and does nothing twice.
     let (code, told) = moved.run(&["mirror"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 0), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 0), "{told}");
     fill(&moved.source).await;
     let (code, _) = moved.run(&["verify"]).await;
     assert_eq!(code, Some(1), "something is missing");
     let (code, told) = moved.run(&["mirror", "--topic", "t"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 200), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 200), "{told}");
     let (code, told) = moved.run(&["mirror"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 20), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 20), "{told}");
     let (code, told) = moved.run(&["verify"]).await;
-    assert_eq!((code, records(&told)), (Some(0), 440), "{told}");
+    assert_eq!((code, records_of(&told)), (Some(0), 440), "{told}");
 
     // Somebody else writes at the target: it is told, and nothing is put behind it.
     let producer = Producer::open(&moved.target, producer::Options::default()).await;
@@ -183,6 +185,27 @@ async fn a_project_is_copied_and_compared() {
     assert_eq!(code, Some(1), "{told}");
     let problem = &told["topics"]["paid"]["partitions"]["0"]["problem"];
     assert!(problem.as_str().is_some_and(|text| text.contains("of its own")), "{told}");
+}
+
+/// Compaction has left holes at the source, within batches and between them.
+#[tokio::test]
+async fn a_compacted_topic_is_copied_with_its_holes() {
+    let moved = Move::new().await;
+    Admin::new(Arc::clone(&moved.source)).create_topic(&NewTopic::new("c", 1)).await.expect("made");
+    let records = ["0", "1", "2", "3"].map(|value| ("k", value));
+    for at in [10, 20] {
+        let whole = Batch::parse(batch(&records, 1_700_000_000_000, None)).expect("a batch");
+        let thinned = whole.thinned(|view| view.offset == 1).expect("records");
+        let placed = producer::place(&moved.source, ("c", 0), thinned.bytes().clone(), at).await;
+        assert_eq!(placed.expect("placed").base_offset, at);
+    }
+    let (code, told) = moved.run(&["mirror"]).await;
+    assert_eq!((code, records_of(&told)), (Some(0), 2), "{told}");
+    let (code, told) = moved.run(&["verify"]).await;
+    assert_eq!((code, records_of(&told)), (Some(0), 2), "{told}");
+    let part = &told["topics"]["c"]["partitions"]["0"];
+    assert_eq!((&part["source_end"], &part["target_end"]), (&json!(24), &json!(24)));
+    assert_eq!(part["source_digest"], part["target_digest"]);
 }
 
 #[tokio::test]
