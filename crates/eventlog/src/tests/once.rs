@@ -134,9 +134,10 @@ async fn a_duplicate_waits_for_the_first_and_fails_with_it() {
     bed.disk.set_capacity(2 << 20);
     let log = bed.open();
     while log.append(TOPIC, 2, vec![large(50 << 10)]).await.is_ok() {}
-    let first =
-        log.publish(to_topic(vec![(0, with_id("a", &"x".repeat(50 << 10)))]), Together::IfStored);
-    let second = log.publish(to_topic(vec![(1, with_id("a", "second"))]), Together::IfStored);
+    // Neither fits: the writer may have refused the first before the second comes.
+    let wide = "x".repeat(50 << 10);
+    let first = log.publish(to_topic(vec![(0, with_id("a", &wide))]), Together::IfStored);
+    let second = log.publish(to_topic(vec![(1, with_id("a", &wide))]), Together::IfStored);
     let (first, second) = tokio::join!(first, second);
     assert_eq!(first, Err(LogError::Full));
     assert_eq!(second, Err(LogError::Full));
