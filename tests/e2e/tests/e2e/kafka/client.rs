@@ -72,9 +72,10 @@ impl Kafka {
         self.correlation
     }
 
+    /// A server that has cut the connection meanwhile is found out by `frame`.
     pub async fn send(&mut self, frame: &[u8]) {
-        self.socket.write_i32(frame.len() as i32).await.expect("sent");
-        self.socket.write_all(frame).await.expect("sent");
+        let _ = self.socket.write_i32(frame.len() as i32).await;
+        let _ = self.socket.write_all(frame).await;
     }
 
     /// The next frame; `None` when the server has closed the connection.
