@@ -280,9 +280,11 @@ impl State {
         self.damaged.iter().find(|range| range.end > offset)
     }
 
-    /// Offsets that are stored and kept.
+    /// Offsets that are stored and kept. A copy may begin far behind the start; what it left out
+    /// there is nothing.
     pub fn stored_offsets(&self) -> u64 {
-        self.stored.saturating_sub(self.start)
+        let first = self.spans.front().map_or(self.start, |first| first.first_offset);
+        self.stored.saturating_sub(self.start.max(first))
     }
 
     pub fn stored_bytes(&self) -> u64 {

@@ -156,7 +156,8 @@ impl Core {
             self.trim_oldest(partitions, bytes.saturating_sub(bytes_max), Measure::Bytes);
         }
         if let Some(records_max) = bounds.records_max {
-            let records = partitions.iter().map(|it| it.state.lock().stored_offsets()).sum::<u64>();
+            let offsets = partitions.iter().map(|it| it.state.lock().stored_offsets());
+            let records = offsets.fold(0, u64::saturating_add);
             self.trim_oldest(partitions, records.saturating_sub(records_max), Measure::Records);
         }
     }
@@ -179,7 +180,7 @@ impl Core {
         let kept = keeping.iter().flat_map(|topic| &topic.partitions);
         let (bytes, records) = kept.fold((0, 0), |(bytes, records), partition| {
             let state = partition.state.lock();
-            (bytes + state.stored_bytes(), records + state.stored_offsets())
+            (bytes + state.stored_bytes(), state.stored_offsets().saturating_add(records))
         });
         let left = Retention {
             age_ms_max: None,

@@ -87,6 +87,31 @@ async fn a_thinned_batch_is_copied_as_it_is_and_taken_no_other_way() {
     assert_eq!(all(&log).await, expected(&[(101, "b"), (103, "d"), (104, "e")]));
 }
 
+/// Retention by records counts offsets, but none before the first that there is; and enough of them
+/// to fill a number make no sum of them panic.
+#[tokio::test]
+async fn what_a_copy_leaves_out_before_it_is_not_taken_for_records() {
+    let mut narrow = spec(TOPIC, 4, Durability::Durable);
+    narrow.config.retention = Retention { records_max: Some(3), ..Retention::default() };
+    let bed = Bed::new().with(vec![narrow]);
+    let mut log = bed.open();
+    assert_eq!(put(&log, plain(&["a"]), Some(1 << 40)).await, Ok(1 << 40));
+    assert_eq!(put(&log, plain(&["b"]), None).await, Ok((1 << 40) + 1));
+    for _ in 0..2 {
+        log.maintain();
+        assert_eq!(all(&log).await.len(), 2, "neither is one too many");
+        log = bed.crash(log);
+    }
+    for partition in 0..4 {
+        for at in [1u64 << 41, 1 << 62] {
+            let placed = log.append_batch(TOPIC, partition, plain(&["far"]), Some(at)).await;
+            assert_eq!(placed.map(|placed| placed.base_offset), Ok(at));
+        }
+    }
+    log.maintain();
+    assert_eq!(log.bounds(TOPIC, 0).map(|bounds| bounds.end), Ok((1 << 62) + 1));
+}
+
 #[tokio::test]
 async fn what_a_full_device_refused_leaves_no_gap() {
     let bed = Bed::new();

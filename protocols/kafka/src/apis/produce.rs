@@ -160,6 +160,10 @@ async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault
         error: errors::UNKNOWN_TOPIC_OR_PARTITION,
         message: "partitions are counted from 0".to_owned(),
     })?;
+    if part.at_offset < -1 {
+        let message = "offsets are counted from 0; -1 leaves it to the log".to_owned();
+        return Err(Fault { error: errors::INVALID_REQUEST, message });
+    }
     let bytes: Bytes = part.records.clone().unwrap_or_default();
     if !records::is_slow(&bytes) {
         return Ok((partition, records::batch(bytes)?));

@@ -16,6 +16,7 @@ const UNKNOWN_TOPIC: i16 = 3;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 const INVALID_TIMESTAMP: i16 = 32;
+const INVALID_REQUEST: i16 = 42;
 const INVALID_RECORD: i16 = 87;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -83,6 +84,8 @@ async fn records_lie_where_a_copier_says_that_may_manage_the_topic() {
     assert_eq!(place(told), (OFFSET_OUT_OF_RANGE, -1), "it is taken");
     let told = client.call(Api::Produce, 12, &put("b", 1_005)).await;
     assert_eq!(place(told), (0, 1_005));
+    let told = client.call(Api::Produce, 12, &put("b", -2)).await;
+    assert_eq!(place(told), (INVALID_REQUEST, -1));
     // As compaction has left it at the source.
     let three = Batch::parse(batch(&[("k", "x"), ("k", "y"), ("k", "z")], NOW, None));
     let thinned = three.expect("a batch").thinned(|view| view.offset != 1).expect("records");
