@@ -5,7 +5,7 @@
 use crate::security::{self, Proof, SignIn};
 use crate::settings::{Sasl, Settings};
 use crate::{Error, Result};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -22,7 +22,7 @@ use wire_kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse
 use wire_kafka::messages::sasl_authenticate::SaslAuthenticateRequest;
 use wire_kafka::messages::sasl_handshake::SaslHandshakeRequest;
 use wire_kafka::messages::{Api, Request};
-use wire_kafka::wire::{Form, Input, Wire, read_whole, write_unsigned};
+use wire_kafka::wire::{Form, Input, Output, Wire, read_whole, write_unsigned};
 
 /// Questions of a broker while signing in.
 const SIGN_IN_STEPS_MAX: usize = 4;
@@ -327,7 +327,7 @@ impl Connection {
     }
 
     fn frame(&self, api: Api, form: Form, correlation: i32, request: &impl Wire) -> Bytes {
-        let mut frame = BytesMut::with_capacity(128);
+        let mut frame = Output::with_capacity(128);
         frame.put_i32(0);
         frame.put_i16(api.key());
         frame.put_i16(form.version);
@@ -337,9 +337,9 @@ impl Connection {
             write_unsigned(&mut frame, 0);
         }
         request.write(&mut frame, form);
-        let length = i32::try_from(frame.len() - 4).unwrap_or(i32::MAX);
+        let length = i32::try_from(frame.total() - 4).unwrap_or(i32::MAX);
         (&mut frame[..4]).put_i32(length);
-        frame.freeze()
+        frame.into_bytes()
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::outbox::{Deferred, FrameOf, Outbox, Wait};
 use crate::sink::{Closer, Event, Sink};
 use crate::{Delivery, Hub, Identity, Peer, Refusal, Run, Shared};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream::{FuturesOrdered, Stream};
 use std::any::TypeId;
 use std::pin::Pin;
@@ -85,6 +85,10 @@ pub trait Codec: Send + 'static {
     /// `None` when more bytes are needed. On a message transport the input is one whole message.
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Self::Frame>, Refusal>;
     fn encode(&mut self, frame: Self::Frame, output: &mut BytesMut);
+    /// As `encode`, on a byte stream: large parts of a frame may be sent from where they are.
+    fn encode_pieces(&mut self, frame: Self::Frame, lane: &mut Lane) {
+        self.encode(frame, &mut lane.bytes);
+    }
 }
 
 /// What the edge hands to a new session.
@@ -104,12 +108,15 @@ pub struct SessionStart {
 /// Encoded frames in sending order, each frame's end kept for transports with messages.
 #[derive(Debug, Default)]
 pub struct Lane {
+    /// Before `bytes`, and sent from where they are: on a byte stream only.
+    pub pieces: Vec<Bytes>,
     pub bytes: BytesMut,
     pub ends: Vec<usize>,
 }
 
 impl Lane {
     pub fn clear(&mut self) {
+        self.pieces.clear();
         self.bytes.clear();
         self.ends.clear();
     }
@@ -123,8 +130,16 @@ impl Lane {
         starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
     }
 
+    /// Puts a piece behind everything that is here.
+    pub fn put_piece(&mut self, piece: Bytes) {
+        if !self.bytes.is_empty() {
+            self.pieces.push(self.bytes.split().freeze());
+        }
+        self.pieces.push(piece);
+    }
+
     fn push<C: Codec>(&mut self, codec: &mut C, frame: C::Frame) {
-        codec.encode(frame, &mut self.bytes);
+        codec.encode_pieces(frame, self);
         self.ends.push(self.bytes.len());
     }
 }

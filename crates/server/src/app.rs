@@ -473,7 +473,7 @@ async fn open_log(
         .collect();
     let mut options = eventlog::Options::new(config.data_dir.join("log"));
     let mib = |count: u32| u64::from(count) << 20;
-    options.tail_bytes_max = mib(config.log.tail_mib) as usize;
+    options.tail_bytes_max = config.log.tail_bytes_max(stdx::memory::total_bytes()) as usize;
     options.pending_bytes_max = mib(config.log.pending_mib) as usize;
     options.store.extent_bytes = config.log.extent_mib << 20;
     options.store.pool_extents = config.log.pool_extents;

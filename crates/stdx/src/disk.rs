@@ -58,6 +58,15 @@ pub trait Disk: Send + Sync + 'static {
 pub trait File: Send + Sync {
     /// Reads until the buffer is full or the file ends; answers how much was read.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+    /// As `read_at`, behind what the buffer holds and up to its capacity, which need not be
+    /// initialised before.
+    fn read_onto(&self, buffer: &mut Vec<u8>, at: u64) -> io::Result<usize> {
+        let start = buffer.len();
+        buffer.resize(buffer.capacity(), 0);
+        let read = buffer.get_mut(start..).map_or(Ok(0), |room| self.read_at(room, at));
+        buffer.truncate(start + read.as_ref().map_or(0, |count| *count));
+        read
+    }
     /// Writes the whole buffer or fails; after a failure what is on disk is unknown.
     fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<()>;
     /// Everything written so far is durable when this returns. A failure is final for the file:

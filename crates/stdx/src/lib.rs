@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod disk;
+pub mod memory;
 pub mod open_files;
 pub mod patch;
 pub mod rng;

@@ -95,9 +95,9 @@ impl Extent {
         ExtentRef { id: self.id, generation: self.seal.generation }
     }
 
-    /// Fills the buffer from the file, which is opened at the first use: most extents of a large
-    /// log are never read.
-    pub fn read_exact(&self, device: &Device, out: &mut [u8], at: u64) -> Result<(), StoreError> {
+    /// So many bytes of the file, which is opened at the first use: most extents of a large log
+    /// are never read.
+    pub fn read_exact(&self, device: &Device, len: usize, at: u64) -> Result<Vec<u8>, StoreError> {
         let file = match self.reader.get() {
             Some(file) => file,
             None => {
@@ -108,11 +108,14 @@ impl Extent {
                 self.reader.get_or_init(|| file)
             }
         };
-        let read = file.read_at(out, at).map_err(StoreError::io("reading an extent"))?;
-        if read < out.len() {
+        let mut bytes = Vec::with_capacity(len);
+        let read = file.read_onto(&mut bytes, at).map_err(StoreError::io("reading an extent"))?;
+        if read < len {
             return Err(self.damaged(at + read as u64, "the file is cut short"));
         }
-        Ok(())
+        // There may have been more room than was asked for.
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     pub fn damaged(&self, position: u64, reason: &'static str) -> StoreError {

@@ -105,9 +105,7 @@ fn section_part(
     if at + len as u64 > trailer.footer_bytes {
         return Err(extent.damaged(trailer.footer_at + at, "a footer's section is not whole"));
     }
-    let mut bytes = vec![0; len];
-    extent.read_exact(device, &mut bytes, trailer.footer_at + at)?;
-    Ok(bytes)
+    extent.read_exact(device, len, trailer.footer_at + at)
 }
 
 /// Where to look.

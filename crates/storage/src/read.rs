@@ -13,7 +13,6 @@ use crate::layout::trailer::Trailer;
 use crate::lookup::Fences;
 use crate::scan::{self, Target};
 use crate::{Entry, ExtentId, Span, StoreError, StreamId};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -143,8 +142,7 @@ pub fn read_directory(
         return Err(flaw());
     }
     // The footer lies inside the file, which the trailer's checksum and the length above ensure.
-    let mut bytes = vec![0; len as usize];
-    extent.read_exact(device, &mut bytes, trailer.footer_at)?;
+    let bytes = extent.read_exact(device, len as usize, trailer.footer_at)?;
     footer::decode_directory(&bytes, extent.seal.salt, trailer.directory_crc).ok_or_else(flaw)
 }
 
@@ -174,8 +172,7 @@ fn read_section(
     if u64::from(row.section_at) + len as u64 > trailer.footer_bytes {
         return Err(flaw());
     }
-    let mut bytes = vec![0; len];
-    extent.read_exact(device, &mut bytes, at)?;
+    let bytes = extent.read_exact(device, len, at)?;
     let section = footer::decode_section(&bytes, extent.seal.salt, row).ok_or_else(flaw)?;
     let (rows, keys) = section;
     Ok((entries_of(extent, &rows), keys.into()))
@@ -278,7 +275,7 @@ pub fn check(
     extent: &Extent,
     stream: StreamId,
     position: u32,
-    bytes: &Bytes,
+    bytes: &[u8],
 ) -> Result<FrameHeader, StoreError> {
     let damaged = |flaw| extent.damaged(u64::from(position), flaw);
     let header = frame::decode(bytes, extent.seal.salt).map_err(damaged)?;

@@ -269,8 +269,7 @@ fn find_trailer(
     found: &Candidate,
 ) -> Result<Option<Trailer>, StoreError> {
     let Some(at) = found.len.checked_sub(BLOCK_BYTES as u64) else { return Ok(None) };
-    let mut block = vec![0; BLOCK_BYTES];
-    extent.read_exact(device, &mut block, at)?;
+    let block = extent.read_exact(device, BLOCK_BYTES, at)?;
     let trailer = Trailer::decode(&block, found.header.seal);
     Ok(trailer.filter(|trailer| {
         let footer_end = trailer.footer_at.saturating_add(trailer.footer_bytes);

@@ -16,6 +16,7 @@ use crate::{
 use bytes::Bytes;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -91,11 +92,13 @@ impl Store {
     /// sealed frame, the tag. `NoKey` when there is no key for it (any more).
     pub fn read(&self, location: Location, stream: StreamId) -> Result<Bytes, StoreError> {
         let extent = self.find(location)?;
-        let bytes = self.fetch(&extent, location.position, u64::from(location.len));
-        let mut last = LastKey::default();
-        let body = bytes
-            .and_then(|bytes| self.body(&extent, stream, location.position, &bytes, &mut last));
-        body.map_err(|error| self.explain(&extent, error))
+        let read = || {
+            let mut bytes = self.fetch(&extent, location.position, u64::from(location.len))?;
+            let mut last = LastKey::default();
+            let body = self.body(&extent, stream, location.position, &mut bytes, &mut last)?;
+            Ok(Bytes::from(bytes).slice(body))
+        };
+        read().map_err(|error| self.explain(&extent, error))
     }
 
     /// The bodies of the entries, in their order, with one read for neighbours. Blocking. A bad
@@ -129,20 +132,28 @@ impl Store {
         let extent = self.find(first.location)?;
         let start = first.location.position;
         let bytes = self.fetch(&extent, start, len);
-        let bytes = bytes.map_err(|error| self.explain(&extent, error))?;
+        let mut bytes = bytes.map_err(|error| self.explain(&extent, error))?;
         let wanted: u64 = run.iter().map(|entry| u64::from(entry.location.len)).sum();
         // A slice keeps the whole run in memory: not for a few frames between many others.
         let is_sparse = wanted < len / 2;
         let mut last = LastKey::default();
-        for entry in run {
+        let mut opened = Vec::with_capacity(run.len());
+        let mut open = |entry: &Entry| {
             // `run` found the entries in rising order inside of `len`.
             let from = (entry.location.position - start) as usize;
-            let frame = bytes.slice(from..from + entry.location.len as usize);
-            let body = self.body(&extent, stream, entry.location.position, &frame, &mut last);
-            let body = body.map_err(|error| self.explain(&extent, error))?;
-            bodies.push(if is_sparse { Bytes::copy_from_slice(&body) } else { body });
-        }
-        Ok(())
+            let frame = &mut bytes[from..from + entry.location.len as usize];
+            let body = self.body(&extent, stream, entry.location.position, frame, &mut last)?;
+            opened.push(from + body.start..from + body.end);
+            Ok(())
+        };
+        let outcome = run.iter().try_for_each(&mut open);
+        let bytes = Bytes::from(bytes);
+        let body = |range: Range<usize>| match is_sparse {
+            true => Bytes::copy_from_slice(&bytes[range]),
+            false => bytes.slice(range),
+        };
+        bodies.extend(opened.into_iter().map(body));
+        outcome.map_err(|error| self.explain(&extent, error))
     }
 
     /// The stream's frames in that extent, by offset. Blocking when the footer is not cached.
@@ -263,14 +274,12 @@ impl Store {
         Ok(found)
     }
 
-    fn fetch(&self, extent: &Extent, position: u32, len: u64) -> Result<Bytes, StoreError> {
+    fn fetch(&self, extent: &Extent, position: u32, len: u64) -> Result<Vec<u8>, StoreError> {
         let end = u64::from(position).saturating_add(len);
         if end > extent.len.load(Ordering::Relaxed) {
             return Err(extent.damaged(u64::from(position), "a frame beyond the end of its file"));
         }
-        let mut bytes = vec![0; len as usize];
-        extent.read_exact(&self.inner.device, &mut bytes, u64::from(position))?;
-        Ok(Bytes::from(bytes))
+        extent.read_exact(&self.inner.device, len as usize, u64::from(position))
     }
 
     /// Bytes that do not fit are damage only while the extent is still what it was.

@@ -9,8 +9,7 @@ use crate::layout::key::{self, KEY_STREAM};
 use crate::{
     Entry, ExtentId, ExtentRef, KeyError, Location, Store, StoreError, StreamId, WrappedKey, read,
 };
-use bytes::Bytes;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use types::TenantId;
 
@@ -19,18 +18,18 @@ use types::TenantId;
 pub struct LastKey(Option<(u64, Arc<Cipher>)>);
 
 impl Store {
-    /// The body of the frame at `position`, whose bytes these are.
+    /// Where in the frame at `position`, whose bytes these are, its plain body lies from now on.
     pub(crate) fn body(
         &self,
         extent: &Extent,
         stream: StreamId,
         position: u32,
-        frame: &Bytes,
+        frame: &mut [u8],
         last: &mut LastKey,
-    ) -> Result<Bytes, StoreError> {
+    ) -> Result<Range<usize>, StoreError> {
         let header = read::check(extent, stream, position, frame)?;
         if header.key_id == 0 {
-            return Ok(frame.slice(header.body_start() as usize..));
+            return Ok(header.body_start() as usize..frame.len());
         }
         let cipher = match &last.0 {
             Some((number, cipher)) if *number == header.key_id => Arc::clone(cipher),
@@ -39,7 +38,7 @@ impl Store {
         let body = frame::unseal(&header, frame, &cipher);
         last.0 = Some((header.key_id, cipher));
         let unfit = || extent.damaged(u64::from(position), "a sealed frame does not open");
-        body.map(Bytes::from).ok_or_else(unfit)
+        body.ok_or_else(unfit)
     }
 
     fn cipher(&self, extent: &Extent, header: &FrameHeader) -> Result<Arc<Cipher>, StoreError> {

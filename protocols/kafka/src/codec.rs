@@ -1,8 +1,9 @@
 //! Frames: a length of 32 bits and a message behind it. What a frame may announce is bounded before
 //! a byte of it is waited for, tighter while nobody has signed in.
 
+use crate::wire::Output;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use port::{Code, Codec, Refusal};
+use port::{Code, Codec, Lane, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,21 +16,26 @@ const LENGTH_BYTES: usize = 4;
 /// Of a request before its sender has signed in: the largest is a token.
 pub const STRANGER_BYTES_MAX: usize = 64 * 1024;
 
-/// A request as it came, without its length; or an answer as it goes, with it.
-pub type Frame = Bytes;
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A request as it came, without its length.
+    Request(Bytes),
+    /// As it goes, with its length; the pieces in their order.
+    Answer(Vec<Bytes>),
+}
 
 /// An answer's bytes with room in front for their length, which `finish` fills.
-pub fn begin(bytes: usize) -> BytesMut {
-    let mut output = BytesMut::with_capacity(LENGTH_BYTES + bytes);
+pub fn begin(bytes: usize) -> Output {
+    let mut output = Output::with_capacity(LENGTH_BYTES + bytes);
     output.put_i32(0);
     output
 }
 
-pub fn finish(mut output: BytesMut) -> Frame {
+pub fn finish(mut output: Output) -> Frame {
     // An answer is bounded by what was asked for, far below 2 GiB.
-    let length = i32::try_from(output.len() - LENGTH_BYTES).unwrap_or(i32::MAX);
+    let length = i32::try_from(output.total() - LENGTH_BYTES).unwrap_or(i32::MAX);
     (&mut output[..LENGTH_BYTES]).put_i32(length);
-    output.freeze()
+    Frame::Answer(output.into_pieces())
 }
 
 /// How long a request may be, raised when the client has signed in.
@@ -80,15 +86,22 @@ impl Codec for KafkaCodec {
             return Ok(None);
         }
         input.advance(LENGTH_BYTES);
-        Ok(Some(input.split_to(length).freeze()))
+        Ok(Some(Frame::Request(input.split_to(length).freeze())))
     }
 
     fn encode(&mut self, frame: Frame, output: &mut BytesMut) {
-        // A large answer is not copied once more, unless something waits before it.
-        match frame.try_into_mut() {
-            Ok(frame) if output.is_empty() => *output = frame,
-            Ok(frame) => output.extend_from_slice(&frame),
-            Err(frame) => output.extend_from_slice(&frame),
+        match frame {
+            Frame::Request(bytes) => output.extend_from_slice(&bytes),
+            Frame::Answer(pieces) => {
+                pieces.iter().for_each(|piece| output.extend_from_slice(piece));
+            }
+        }
+    }
+
+    fn encode_pieces(&mut self, frame: Frame, lane: &mut Lane) {
+        match frame {
+            Frame::Answer(pieces) => pieces.into_iter().for_each(|piece| lane.put_piece(piece)),
+            request @ Frame::Request(_) => self.encode(request, &mut lane.bytes),
         }
     }
 }

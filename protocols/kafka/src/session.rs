@@ -98,7 +98,7 @@ enum Read {
     Unversioned(i32),
 }
 
-fn read_head(frame: Frame) -> Result<Read, Refusal> {
+fn read_head(frame: Bytes) -> Result<Read, Refusal> {
     let mut input = Input::new(frame);
     let short = |bad: Malformed| Refusal::new(Code::InvalidRequest, bad.to_string());
     let (key, version) = (input.i16().map_err(short)?, input.i16().map_err(short)?);
@@ -364,7 +364,7 @@ impl KafkaSession {
                 // There is no way to say why: the connection ends.
                 let (message, _) = session.enter(Some(mechanism), proven?);
                 let mut output = codec::begin(message.len());
-                output.put_slice(&message);
+                output.put_bytes(&message);
                 out.send(codec::finish(output));
                 Ok(Flow::Continue)
             });
@@ -474,6 +474,7 @@ impl Session for KafkaSession {
     type Codec = KafkaCodec;
 
     fn on_frame(&mut self, out: &mut Outbox<Self>, frame: Frame) -> Result<Flow, Refusal> {
+        let Frame::Request(frame) = frame else { return Ok(Flow::Continue) };
         if let Stage::Choosing { mechanism, is_raw: true } = self.stage {
             self.authenticate_raw(out, mechanism, frame);
             return Ok(Flow::Continue);

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::wire::{Form, Input, Wire, message, read_whole};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use port::{Batches, Challenges, Code, Hub, Identity, Peer, Protocol, Refusal, Response, Vouched};
 use types::{KeyId, ProjectId, TimestampMs};
 
@@ -120,14 +120,9 @@ pub async fn keep(
     who: &Identity,
     tokens: Vec<(String, Option<Token>)>,
 ) -> Result<(), Refusal> {
-    let entries = tokens.into_iter().map(|(name, token)| {
-        let value = token.map(|token| {
-            let mut value = BytesMut::new();
-            token.write(&mut value, FORM);
-            value.freeze()
-        });
-        (entry(&name), value)
-    });
+    let entries = tokens
+        .into_iter()
+        .map(|(name, token)| (entry(&name), token.map(|token| token.to_bytes(FORM))));
     batches.keep(who, SHELF, entries.collect()).await
 }
 

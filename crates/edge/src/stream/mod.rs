@@ -2,6 +2,7 @@
 //! that pumps bytes between the socket and a `port::Driven`. It must not know what the frames say.
 
 mod note;
+pub(crate) mod output;
 mod pump;
 
 use crate::accept::{Accepted, refused};

@@ -3,12 +3,13 @@
 //! not taken what is sent to it.
 
 use super::CloseNote;
+use super::output::{Output, SLICES_MAX};
 use crate::http::io::Stream;
 use crate::shard;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use port::{Deadline, Driven, Flow, StreamMount, Wire, metric};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Pump {
     /// When the client was last heard.
     heard: Instant,
     input: BytesMut,
-    output: BytesMut,
+    output: Output,
     wire: Wire,
     phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
@@ -70,7 +71,7 @@ impl Pump {
             began: now,
             heard: now,
             input: BytesMut::new(),
-            output: BytesMut::new(),
+            output: Output::default(),
             wire: Wire::default(),
             phase: Phase::Open,
             timer: None,
@@ -152,7 +153,9 @@ impl Pump {
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_moved = false;
         while !self.output.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.output) {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let slices = self.output.slices(&mut slices);
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, slices) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     self.output.advance(count);
                     has_moved = true;
@@ -164,7 +167,7 @@ impl Pump {
                 Poll::Pending => return has_moved,
             }
         }
-        self.output = BytesMut::new();
+        self.output = Output::default();
         // TLS may hold what was taken.
         if Pin::new(&mut self.stream).poll_flush(cx).is_pending() {
             return has_moved;
@@ -236,16 +239,9 @@ impl Pump {
 
     fn take_over(&mut self) {
         for lane in [&mut self.wire.control, &mut self.wire.data] {
-            if lane.is_empty() {
-                continue;
+            if !lane.is_empty() {
+                self.output.take(lane);
             }
-            if self.output.is_empty() {
-                self.output = std::mem::take(&mut lane.bytes);
-            } else {
-                self.output.extend_from_slice(&lane.bytes);
-            }
-            lane.bytes = BytesMut::new();
-            lane.ends = Vec::new();
         }
     }
 

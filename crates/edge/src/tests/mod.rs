@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod lean_hub;
 mod lean_session;
+mod output;
 mod streams;
 mod waiting;
 mod web_socket;

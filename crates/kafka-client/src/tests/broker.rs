@@ -3,7 +3,7 @@
 
 use crate::batches::Head;
 use crate::settings::Settings;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use wire_kafka::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use wire_kafka::messages::{Api, Request};
-use wire_kafka::wire::{Form, Input, Wire, read_whole, write_unsigned};
+use wire_kafka::wire::{Form, Input, Output, Wire, read_whole, write_unsigned};
 
 /// What becomes of a produce request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,38 +96,36 @@ async fn serve(mut socket: TcpStream, log: Arc<Mutex<Log>>, port: i32) -> std::i
             input.tags(|_, _| Ok(())).expect("a head");
         }
         let Some(body) = answer(api, input, form, &log, port) else { return Ok(()) };
-        let mut whole = BytesMut::new();
+        let mut whole = Output::default();
         whole.put_i32(0);
         whole.put_i32(correlation);
         if form.is_flexible && api != Api::ApiVersions {
             write_unsigned(&mut whole, 0);
         }
-        whole.extend_from_slice(&body);
-        let length = whole.len() as i32 - 4;
+        whole.put_bytes(&body);
+        let length = whole.total() as i32 - 4;
         (&mut whole[..4]).put_i32(length);
-        socket.write_all(&whole).await?;
+        socket.write_all(&whole.into_bytes()).await?;
     }
 }
 
-fn answer(api: Api, mut input: Input, form: Form, log: &Mutex<Log>, port: i32) -> Option<BytesMut> {
-    let mut body = BytesMut::new();
-    match api {
-        Api::ApiVersions => versions().write(&mut body, form),
-        Api::Metadata => metadata(port).write(&mut body, form),
+fn answer(api: Api, mut input: Input, form: Form, log: &Mutex<Log>, port: i32) -> Option<Bytes> {
+    Some(match api {
+        Api::ApiVersions => versions().to_bytes(form),
+        Api::Metadata => metadata(port).to_bytes(form),
         Api::InitProducerId => {
             let mut log = log.lock();
             log.producers += 1;
             let producer_id = log.producers;
             InitProducerIdResponse { producer_id, ..InitProducerIdResponse::default() }
-                .write(&mut body, form);
+                .to_bytes(form)
         }
         Api::Produce => {
             let request: ProduceRequest = read_whole(&mut input, form).expect("a request");
-            log.lock().produce(&request)?.write(&mut body, form);
+            log.lock().produce(&request)?.to_bytes(form)
         }
         other => panic!("{} is not asked for", other.name()),
-    }
-    Some(body)
+    })
 }
 
 fn versions() -> ApiVersionsResponse {

@@ -92,7 +92,8 @@ pub struct Log {
     pub extent_mib: u32,
     /// Free extents written ahead of need.
     pub pool_extents: u32,
-    /// Mebibytes of the newest records kept in memory for live readers.
+    /// Mebibytes of the newest records kept in memory for readers, of all topics together; 0: a
+    /// sixteenth of the memory there is, but 32 to 1024. They are taken as records come.
     pub tail_mib: u32,
     /// Mebibytes that may wait for the disk before appends are told to slow down.
     pub pending_mib: u32,
@@ -140,6 +141,9 @@ pub enum LogFormat {
 /// Workers at most: each is one of the node's listeners, as each edge thread is.
 const PROCESSES_MAX: u16 = 32;
 
+/// Recent records are given one part in so many of the memory there is.
+const TAIL_SHARE: u64 = 16;
+
 /// Lines of the log that memory may be given for.
 const LOG_LINES_MAX: u32 = 100_000;
 
@@ -177,12 +181,22 @@ impl Default for Config {
     }
 }
 
+impl Log {
+    /// Bytes of the newest records kept in memory on a machine with so many.
+    pub fn tail_bytes_max(&self, memory_bytes: u64) -> u64 {
+        match self.tail_mib {
+            0 => (memory_bytes / TAIL_SHARE).clamp(32 << 20, 1024 << 20),
+            mib => u64::from(mib) << 20,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Log {
         Log {
             extent_mib: 256,
             pool_extents: 1,
-            tail_mib: 32,
+            tail_mib: 0,
             pending_mib: 64,
             free_mib_min: 256,
             ids_mib: 64,
@@ -230,8 +244,9 @@ impl Config {
             return Err(ConfigError::about("log.extent_mib", "an extent has 1 to 1024 MiB"));
         }
         self.log.collect.check()?;
-        if self.log.tail_mib == 0 || self.log.pending_mib == 0 {
-            return Err(ConfigError::about("log.tail_mib", "memory for records must not be zero"));
+        if self.log.pending_mib == 0 {
+            let message = "room for records that wait must not be zero";
+            return Err(ConfigError::about("log.pending_mib", message));
         }
         self.check_trail()?;
         self.webhooks

@@ -2,6 +2,7 @@
 //! safe and fast is probed here and chosen by the caller.
 
 use super::{Disk, File, Lock, Open, Space};
+use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, StatxFlags};
 use rustix::io::{Errno, pread, pwrite};
@@ -147,6 +148,19 @@ impl File for SystemFile {
             }
         }
         Ok(done)
+    }
+
+    fn read_onto(&self, buffer: &mut Vec<u8>, at: u64) -> io::Result<usize> {
+        let start = buffer.len();
+        while buffer.len() < buffer.capacity() {
+            let done = buffer.len() - start;
+            match pread(&self.fd, spare_capacity(buffer), at + done as u64) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(buffer.len() - start)
     }
 
     fn write_at(&self, buffer: &[u8], at: u64) -> io::Result<()> {

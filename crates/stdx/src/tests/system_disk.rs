@@ -24,6 +24,11 @@ fn what_is_written_is_read_back() {
     assert_eq!(reader.read_at(&mut buffer, 4096).expect("reads"), 6);
     assert_eq!(&buffer, b"hello\0");
     assert_eq!(reader.read_at(&mut buffer, 8190).expect("reads"), 2);
+    let mut room = Vec::with_capacity(4);
+    room.push(b'>');
+    assert_eq!(reader.read_onto(&mut room, 4097).expect("reads"), room.capacity() - 1);
+    assert_eq!(&room[..4], b">ell");
+    assert_eq!(reader.read_onto(&mut Vec::with_capacity(4), 8191).expect("reads"), 1);
     assert_eq!(reader.len().expect("answers"), 8192);
     assert_eq!(SystemDisk.list(&dir).expect("lists"), [PathBuf::from("file")]);
     assert!(SystemDisk.space(&dir).expect("answers").total_bytes > 0);

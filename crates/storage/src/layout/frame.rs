@@ -6,6 +6,7 @@ use super::fields::{Fields, Slots};
 use super::{Seal, VERSION, checksum};
 use crate::cipher::{Cipher, NONCE_BYTES, Place, TAG_BYTES};
 use crate::{Frame, StreamId};
+use std::ops::Range;
 use types::{Offset, TimestampMs, TopicId};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"MSFR");
@@ -95,11 +96,13 @@ pub fn encode(
     is_sealed
 }
 
-/// The plain body of a sealed frame that `decode` accepted; `None` when the tag does not fit.
-pub fn unseal(header: &FrameHeader, frame: &[u8], cipher: &Cipher) -> Option<Vec<u8>> {
-    let (front, sealed) = frame.split_at_checked(header.body_start() as usize)?;
+/// Opens the body of a sealed frame that `decode` accepted, where it lies; answers where in the
+/// frame that is. `None` when the tag does not fit: then the frame is of no use any more.
+pub fn unseal(header: &FrameHeader, frame: &mut [u8], cipher: &Cipher) -> Option<Range<usize>> {
+    let start = header.body_start() as usize;
+    let (front, sealed) = frame.split_at_mut_checked(start)?;
     let place = Place { nonce: header.nonce, header: front.get(SEALED_FROM..)? };
-    cipher.open(&place, sealed)
+    cipher.open(&place, sealed).map(|length| start..start + length)
 }
 
 /// Gives a frame that `decode` accepted another number in its extent.

@@ -109,7 +109,7 @@ impl DataKeys for Ring {
     fn open(&self, extent: ExtentRef, wrapped: &WrappedKey) -> Result<DataKey, KeyError> {
         let state = self.state.lock();
         let wrapped = state.overrides.get(&(extent, wrapped.nonce)).unwrap_or(wrapped);
-        let WrappedKey { tenant, version, nonce, bytes } = *wrapped;
+        let WrappedKey { tenant, version, nonce, mut bytes } = *wrapped;
         let versions = state.tenants.get(&tenant).ok_or(KeyError::Foreign)?;
         if versions.is_empty() {
             return Err(KeyError::Shredded(tenant));
@@ -117,8 +117,8 @@ impl DataKeys for Ring {
         let key = versions.iter().find(|(held, _)| *held == version);
         let (_, key) = key.ok_or(KeyError::Missing { tenant, version })?;
         let place = Place { nonce, header: &bound(extent) };
-        let opened = Cipher::new(key)?.open(&place, &bytes).ok_or(KeyError::Foreign)?;
-        Ok(DataKey::new(opened.try_into().expect("a key's length")))
+        let length = Cipher::new(key)?.open(&place, &mut bytes).ok_or(KeyError::Foreign)?;
+        Ok(DataKey::new(bytes[..length].try_into().expect("a key's length")))
     }
 
     fn index_secret(&self, tenant: TenantId) -> Result<[u8; 16], KeyError> {

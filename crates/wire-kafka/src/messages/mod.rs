@@ -58,7 +58,7 @@ pub mod sync_group;
 pub mod txn_offset_commit;
 
 use crate::wire::{Form, Input, Malformed, Wire, read_whole};
-use bytes::BytesMut;
+use bytes::Bytes;
 use std::ops::RangeInclusive;
 
 /// What a client asks, and what it is answered.
@@ -106,27 +106,22 @@ macro_rules! apis {
                 self,
                 input: &mut Input,
                 form: Form,
-            ) -> Result<BytesMut, Malformed> {
-                let mut output = BytesMut::new();
+            ) -> Result<Bytes, Malformed> {
                 match self {
                     $(Api::$name => {
-                        read_whole::<$request>(input, form)?.write(&mut output, form);
+                        Ok(read_whole::<$request>(input, form)?.to_bytes(form))
                     })*
                 }
-                Ok(output)
             }
 
             /// A request and an answer that say nothing.
             #[cfg(test)]
-            pub fn defaults(self, form: Form) -> [BytesMut; 2] {
-                let mut output = [BytesMut::new(), BytesMut::new()];
+            pub fn defaults(self, form: Form) -> [Bytes; 2] {
                 match self {
                     $(Api::$name => {
-                        <$request>::default().write(&mut output[0], form);
-                        <$response>::default().write(&mut output[1], form);
+                        [<$request>::default().to_bytes(form), <$response>::default().to_bytes(form)]
                     })*
                 }
-                output
             }
 
             /// The same for an answer.
@@ -137,14 +132,12 @@ macro_rules! apis {
                 self,
                 input: &mut Input,
                 form: Form,
-            ) -> Result<BytesMut, Malformed> {
-                let mut output = BytesMut::new();
+            ) -> Result<Bytes, Malformed> {
                 match self {
                     $(Api::$name => {
-                        read_whole::<$response>(input, form)?.write(&mut output, form);
+                        Ok(read_whole::<$response>(input, form)?.to_bytes(form))
                     })*
                 }
-                Ok(output)
             }
 
             /// The first version with compact lengths and tagged fields (KIP-482).

@@ -4,7 +4,7 @@ use crate::messages::Api;
 use crate::messages::api_versions::ApiVersionsRequest;
 use crate::messages::fetch::{FetchRequest, FetchTopic};
 use crate::messages::metadata::MetadataRequest;
-use crate::wire::{Form, Input, Malformed, Wire, read_whole};
+use crate::wire::{Form, Input, Malformed, Output, Records, Wire, read_whole};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
@@ -42,13 +42,11 @@ fn nothing_is_allocated_for_what_is_not_there() {
 fn a_tagged_field_is_sent_when_it_says_something_and_an_unknown_one_is_passed_over() {
     let form = form(Api::Fetch, 12);
     let mut request = FetchRequest { topics: vec![FetchTopic::default()], ..Default::default() };
-    let mut plain = BytesMut::new();
-    request.write(&mut plain, form);
+    let mut plain = BytesMut::from(&request.to_bytes(form)[..]);
     request.cluster_id = Some("prj".to_owned());
-    let mut tagged = BytesMut::new();
-    request.write(&mut tagged, form);
+    let tagged = request.to_bytes(form);
     assert_eq!(tagged.len(), plain.len() + 2 + 4);
-    let mut input = Input::new(tagged.clone().freeze());
+    let mut input = Input::new(tagged.clone());
     assert_eq!(read_whole::<FetchRequest>(&mut input, form), Ok(request.clone()));
     // One more field, of number 99.
     let end = plain.len() - 1;
@@ -64,13 +62,30 @@ fn the_defaults_of_every_message_go_there_and_back_in_every_version() {
     for &api in Api::ALL {
         for version in api.versions() {
             let form = form(api, version);
-            let [request, answer] = api.defaults(form).map(BytesMut::freeze);
+            let [request, answer] = api.defaults(form);
             let again = api.request_again(&mut Input::new(request.clone()), form);
             assert_eq!(again.as_deref(), Ok(&request[..]), "{} {version}", api.name());
             let again = api.answer_again(&mut Input::new(answer.clone()), form);
             assert_eq!(again.as_deref(), Ok(&answer[..]), "{} {version}", api.name());
         }
     }
+}
+
+#[test]
+fn large_parts_stay_where_they_are() {
+    let large = Bytes::from(vec![7; 5_000]);
+    let records = Records(vec![large.clone(), Bytes::from_static(b"small"), large.clone()]);
+    let form = Form { version: 4, is_flexible: false };
+    let mut output = Output::default();
+    1i32.write(&mut output, form);
+    records.write(&mut output, form);
+    2i32.write(&mut output, form);
+    assert_eq!(output.total(), 4 + 4 + 10_005 + 4);
+    let pieces = output.into_pieces();
+    let lengths: Vec<usize> = pieces.iter().map(Bytes::len).collect();
+    assert_eq!(lengths, [8, 5_000, 5, 5_000, 4]);
+    assert_eq!(pieces[1].as_ptr(), large.as_ptr());
+    assert_eq!(pieces.concat()[4..], [&records.to_bytes(form)[..], &[0, 0, 0, 2]].concat());
 }
 
 proptest! {
@@ -84,8 +99,7 @@ proptest! {
         prop_assume!(api.versions().contains(&version));
         let read = |bytes| api.request_again(&mut Input::new(bytes), form(api, version));
         if let Ok(again) = read(bytes.into()) {
-            let again = again.freeze();
-            prop_assert_eq!(read(again.clone()), Ok(BytesMut::from(&again[..])));
+            prop_assert_eq!(read(again.clone()), Ok(again));
         }
     }
 }

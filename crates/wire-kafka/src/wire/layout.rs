@@ -45,19 +45,19 @@ macro_rules! message {
             }
 
             #[allow(unused_variables, unused_mut)]
-            fn write(&self, output: &mut bytes::BytesMut, form: $crate::wire::Form) {
+            fn write(&self, output: &mut $crate::wire::Output, form: $crate::wire::Form) {
                 let it = self;
                 $($crate::message!(
                     @write it $field output form ($($($versions)+)?) $($tag)?
                 );)*
                 if form.is_flexible {
-                    let mut tags = bytes::BytesMut::new();
+                    let mut tags = $crate::wire::Output::default();
                     let mut count = 0u32;
                     $($crate::message!(
                         @write_tagged $name it $field tags count form ($($($versions)+)?) $($tag)?
                     );)*
                     $crate::wire::write_unsigned(output, count);
-                    output.extend_from_slice(&tags);
+                    output.put_bytes(&tags.into_bytes());
                 }
             }
         }
@@ -92,8 +92,7 @@ macro_rules! message {
         $versions:tt $tag:literal) => {
         let is_usual = $it.$field == $name::default().$field;
         if !is_usual && $crate::message!(@is $form $versions) {
-            let mut body = bytes::BytesMut::new();
-            $crate::wire::Wire::write(&$it.$field, &mut body, $form);
+            let body = $crate::wire::Wire::to_bytes(&$it.$field, $form);
             $crate::wire::write_unsigned(&mut $tags, $tag);
             $crate::wire::write_unsigned(&mut $tags, u32::try_from(body.len()).unwrap_or(u32::MAX));
             $tags.extend_from_slice(&body);

@@ -4,13 +4,15 @@
 
 mod input;
 mod layout;
+mod output;
 mod primitives;
 
 pub use crate::message;
 pub use input::Input;
+pub use output::Output;
 pub use primitives::{Records, Uuid, write_length, write_unsigned};
 
-use bytes::BytesMut;
+use bytes::Bytes;
 
 /// Why bytes are not the message they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +45,13 @@ pub trait Wire: Sized {
         Self::read_nullable(input, form)?.ok_or(Malformed::Null("a value"))
     }
 
-    fn write(&self, output: &mut BytesMut, form: Form);
+    fn write(&self, output: &mut Output, form: Form);
+
+    fn to_bytes(&self, form: Form) -> Bytes {
+        let mut output = Output::default();
+        self.write(&mut output, form);
+        output.into_bytes()
+    }
 
     /// A structure that may be absent says first whether it is there; other types have a length
     /// that says so.
@@ -51,12 +59,12 @@ pub trait Wire: Sized {
         if input.i8()? < 0 { Ok(None) } else { Self::read(input, form).map(Some) }
     }
 
-    fn write_some(&self, output: &mut BytesMut, form: Form) {
+    fn write_some(&self, output: &mut Output, form: Form) {
         output.extend_from_slice(&[1]);
         self.write(output, form);
     }
 
-    fn write_none(output: &mut BytesMut, _form: Form) {
+    fn write_none(output: &mut Output, _form: Form) {
         output.extend_from_slice(&[0xFF]);
     }
 }
@@ -66,7 +74,7 @@ impl<T: Wire> Wire for Option<T> {
         T::read_nullable(input, form)
     }
 
-    fn write(&self, output: &mut BytesMut, form: Form) {
+    fn write(&self, output: &mut Output, form: Form) {
         match self {
             Some(value) => value.write_some(output, form),
             None => T::write_none(output, form),

@@ -1,7 +1,7 @@
 //! Numbers, text, bytes and arrays on the wire.
 
-use super::{Form, Input, Malformed, Wire};
-use bytes::{BufMut, Bytes, BytesMut};
+use super::{Form, Input, Malformed, Output, Wire};
+use bytes::{BufMut, Bytes};
 
 /// Elements of an array that room is made for before they have been read.
 const ROOM_MAX: usize = 64;
@@ -17,7 +17,7 @@ macro_rules! numbers {
                 input.$read()
             }
 
-            fn write(&self, output: &mut BytesMut, _form: Form) {
+            fn write(&self, output: &mut Output, _form: Form) {
                 output.$write(*self);
             }
         }
@@ -38,7 +38,7 @@ impl Wire for bool {
         Ok(input.i8()? != 0)
     }
 
-    fn write(&self, output: &mut BytesMut, _form: Form) {
+    fn write(&self, output: &mut Output, _form: Form) {
         output.put_u8(u8::from(*self));
     }
 }
@@ -49,13 +49,13 @@ impl Wire for Uuid {
         Ok(Uuid(bytes[..].try_into().map_err(|_| Malformed::Short)?))
     }
 
-    fn write(&self, output: &mut BytesMut, _form: Form) {
+    fn write(&self, output: &mut Output, _form: Form) {
         output.put_slice(&self.0);
     }
 }
 
 impl Wire for String {
-    fn write(&self, output: &mut BytesMut, form: Form) {
+    fn write(&self, output: &mut Output, form: Form) {
         let length = self.len();
         if form.is_flexible {
             write_length(output, Some(length));
@@ -77,19 +77,19 @@ impl Wire for String {
         std::str::from_utf8(&bytes).map(|text| Some(text.to_owned())).map_err(|_| Malformed::Text)
     }
 
-    fn write_some(&self, output: &mut BytesMut, form: Form) {
+    fn write_some(&self, output: &mut Output, form: Form) {
         self.write(output, form);
     }
 
-    fn write_none(output: &mut BytesMut, form: Form) {
+    fn write_none(output: &mut Output, form: Form) {
         if form.is_flexible { write_length(output, None) } else { output.put_i16(-1) }
     }
 }
 
 impl Wire for Bytes {
-    fn write(&self, output: &mut BytesMut, form: Form) {
+    fn write(&self, output: &mut Output, form: Form) {
         write_count(output, form, self.len());
-        output.put_slice(self);
+        output.put_bytes(self);
     }
 
     fn read_nullable(input: &mut Input, form: Form) -> Result<Option<Bytes>, Malformed> {
@@ -97,17 +97,17 @@ impl Wire for Bytes {
         length.map(|length| input.take(length)).transpose()
     }
 
-    fn write_some(&self, output: &mut BytesMut, form: Form) {
+    fn write_some(&self, output: &mut Output, form: Form) {
         self.write(output, form);
     }
 
-    fn write_none(output: &mut BytesMut, form: Form) {
+    fn write_none(output: &mut Output, form: Form) {
         write_no_count(output, form);
     }
 }
 
 impl<T: Wire> Wire for Vec<T> {
-    fn write(&self, output: &mut BytesMut, form: Form) {
+    fn write(&self, output: &mut Output, form: Form) {
         write_count(output, form, self.len());
         self.iter().for_each(|item| item.write(output, form));
     }
@@ -127,11 +127,11 @@ impl<T: Wire> Wire for Vec<T> {
         Ok(Some(items))
     }
 
-    fn write_some(&self, output: &mut BytesMut, form: Form) {
+    fn write_some(&self, output: &mut Output, form: Form) {
         self.write(output, form);
     }
 
-    fn write_none(output: &mut BytesMut, form: Form) {
+    fn write_none(output: &mut Output, form: Form) {
         write_no_count(output, form);
     }
 }
@@ -141,27 +141,26 @@ impl<T: Wire> Wire for Vec<T> {
 pub struct Records(pub Vec<Bytes>);
 
 impl Wire for Records {
-    fn write(&self, output: &mut BytesMut, form: Form) {
+    fn write(&self, output: &mut Output, form: Form) {
         let length = self.0.iter().map(Bytes::len).sum();
         write_count(output, form, length);
-        output.reserve(length);
-        self.0.iter().for_each(|batch| output.put_slice(batch));
+        self.0.iter().for_each(|batch| output.put_bytes(batch));
     }
 
     fn read_nullable(input: &mut Input, form: Form) -> Result<Option<Records>, Malformed> {
         Ok(Bytes::read_nullable(input, form)?.map(|bytes| Records(vec![bytes])))
     }
 
-    fn write_some(&self, output: &mut BytesMut, form: Form) {
+    fn write_some(&self, output: &mut Output, form: Form) {
         self.write(output, form);
     }
 
-    fn write_none(output: &mut BytesMut, form: Form) {
+    fn write_none(output: &mut Output, form: Form) {
         write_no_count(output, form);
     }
 }
 
-fn write_count(output: &mut BytesMut, form: Form, count: usize) {
+fn write_count(output: &mut Output, form: Form, count: usize) {
     if form.is_flexible {
         write_length(output, Some(count));
     } else {
@@ -169,17 +168,17 @@ fn write_count(output: &mut BytesMut, form: Form, count: usize) {
     }
 }
 
-fn write_no_count(output: &mut BytesMut, form: Form) {
+fn write_no_count(output: &mut Output, form: Form) {
     if form.is_flexible { write_length(output, None) } else { output.put_i32(-1) }
 }
 
 /// A compact length: one more than it is, so that 0 is absent.
-pub fn write_length(output: &mut BytesMut, length: Option<usize>) {
+pub fn write_length(output: &mut Output, length: Option<usize>) {
     let length = length.map_or(0, |length| length.saturating_add(1));
     write_unsigned(output, u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-pub fn write_unsigned(output: &mut BytesMut, mut value: u32) {
+pub fn write_unsigned(output: &mut Output, mut value: u32) {
     while value >= 0x80 {
         output.put_u8((value & 0x7F) as u8 | 0x80);
         value >>= 7;

@@ -41,12 +41,12 @@ impl Turn {
             batches.handed_out(&call.who, &self.batches);
         }
         let partitions: usize = self.topics.iter().map(|topic| topic.partitions.len()).sum();
-        let bytes = self.bytes + partitions * PARTITION_BYTES;
-        (FetchResponse { responses: self.topics, ..FetchResponse::default() }, bytes)
+        let answer = FetchResponse { responses: self.topics, ..FetchResponse::default() };
+        (answer, partitions * PARTITION_BYTES)
     }
 }
 
-/// The answer, and about how many bytes it has.
+/// The answer, and about how many bytes it has beside the records.
 pub async fn answer(call: &Call, request: FetchRequest) -> (FetchResponse, usize) {
     if request.session_id != NO_SESSION {
         let error_code = errors::FETCH_SESSION_ID_NOT_FOUND;

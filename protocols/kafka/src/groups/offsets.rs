@@ -195,11 +195,7 @@ impl Offsets {
             let message = format!("a group has at most {OFFSETS_MAX} offsets");
             return Err(Refusal::new(port::Code::ProjectLimitExceeded, message));
         }
-        let encode = |committed: &Committed| {
-            let mut value = BytesMut::new();
-            committed.write(&mut value, FORM);
-            value.freeze()
-        };
+        let encode = |committed: &Committed| committed.to_bytes(FORM);
         let mut entries: Vec<(Bytes, Option<Bytes>)> =
             new.iter().map(|(at, it)| (key(group, at), Some(encode(it)))).collect();
         if self.used_at.is_none() {

@@ -8,7 +8,7 @@
 use crate::errors;
 use crate::groups::{At, Committed};
 use crate::wire::{Form, Input, Malformed, Wire, message, read_whole};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use types::batch::sequence_after;
@@ -145,9 +145,7 @@ impl Entry {
             standing: standing as i8,
             at_ms: self.used_ms,
         };
-        let mut value = BytesMut::new();
-        kept.write(&mut value, FORM);
-        value.freeze()
+        kept.to_bytes(FORM)
     }
 
     /// Who asks, against whom we know.

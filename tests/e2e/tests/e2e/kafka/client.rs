@@ -3,7 +3,7 @@
 
 use crate::stand::admin::Key;
 use crate::stand::within;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use kafka::messages::Api;
 use kafka::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
@@ -14,7 +14,7 @@ use kafka::messages::produce::{
 };
 use kafka::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use kafka::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
-use kafka::wire::{Form, Input, Wire, read_whole, write_unsigned};
+use kafka::wire::{Form, Input, Output, Wire, read_whole, write_unsigned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::{Batch, BatchBuilder, Key as RecordKey, Record, Stamp};
@@ -58,7 +58,7 @@ impl Kafka {
     pub async fn ask(&mut self, api: Api, version: i16, request: &impl Wire) -> i32 {
         let form = form(api, version);
         self.correlation += 1;
-        let mut frame = BytesMut::new();
+        let mut frame = Output::default();
         frame.put_i16(api.key());
         frame.put_i16(version);
         frame.put_i32(self.correlation);
@@ -68,7 +68,7 @@ impl Kafka {
             write_unsigned(&mut frame, 0);
         }
         request.write(&mut frame, form);
-        self.send(&frame).await;
+        self.send(&frame.into_bytes()).await;
         self.correlation
     }
 
