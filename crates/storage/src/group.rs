@@ -80,4 +80,19 @@ pub trait Source: Send + Sync + 'static {
     /// A panic in here or in `gather` ends the writer: `settled` is then called once more, with
     /// `Failed`, as its last call.
     fn settled(&self, outcome: Result<&[Entry], &StoreError>);
+    /// What has come so far; `None` where nobody counts. The writer then never waits for more.
+    fn arrivals(&self) -> Option<Arrivals> {
+        None
+    }
+    /// `Store::hurry` is to be called when so many have come.
+    fn tell_when(&self, _appends: u64) {}
+}
+
+/// Asked by the writer between two groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Since the beginning.
+    pub appends: u64,
+    /// Of those that wait now.
+    pub bytes: usize,
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stdx::disk::Lock;
 
 /// The largest frame, whatever the extent's size: the largest append with all its framing.
@@ -121,6 +121,25 @@ impl Bell {
     /// Forgets rings so far: what they announced is gathered next.
     pub fn clear(&self) {
         self.is_rung.swap(false, Ordering::AcqRel);
+    }
+
+    /// Waits until there is enough, whatever rings meanwhile, but for so long at most. What rang is
+    /// gathered next.
+    pub fn linger(&self, longest: Duration, is_enough: impl Fn() -> bool) {
+        self.is_rung.store(true, Ordering::Release);
+        let began = Instant::now();
+        while !is_enough() && !self.is_stopping() {
+            let Some(left) = longest.checked_sub(began.elapsed()) else { break };
+            std::thread::park_timeout(left);
+        }
+        self.clear();
+    }
+
+    /// Lets who lingers look again.
+    pub fn hurry(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
     }
 
     pub fn wait(&self) {

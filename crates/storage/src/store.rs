@@ -82,6 +82,11 @@ impl Store {
         self.inner.bell.ring();
     }
 
+    /// As many have come as `Source::tell_when` was told.
+    pub fn hurry(&self) {
+        self.inner.bell.hurry();
+    }
+
     /// The largest frame taken, with header (96 bytes), key hashes (8 bytes each) and, where frames
     /// are sealed, the tag (16 bytes).
     pub fn frame_bytes_max(&self) -> u64 {

@@ -14,6 +14,7 @@ mod ring;
 mod rot;
 mod sealed;
 mod sealing;
+mod siblings;
 mod space;
 
 use crate::append::{Appender, Turn};

@@ -3,6 +3,7 @@
 
 use crate::append::{Appender, Turn};
 use crate::inner::Inner;
+use crate::siblings::Siblings;
 use crate::{Source, StoreError};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -85,13 +86,28 @@ fn run(inner: Arc<Inner>, source: &dyn Source) {
     panic::resume_unwind(panic)
 }
 
+fn wait_for_siblings(inner: &Inner, source: &dyn Source, siblings: &mut Siblings) {
+    let clock = &inner.world.clock;
+    if let Some(wait) = siblings.wait(source.arrivals(), clock.monotonic()) {
+        source.tell_when(wait.appends);
+        let has_all = || source.arrivals().is_some_and(|now| now.appends >= wait.appends);
+        inner.bell.linger(wait.longest, has_all);
+        source.tell_when(u64::MAX);
+    }
+    siblings.gathers(source.arrivals(), clock.monotonic());
+}
+
 fn commit_until_stopped(inner: &Arc<Inner>, source: &dyn Source) {
     let mut appender = Appender::new(inner.clone());
     appender.prepare();
+    let mut siblings = Siblings::default();
     loop {
         inner.bell.clear();
+        wait_for_siblings(inner, source, &mut siblings);
         match appender.turn(source) {
-            Turn::Settled => {}
+            Turn::Settled => {
+                siblings.settled(source.arrivals(), inner.world.clock.monotonic());
+            }
             Turn::Idle if inner.bell.is_stopping() => break,
             Turn::Idle => inner.bell.wait(),
         }

@@ -139,6 +139,9 @@ impl Core {
             self.intake.enqueue(Arc::clone(partition));
             self.store.wake();
         }
+        if self.intake.arrive() {
+            self.store.hurry();
+        }
     }
 
     fn enter_relaxed(&self, entry: &Entry<'_>) -> Result<Entered, LogError> {

@@ -8,7 +8,7 @@ use super::partition::{Partition, TailBatch};
 use crate::LogError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use storage::{Entry, Group, Options, Source, StoreError};
+use storage::{Arrivals, Entry, Group, Options, Source, StoreError};
 
 impl Source for Core {
     fn gather(&self, group: &mut Group) {
@@ -31,6 +31,14 @@ impl Source for Core {
             self.intake.set_full(false);
             tracing::info!("the log has space again");
         }
+    }
+
+    fn arrivals(&self) -> Option<Arrivals> {
+        Some(self.intake.arrivals())
+    }
+
+    fn tell_when(&self, appends: u64) {
+        self.intake.expect(appends);
     }
 
     fn settled(&self, outcome: Result<&[Entry], &StoreError>) {

@@ -7,11 +7,16 @@ use crate::LogError;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use storage::Arrivals;
 
 pub struct Intake {
     pending_bytes: AtomicUsize,
     pending_bytes_max: usize,
+    /// Appends that have joined a draft since the beginning.
+    appends: AtomicU64,
+    /// The writer is told when so many have.
+    expected: AtomicU64,
     ready: Mutex<VecDeque<Arc<Partition>>>,
     /// Finished batches for the next group, ahead of everything in `ready`.
     pub carried: Mutex<VecDeque<Flight>>,
@@ -32,6 +37,8 @@ impl Intake {
         Intake {
             pending_bytes: AtomicUsize::new(0),
             pending_bytes_max,
+            appends: AtomicU64::new(0),
+            expected: AtomicU64::new(u64::MAX),
             ready: Mutex::default(),
             carried: Mutex::default(),
             in_flight: Mutex::default(),
@@ -63,6 +70,21 @@ impl Intake {
 
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts an append that waits for the writer from now on; answers whether the writer waits for
+    /// no more than this one.
+    pub fn arrive(&self) -> bool {
+        let appends = self.appends.fetch_add(1, Ordering::AcqRel) + 1;
+        appends == self.expected.load(Ordering::Acquire)
+    }
+
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals { appends: self.appends.load(Ordering::Acquire), bytes: self.pending_bytes() }
+    }
+
+    pub fn expect(&self, appends: u64) {
+        self.expected.store(appends, Ordering::Release);
     }
 
     /// The partition has drafts; it must not be in the queue already (`State::is_queued`).
