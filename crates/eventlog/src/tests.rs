@@ -8,6 +8,7 @@ mod id_tables;
 mod keys;
 mod once;
 mod once_properties;
+mod packed;
 mod placed;
 mod producers;
 mod properties;

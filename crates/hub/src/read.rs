@@ -201,7 +201,7 @@ impl Node {
         let from = lane.next;
         let mut bytes = 0;
         for batch in &batches {
-            bytes += batch.bytes().len();
+            bytes += batch.memory_bytes();
             lane.next = lane.next.max(batch.next_offset());
             lane.ready.extend(unpack(topic, lane.partition, batch).filter(|it| {
                 it.offset >= from && key.is_none_or(|key| it.record.key.as_ref() == Some(key))

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod driven;
 pub mod faces;
 pub mod memory_hub;
+pub mod packed;
 pub mod postgres;
 pub mod rng;
 pub mod served;

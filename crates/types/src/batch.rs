@@ -15,8 +15,9 @@ mod stamp;
 mod thinned;
 mod wire;
 
+pub use ::packing::Packing;
 pub use builder::{BatchBuilder, BatchFull};
-pub use packed::{Packing, packing, unpacked};
+pub use packed::packing;
 pub use stamp::{Producer, Stamp, sequence_after};
 pub use thinned::BatchJoiner;
 pub use wire::{RecordView, write_gap};
@@ -41,8 +42,12 @@ pub enum BadBatch {
     Magic(i8),
     #[error("the checksum of the record batch does not fit its bytes")]
     Checksum,
-    #[error("compression codec {0} is not supported, send batches uncompressed")]
-    Compression(&'static str),
+    #[error("compression codec {0} is unknown")]
+    Compression(i16),
+    #[error("the records do not decompress")]
+    Unpack,
+    #[error("the batch takes more than {BATCH_BYTES_MAX} bytes when it is decompressed")]
+    TooLarge,
     #[error("{0} batches are not supported")]
     Unsupported(&'static str),
     #[error("the record batch's header is not consistent: {0}")]
@@ -55,6 +60,8 @@ pub enum BadBatch {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Batch {
     bytes: Bytes,
+    /// Its records in the open, where `bytes` has them packed.
+    open: Option<Bytes>,
     base_offset: Offset,
     last_delta: u32,
     count: u32,
@@ -66,10 +73,14 @@ pub struct Batch {
 
 impl Batch {
     /// Verifies length, format, checksum and every record, so that reading them cannot fail.
+    /// Compressed records stay as they are in its bytes.
     pub fn parse(bytes: Bytes) -> Result<Batch, BadBatch> {
         let header = Header::parse(&bytes)?;
-        let (max_timestamp, records_bytes) = wire::check_records(&bytes, &header)?;
+        let open = header.packing.map(|packing| packed::open(packing, &bytes)).transpose()?;
+        let records = open.as_deref().unwrap_or(&bytes[BATCH_HEADER_BYTES..]);
+        let (max_timestamp, records_bytes) = wire::check_records(records, &header)?;
         Ok(Batch {
+            open,
             base_offset: header.base_offset,
             last_delta: header.last_delta,
             count: header.count,
@@ -142,7 +153,13 @@ impl Batch {
 
     /// The records in offset order, as borrowed views.
     pub fn views(&self) -> impl Iterator<Item = RecordView<'_>> + '_ {
-        Views::new(&self.bytes, self.base_offset, self.base_timestamp, self.count)
+        self.raw_views()
+    }
+
+    fn raw_views(&self) -> Views<'_> {
+        let behind_header = || self.bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+        let records = self.open.as_deref().unwrap_or_else(behind_header);
+        Views::new(records, self.base_offset, self.base_timestamp, self.count)
     }
 
     /// The records in offset order; keys, values and headers share the batch's bytes.
@@ -158,7 +175,7 @@ impl Batch {
 
     /// One view as a record that shares the batch's bytes. The view must be of this batch.
     pub fn record(&self, view: &RecordView<'_>) -> Record {
-        view.to_record(&self.bytes)
+        view.to_record(self.open.as_ref().unwrap_or(&self.bytes))
     }
 }
 

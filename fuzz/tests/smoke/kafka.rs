@@ -3,7 +3,7 @@
 //! decompressed within their bound or not at all.
 
 use bytes::{Bytes, BytesMut};
-use kafka::codec::{FrameLimit, KafkaCodec};
+use kafka::codec::{Frame, FrameLimit, KafkaCodec};
 use kafka::messages::Api;
 use kafka::scram::ClientFirst;
 use kafka::wire::{Form, Input};
@@ -41,7 +41,7 @@ fn kafka_frames() {
     bolero::check!().with_type::<Vec<u8>>().for_each(|bytes| {
         let mut codec = KafkaCodec::new(FrameLimit::new(FRAME_BYTES_MAX));
         let mut input = BytesMut::from(&bytes[..]);
-        while let Ok(Some(frame)) = codec.decode(&mut input) {
+        while let Ok(Some(Frame::Request(frame))) = codec.decode(&mut input) {
             assert!(frame.len() <= FRAME_BYTES_MAX);
         }
     });

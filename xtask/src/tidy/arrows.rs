@@ -22,6 +22,7 @@ pub enum Use {
 
 /// The layers of `ARCHITECTURE.md`: a crate uses lower ones only.
 const LAYERS: &[(&str, u8)] = &[
+    ("packing", 0),
     ("stdx", 0),
     ("standard-webhooks", 0),
     ("swarm", 0),
@@ -52,7 +53,7 @@ const LAYERS: &[(&str, u8)] = &[
 ];
 
 /// What stands at the seam: all that protocols, wire crates and the edge may see.
-const SEAM: &[&str] = &["stdx", "types", "port"];
+const SEAM: &[&str] = &["packing", "stdx", "types", "port"];
 /// Terminal commands talk to the server from outside: they see words, no engine.
 const OUTSIDE: &[&str] = &["stdx", "standard-webhooks", "swarm", "types", "kafka-client"];
 /// The Kafka library is a client of any broker: it sees the bytes, no engine.

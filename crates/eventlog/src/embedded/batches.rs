@@ -96,11 +96,11 @@ impl Core {
         if batch.span() != batch.count() && at.is_none() {
             return Err(LogError::Unsupported("the batch has gaps between its records' offsets"));
         }
-        let bytes = batch.bytes().len();
+        let bytes = batch.memory_bytes();
         let records = batch.count() as usize;
-        let frame_bytes = (bytes + FRAME_HEADER_BYTES + 8 * records) as u64;
+        let frame_bytes = (batch.bytes().len() + FRAME_HEADER_BYTES + 8 * records) as u64;
         let fits = records <= RECORDS_PER_APPEND_MAX
-            && bytes <= BATCH_BYTES_MAX
+            && batch.bytes().len() <= BATCH_BYTES_MAX
             && frame_bytes <= self.store.frame_bytes_max();
         if fits { Ok(bytes) } else { Err(LogError::TooLarge) }
     }

@@ -11,6 +11,10 @@ use types::{Batch, Offset};
 /// How often a read begins anew because retention took an extent away under it.
 const ATTEMPTS_MAX: usize = 8;
 
+/// Memory of one read's batches, but for the last of them. Beyond what is read of those that are not
+/// compressed.
+const MEMORY_BYTES_MAX: usize = 32 << 20;
+
 /// What a read is for: each has places of its own, so that a few who search for long never keep
 /// everybody else from reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,8 +181,9 @@ impl Core {
         Ok(keys)
     }
 
-    /// The batches of neighbouring entries. Ends early at one that is damaged; an error when that
-    /// is the first.
+    /// The batches of neighbouring entries. Ends early at one that is damaged, and where they take
+    /// too much memory, decompressed: what is left is for another call. An error when the first is
+    /// damaged.
     pub fn batches(&self, stream: StreamId, entries: &[Entry]) -> Result<Vec<Arc<Batch>>, Trouble> {
         let Some(first) = entries.first() else { return Ok(Vec::new()) };
         let damaged = |entry: &Entry| {
@@ -189,12 +194,17 @@ impl Core {
             other => other?,
         };
         let mut batches = Vec::with_capacity(bodies.len());
+        let mut bytes = 0;
         for (entry, body) in entries.iter().zip(bodies) {
             match Batch::parse(body) {
                 Ok(batch) if batch.base_offset() == entry.base_offset => {
+                    bytes += batch.memory_bytes();
                     batches.push(Arc::new(batch));
                 }
                 _ => break,
+            }
+            if bytes >= MEMORY_BYTES_MAX {
+                break;
             }
         }
         if batches.is_empty() { Err(damaged(first)) } else { Ok(batches) }

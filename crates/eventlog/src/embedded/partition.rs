@@ -46,7 +46,7 @@ impl TailBatch {
     /// Memory it takes, about: its bytes and what holds them.
     pub fn memory_bytes(&self) -> usize {
         const HOLDERS_BYTES: usize = 200;
-        self.batch.bytes().len() + 8 * self.keys.len() + HOLDERS_BYTES
+        self.batch.memory_bytes() + 8 * self.keys.len() + HOLDERS_BYTES
     }
 
     pub fn may_hold(&self, key: u64) -> bool {

@@ -144,11 +144,12 @@ impl Core {
     ) -> Result<(), Trouble> {
         let mut rest = entries;
         while !rest.is_empty() && !search.is_done() {
-            let (before, chunk) = rest.split_at(rest.len() - chunk_len(rest));
-            let batches = self.batches(partition.stream, chunk)?;
-            if let Some(entry) = chunk.get(batches.len()) {
-                let (from, to) = (entry.base_offset, entry.next_offset());
-                return Err(Trouble::Log(LogError::Damaged { from, to }));
+            let (mut before, mut chunk) = rest.split_at(rest.len() - chunk_len(rest));
+            let mut batches = self.batches(partition.stream, chunk)?;
+            if batches.len() < chunk.len() {
+                // Too much at once, or damage somewhere: the newest alone says which.
+                (before, chunk) = rest.split_at(rest.len() - 1);
+                batches = self.batches(partition.stream, chunk)?;
             }
             for batch in shown(partition, batches).iter().rev() {
                 // Copied, since a slice would keep the whole read in memory.

@@ -207,7 +207,7 @@ impl Node {
         }
         let mut bytes = 0;
         for batch in &batches {
-            bytes += batch.bytes().len();
+            bytes += batch.memory_bytes();
             lane.read_to = lane.read_to.max(batch.next_offset());
             lane.ready.extend(unpack(topic, partition, batch).filter(|one| one.offset >= from));
         }

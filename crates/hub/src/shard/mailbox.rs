@@ -163,7 +163,7 @@ impl Inbox {
             return;
         };
         self.batches += 1;
-        self.batch_bytes += published.batch.bytes().len();
+        self.batch_bytes += published.batch.memory_bytes();
         let is_full = self.batches > BATCHES_MAX || self.batch_bytes > BATCH_BYTES_MAX;
         if is_full || !self.missed.is_empty() {
             let at = (published.topic.id, published.partition);

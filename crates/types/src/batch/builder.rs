@@ -101,12 +101,14 @@ impl BatchBuilder {
                 count: self.count,
                 base_timestamp: self.base_timestamp,
                 stamp: self.stamp,
+                packing: None,
             },
             self.max_timestamp,
         );
         Some(Batch {
             // Without its spare capacity, since a batch may be kept for long.
             bytes: Bytes::from(self.bytes.into_boxed_slice()),
+            open: None,
             base_offset: self.base_offset,
             last_delta,
             count: self.count,

@@ -1,6 +1,7 @@
 //! Batches made of others: with some records left out, or several small ones as one. Records keep
 //! their offsets, timestamps and bytes; what is left out is a gap.
 
+use super::packed::clear_codec;
 use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, BatchFull, wire};
 use crate::{Offset, TimestampMs};
 use bytes::{BufMut, Bytes};
@@ -19,8 +20,9 @@ impl Batch {
     /// The batch with only those records; its header says the same and it takes the same offsets.
     /// `None` when no record is left.
     pub fn thinned(&self, mut keep: impl FnMut(&RecordView<'_>) -> bool) -> Option<Batch> {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut bytes = Vec::with_capacity(self.memory_bytes());
         bytes.extend_from_slice(self.bytes.get(..BATCH_HEADER_BYTES)?);
+        clear_codec(&mut bytes);
         let (mut count, mut max_timestamp, mut records_bytes) = (0, TimestampMs::MIN, 0);
         let mut views = self.raw_views();
         while let Some((view, raw)) = views.next_raw() {
@@ -36,11 +38,7 @@ impl Batch {
         }
         rewrite_header(&mut bytes, count, max_timestamp);
         let bytes = Bytes::from(bytes.into_boxed_slice());
-        Some(Batch { bytes, count, max_timestamp, records_bytes, ..*self })
-    }
-
-    fn raw_views(&self) -> wire::Views<'_> {
-        wire::Views::new(&self.bytes, self.base_offset, self.base_timestamp, self.count)
+        Some(Batch { bytes, open: None, count, max_timestamp, records_bytes, ..*self })
     }
 }
 
@@ -114,10 +112,12 @@ impl BatchJoiner {
             count: self.count,
             base_timestamp: self.base_timestamp,
             stamp: None,
+            packing: None,
         };
         wire::write_header(&mut self.bytes, &header, self.max_timestamp);
         Batch {
             bytes: Bytes::from(self.bytes.into_boxed_slice()),
+            open: None,
             base_offset: self.base_offset,
             last_delta,
             count: self.count,

@@ -1,7 +1,7 @@
 //! The bytes of a batch: header, records, zigzag varints. Pure, and total on any input: bytes come
 //! from clients and from disks, so no length is believed before it is checked.
 
-use super::{BATCH_HEADER_BYTES, BadBatch, Producer, Stamp};
+use super::{BATCH_HEADER_BYTES, BadBatch, Packing, Producer, Stamp, packed};
 use crate::address::KEY_BYTES_MAX;
 use crate::record::Header as RecordHeader;
 use crate::{Headers, Key, Offset, Record, TimestampMs};
@@ -26,6 +26,7 @@ pub struct Header {
     pub count: u32,
     pub base_timestamp: TimestampMs,
     pub stamp: Option<Stamp>,
+    pub packing: Option<Packing>,
 }
 
 impl Header {
@@ -47,6 +48,7 @@ impl Header {
             return Err(BadBatch::Checksum);
         }
         let attributes = at.get_i16();
+        let packing = packed::of_attributes(attributes)?;
         check_attributes(attributes)?;
         let last_delta = at.get_i32();
         let base_timestamp = at.get_i64();
@@ -63,7 +65,7 @@ impl Header {
         let base_offset =
             Offset::try_from(base_offset).map_err(|_| BadBatch::Header("base offset"))?;
         check_offsets(base_offset, last_delta)?;
-        Ok(Header { base_offset, last_delta, count, base_timestamp, stamp })
+        Ok(Header { base_offset, last_delta, count, base_timestamp, stamp, packing })
     }
 }
 
@@ -81,14 +83,6 @@ fn stamp(attributes: i16, producer: Producer, sequence: i32) -> Result<Option<St
 }
 
 fn check_attributes(attributes: i16) -> Result<(), BadBatch> {
-    match attributes & CODEC_MASK {
-        0 => {}
-        1 => return Err(BadBatch::Compression("gzip")),
-        2 => return Err(BadBatch::Compression("snappy")),
-        3 => return Err(BadBatch::Compression("lz4")),
-        4 => return Err(BadBatch::Compression("zstd")),
-        _ => return Err(BadBatch::Compression("unknown")),
-    }
     match attributes {
         a if a & CONTROL != 0 => Err(BadBatch::Unsupported("control")),
         a if a & LOG_APPEND_TIME != 0 => Err(BadBatch::Unsupported("log append time")),
@@ -146,8 +140,14 @@ pub fn write_stamp(bytes: &mut [u8], stamp: &Stamp) {
 pub fn write_gap(from: Offset, until: Offset) -> [u8; BATCH_HEADER_BYTES] {
     let mut bytes = [0; BATCH_HEADER_BYTES];
     let last_delta = until.saturating_sub(from + 1).min(i32::MAX as u64) as u32;
-    let header =
-        Header { base_offset: from, last_delta, count: 0, base_timestamp: -1, stamp: None };
+    let header = Header {
+        base_offset: from,
+        last_delta,
+        count: 0,
+        base_timestamp: -1,
+        stamp: None,
+        packing: None,
+    };
     write_header(&mut bytes, &header, -1);
     bytes
 }
@@ -348,11 +348,10 @@ fn read_record<'a>(at: &mut &'a [u8]) -> Result<Body<'a>, &'static str> {
     Ok(Body { timestamp_delta, offset_delta, key, value, headers: body, headers_count })
 }
 
-/// Every record, its fields and its headers; answers the greatest timestamp. After this,
-/// `Views` finds all of them.
+/// Every record, its fields and its headers. After this, `Views` finds all of them.
 /// Answers the greatest timestamp, and the bytes of all keys, values and headers.
-pub fn check_records(bytes: &[u8], header: &Header) -> Result<(TimestampMs, u64), BadBatch> {
-    let mut at = &bytes[BATCH_HEADER_BYTES..];
+pub fn check_records(records: &[u8], header: &Header) -> Result<(TimestampMs, u64), BadBatch> {
+    let mut at = records;
     let mut max_timestamp = TimestampMs::MIN;
     let mut records_bytes = 0;
     let mut delta_min = 0;
@@ -401,12 +400,11 @@ pub struct Views<'a> {
 
 impl<'a> Views<'a> {
     pub fn new(
-        bytes: &'a [u8],
+        at: &'a [u8],
         base_offset: Offset,
         base_timestamp: TimestampMs,
         count: u32,
     ) -> Views<'a> {
-        let at = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
         Views { at, base_offset, base_timestamp, left: count }
     }
 }

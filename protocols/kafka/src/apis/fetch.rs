@@ -13,13 +13,17 @@ use port::{Place, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::batch::write_gap;
+use types::batch::{Packing, write_gap};
 use types::{Batch, Partition, TopicName};
 
 /// Longest wait of one fetch.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A request that goes on with a session, of which there are none.
 const NO_SESSION: i32 = 0;
+/// The first version whose clients know zstd.
+const ZSTD_FROM: i16 = 10;
+/// Memory of the batches of one answer; a batch that is compressed takes more than it sends.
+const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// What is said of a partition beside its records, with its share of the topic's name.
 const PARTITION_BYTES: usize = 300;
 
@@ -33,6 +37,7 @@ struct Turn {
     ends: Vec<Place>,
     /// What is handed out if this is the answer.
     batches: Vec<Arc<Batch>>,
+    memory_bytes: usize,
 }
 
 impl Turn {
@@ -122,6 +127,14 @@ fn bare(asked: &FetchPartition, error_code: i16) -> PartitionData {
     }
 }
 
+/// The batch as it is stored, but in the open for a client that may not know its codec (KIP-110).
+fn shown(call: &Call, batch: &Batch) -> Bytes {
+    match batch.packing() {
+        Some(Packing::Zstd) if call.version < ZSTD_FROM => batch.unpacked().bytes().clone(),
+        _ => batch.bytes().clone(),
+    }
+}
+
 async fn one(
     call: &Call,
     name: &TopicName,
@@ -140,7 +153,10 @@ async fn one(
     let place = Place { topic: name.clone(), partition, offset };
     let wanted = usize::try_from(asked.partition_max_bytes).unwrap_or(0);
     // The first batch is handed out however large it is (KIP-74), or nobody would get behind it.
-    let left = bytes_max.saturating_sub(turn.bytes);
+    let left = match turn.memory_bytes {
+        ..MEMORY_BYTES_MAX => bytes_max.saturating_sub(turn.bytes),
+        _ => 0,
+    };
     let read = match call.batches() {
         Ok(batches) => batches.read_batches(&call.who, &place, wanted.min(left)).await,
         Err(refusal) => Err(refusal),
@@ -152,11 +168,12 @@ async fn one(
     let (start, end) = (read.bounds.start, read.bounds.end);
     let in_range = (start..=end).contains(&offset);
     let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-    let mut batches: Vec<_> = read.batches.iter().map(|batch| batch.bytes().clone()).collect();
+    let mut batches: Vec<_> = read.batches.iter().map(|batch| shown(call, batch)).collect();
     if batches.is_empty() && wanted.min(left) > 0 && (start..end).contains(&offset) {
         // Nothing is left up to the end: without a sign of it the client would ask for it for ever.
         batches.push(Bytes::copy_from_slice(&write_gap(offset, end)));
     }
+    turn.memory_bytes += read.batches.iter().map(|batch| batch.memory_bytes()).sum::<usize>();
     turn.batches.extend(read.batches);
     turn.bytes += batches.iter().map(Bytes::len).sum::<usize>();
     turn.ends.push(Place { offset: end.max(offset), ..place });

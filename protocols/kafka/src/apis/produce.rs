@@ -40,9 +40,9 @@ impl From<Refusal> for Fault {
 impl From<BadRecords> for Fault {
     fn from(bad: BadRecords) -> Fault {
         let error = match &bad {
-            BadRecords::TooLarge => errors::MESSAGE_TOO_LARGE,
+            BadRecords::Batch(BadBatch::TooLarge) => errors::MESSAGE_TOO_LARGE,
             BadRecords::Batch(BadBatch::Magic(_)) => errors::UNSUPPORTED_FOR_MESSAGE_FORMAT,
-            BadRecords::Batch(BadBatch::Checksum | BadBatch::Length) | BadRecords::Unpack(_) => {
+            BadRecords::Batch(BadBatch::Checksum | BadBatch::Length | BadBatch::Unpack) => {
                 errors::CORRUPT_MESSAGE
             }
             BadRecords::Batch(_) | BadRecords::Count => errors::INVALID_RECORD,

@@ -43,8 +43,8 @@ const fn free(
 
 pub const SETTINGS: &[Setting] = &[
     free("cleanup.policy", Type::List, "delete, compact or both", get_cleanup, set_cleanup),
-    fixed("compression.type", Type::Text, "records are stored uncompressed", |_| {
-        "uncompressed".to_owned()
+    fixed("compression.type", Type::Text, "batches are stored as producers send them", |_| {
+        "producer".to_owned()
     }),
     free(
         "delete.retention.ms",

@@ -1,10 +1,15 @@
 //! The same topic by Kafka and by everything else.
 
 use super::Stand;
-use super::client::{batch, read};
+use super::client::{batch, fetch, only, read};
 use crate::stand::ws::Client;
+use bytes::Bytes;
+use kafka::messages::Api;
 use reqwest::{Client as Http, Method};
 use serde_json::{Value, json};
+use testkit::packed::packed;
+use types::Batch;
+use types::batch::Packing;
 
 #[tokio::test]
 async fn a_produce_reaches_who_follows_by_web_socket_and_counts_once() {
@@ -42,6 +47,51 @@ async fn a_produce_reaches_who_follows_by_web_socket_and_counts_once() {
     }
     let found = read(&client.fetch("orders", partition as i32, 0).await);
     assert_eq!(found.len(), 3, "both ways");
+}
+
+#[tokio::test]
+async fn compressed_batches_stay_as_they_came_and_everybody_reads_them() {
+    let stand = Stand::new().await;
+    stand.topic("orders", 1).await;
+    let mut follower = Client::open(&stand.server.url, &stand.key.secret).await;
+    follower.subscribe(1, "orders/eu", "latest".into()).await;
+    let mut client = stand.client().await;
+    let records: Vec<(&str, String)> =
+        (0..100).map(|total| ("eu", format!(r#"{{"total":{total}}}"#))).collect();
+    let records: Vec<(&str, &str)> = records.iter().map(|(key, it)| (*key, it.as_str())).collect();
+    let open = Batch::parse(batch(&records, 1_700_000_000_000, None)).expect("a batch");
+    for (index, packing) in
+        [Packing::Gzip, Packing::Snappy, Packing::Lz4, Packing::Zstd].into_iter().enumerate()
+    {
+        let sent = packed(&open, packing).bytes().clone();
+        assert!(sent.len() < open.bytes().len() / 2, "{packing:?}");
+        let offset = 100 * index as i64;
+        let placed = client.produce("orders", 0, sent.clone()).await;
+        assert_eq!((placed.error_code, placed.base_offset), (0, offset), "{packing:?}");
+        for total in 0..100 {
+            assert_eq!(follower.record().await.data(), json!({ "total": total }), "{packing:?}");
+        }
+        let found = client.fetch("orders", 0, offset).await;
+        let found = found.records.expect("records").0.concat();
+        assert_eq!(found[8..], sent[8..], "{packing:?}: all but the offset");
+        // Clients of these versions may not know zstd.
+        let request = fetch("orders", 0, offset, 0);
+        let found = only(client.call(Api::Fetch, 9, &request).await);
+        let codec = found.records.as_ref().expect("records").0.concat()[22] & 7;
+        assert_eq!(codec == 0, packing == Packing::Zstd);
+        assert_eq!(read(&found).len(), 100);
+    }
+    let told = client.produce("orders", 0, broken(packed(&open, Packing::Zstd).bytes())).await;
+    assert_eq!(told.error_code, 2, "{told:?}");
+}
+
+/// The batch with records that do not decompress, under a right checksum.
+fn broken(batch: &[u8]) -> Bytes {
+    let mut bytes = batch.to_vec();
+    bytes[61..70].fill(0);
+    let checksum = crc_fast::crc32_iscsi(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+    bytes.into()
 }
 
 /// Schemas and rights hold for Kafka too.

@@ -1,0 +1,35 @@
+//! There and back, and nothing larger than asked for.
+
+use crate::{Broken, Packing, pack, unpack};
+use proptest::prelude::*;
+
+const ALL: [Packing; 4] = [Packing::Gzip, Packing::Snappy, Packing::Lz4, Packing::Zstd];
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let zeros = vec![0; 1 << 20];
+    for packing in ALL {
+        let packed = pack(packing, &zeros).expect("memory");
+        assert_eq!(unpack(packing, &packed, zeros.len()), Ok(zeros.clone()));
+        assert_eq!(unpack(packing, &packed, zeros.len() - 1), Err(Broken::TooLarge));
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_packed_is_unpacked(records in prop::collection::vec(any::<u8>(), 0..5_000)) {
+        for packing in ALL {
+            let packed = pack(packing, &records).expect("memory");
+            prop_assert_eq!(unpack(packing, &packed, 5_000), Ok(records.clone()));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(packed in prop::collection::vec(any::<u8>(), 0..500)) {
+        for packing in ALL {
+            if let Ok(records) = unpack(packing, &packed, 10_000) {
+                prop_assert!(records.len() <= 10_000);
+            }
+        }
+    }
+}
