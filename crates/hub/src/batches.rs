@@ -17,6 +17,7 @@ use port::{
 use rules::quota;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use types::batch::Content;
 use types::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use types::topic::Cleanup;
 use types::{
@@ -251,6 +252,12 @@ pub(crate) fn shelved(entries: Vec<(Bytes, Option<Bytes>)>) -> Result<Vec<Record
 /// What a single record must satisfy holds for each of a batch.
 fn check_records(limits: &Limits, batch: &Batch, now: TimestampMs) -> Result<(), Refusal> {
     let latest = now.saturating_add(AHEAD_MS_MAX);
+    let Content { record_bytes_max, min_timestamp, max_timestamp, has_headers, .. } =
+        *batch.content();
+    let are_timely = min_timestamp >= 0 && max_timestamp <= latest;
+    if are_timely && !has_headers && quota::check_record(limits, record_bytes_max).is_ok() {
+        return Ok(());
+    }
     for (index, view) in batch.views().enumerate() {
         let at = |field: &str| format!("records[{index}].{field}");
         quota::check_record(limits, view.size()).map_err(|refusal| refusal.field(at("data")))?;
@@ -281,6 +288,7 @@ fn check_records(limits: &Limits, batch: &Batch, now: TimestampMs) -> Result<(),
 fn check_topic(topic: &Topic, batch: &Batch) -> Result<(), Refusal> {
     let definition = topic.definition.load();
     if definition.config.cleanup.compacts()
+        && batch.content().keyed < batch.count()
         && let Some(index) = batch.views().position(|view| view.key.is_none())
     {
         let message = "a record of a compacted topic needs a key";

@@ -10,6 +10,7 @@
 //! The checksum covers everything from the attributes on: offset and epoch are the log's to set.
 
 mod builder;
+mod content;
 mod packed;
 mod stamp;
 mod thinned;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use ::packing::Packing;
 pub use builder::{BatchBuilder, BatchFull};
+pub use content::Content;
 pub use packed::packing;
 pub use stamp::{Producer, Stamp, sequence_after};
 pub use thinned::BatchJoiner;
@@ -66,8 +68,7 @@ pub struct Batch {
     last_delta: u32,
     count: u32,
     base_timestamp: TimestampMs,
-    max_timestamp: TimestampMs,
-    records_bytes: u64,
+    content: Content,
     stamp: Option<Stamp>,
 }
 
@@ -78,15 +79,14 @@ impl Batch {
         let header = Header::parse(&bytes)?;
         let open = header.packing.map(|packing| packed::open(packing, &bytes)).transpose()?;
         let records = open.as_deref().unwrap_or(&bytes[BATCH_HEADER_BYTES..]);
-        let (max_timestamp, records_bytes) = wire::check_records(records, &header)?;
+        let content = wire::check_records(records, &header)?;
         Ok(Batch {
             open,
             base_offset: header.base_offset,
             last_delta: header.last_delta,
             count: header.count,
             base_timestamp: header.base_timestamp,
-            max_timestamp,
-            records_bytes,
+            content,
             stamp: header.stamp,
             bytes,
         })
@@ -122,7 +122,11 @@ impl Batch {
 
     /// The greatest timestamp of its records.
     pub fn max_timestamp(&self) -> TimestampMs {
-        self.max_timestamp
+        self.content.max_timestamp
+    }
+
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Its writer, if the writer says who it is.
@@ -170,7 +174,7 @@ impl Batch {
     /// Key, value and headers of all records together: what is metered, whatever way they are
     /// batched.
     pub fn records_bytes(&self) -> u64 {
-        self.records_bytes
+        self.content.bytes
     }
 
     /// One view as a record that shares the batch's bytes. The view must be of this batch.

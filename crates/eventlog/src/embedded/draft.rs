@@ -96,8 +96,9 @@ impl Draft {
 
     /// A batch that came encoded, at its place.
     pub fn whole(batch: Batch, transaction: Option<Arc<Transaction>>, hasher: KeyHasher) -> Draft {
-        let keys = batch.views().filter_map(|view| view.key.map(|key| hasher.hash(key)));
-        let keys = keys.collect();
+        let keyed = if batch.content().keyed > 0 { Some(batch.views()) } else { None };
+        let keys = keyed.into_iter().flatten();
+        let keys = keys.filter_map(|view| view.key.map(|key| hasher.hash(key))).collect();
         let draft = Draft::new(batch.base_offset(), Acknowledge::AfterFlush, 0);
         Draft { content: Content::Whole(batch), keys, transaction, hasher, ..draft }
     }

@@ -93,7 +93,7 @@ pub struct Log {
     /// Free extents written ahead of need.
     pub pool_extents: u32,
     /// Mebibytes of the newest records kept in memory for readers, of all topics together; 0: a
-    /// sixteenth of the memory there is, but 32 to 1024. They are taken as records come.
+    /// thirty-second part of the memory there is, but 32 to 512. They are taken as records come.
     pub tail_mib: u32,
     /// Mebibytes that may wait for the disk before appends are told to slow down.
     pub pending_mib: u32,
@@ -142,7 +142,7 @@ pub enum LogFormat {
 const PROCESSES_MAX: u16 = 32;
 
 /// Recent records are given one part in so many of the memory there is.
-const TAIL_SHARE: u64 = 16;
+const TAIL_SHARE: u64 = 32;
 
 /// Lines of the log that memory may be given for.
 const LOG_LINES_MAX: u32 = 100_000;
@@ -185,7 +185,7 @@ impl Log {
     /// Bytes of the newest records kept in memory on a machine with so many.
     pub fn tail_bytes_max(&self, memory_bytes: u64) -> u64 {
         match self.tail_mib {
-            0 => (memory_bytes / TAIL_SHARE).clamp(32 << 20, 1024 << 20),
+            0 => (memory_bytes / TAIL_SHARE).clamp(32 << 20, 512 << 20),
             mib => u64::from(mib) << 20,
         }
     }

@@ -56,7 +56,7 @@ fn what_is_wrong_is_named_with_its_line_and_a_suggestion() {
 fn recent_records_get_their_share_of_the_memory() {
     let log = read("a.yaml", "", &[]).expect("good").log;
     let mib = |memory: u64| log.tail_bytes_max(memory << 20) >> 20;
-    assert_eq!([128, 4096, 1 << 20].map(mib), [32, 256, 1024]);
+    assert_eq!([128, 4096, 1 << 20].map(mib), [32, 128, 512]);
     let log = read("a.yaml", "log:\n  tail_mib: 7\n", &[]).expect("good").log;
     assert_eq!(log.tail_bytes_max(1 << 40), 7 << 20);
 }

@@ -1,7 +1,7 @@
 //! Makes a batch one record at a time, so that many publishers share one without a second pass:
 //! each append encodes its records, and only the header is filled in at the end.
 
-use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, Stamp, wire};
+use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, Content, Stamp, wire};
 use crate::{Offset, Record, TimestampMs};
 use bytes::Bytes;
 
@@ -15,9 +15,7 @@ pub struct BatchBuilder {
     base_offset: Offset,
     count: u32,
     base_timestamp: TimestampMs,
-    max_timestamp: TimestampMs,
-    /// Of keys, values and headers.
-    content_bytes: u64,
+    content: Content,
     stamp: Option<Stamp>,
 }
 
@@ -33,8 +31,7 @@ impl BatchBuilder {
             base_offset,
             count: 0,
             base_timestamp: 0,
-            max_timestamp: TimestampMs::MIN,
-            content_bytes: 0,
+            content: Content::NOTHING,
             stamp: None,
         }
     }
@@ -60,8 +57,8 @@ impl BatchBuilder {
         }
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
         wire::write_record(&mut self.bytes, record, timestamp_delta, self.count);
-        self.max_timestamp = self.max_timestamp.max(timestamp);
-        self.content_bytes += record.size() as u64;
+        let (has_key, has_headers) = (record.key.is_some(), !record.headers.is_empty());
+        self.content.add(record.size(), timestamp, has_key, has_headers);
         let offset = self.next_offset();
         self.count += 1;
         Ok(offset)
@@ -103,7 +100,7 @@ impl BatchBuilder {
                 stamp: self.stamp,
                 packing: None,
             },
-            self.max_timestamp,
+            self.content.max_timestamp,
         );
         Some(Batch {
             // Without its spare capacity, since a batch may be kept for long.
@@ -113,8 +110,7 @@ impl BatchBuilder {
             last_delta,
             count: self.count,
             base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
-            records_bytes: self.content_bytes,
+            content: self.content,
             stamp: self.stamp,
         })
     }

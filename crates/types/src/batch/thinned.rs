@@ -2,7 +2,7 @@
 //! their offsets, timestamps and bytes; what is left out is a gap.
 
 use super::packed::clear_codec;
-use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, BatchFull, wire};
+use super::{BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Batch, BatchFull, Content, wire};
 use crate::{Offset, TimestampMs};
 use bytes::{BufMut, Bytes};
 use wire::RecordView;
@@ -23,22 +23,21 @@ impl Batch {
         let mut bytes = Vec::with_capacity(self.memory_bytes());
         bytes.extend_from_slice(self.bytes.get(..BATCH_HEADER_BYTES)?);
         clear_codec(&mut bytes);
-        let (mut count, mut max_timestamp, mut records_bytes) = (0, TimestampMs::MIN, 0);
+        let (mut count, mut content) = (0, Content::NOTHING);
         let mut views = self.raw_views();
         while let Some((view, raw)) = views.next_raw() {
             if keep(&view) {
                 bytes.extend_from_slice(raw);
-                max_timestamp = max_timestamp.max(view.timestamp);
-                records_bytes += view.size() as u64;
+                view.count_in(&mut content);
                 count += 1;
             }
         }
         if count == 0 {
             return None;
         }
-        rewrite_header(&mut bytes, count, max_timestamp);
+        rewrite_header(&mut bytes, count, content.max_timestamp);
         let bytes = Bytes::from(bytes.into_boxed_slice());
-        Some(Batch { bytes, open: None, count, max_timestamp, records_bytes, ..*self })
+        Some(Batch { bytes, open: None, count, content, ..*self })
     }
 }
 
@@ -49,8 +48,7 @@ pub struct BatchJoiner {
     next_offset: Offset,
     count: u32,
     base_timestamp: TimestampMs,
-    max_timestamp: TimestampMs,
-    records_bytes: u64,
+    content: Content,
 }
 
 impl BatchJoiner {
@@ -62,8 +60,7 @@ impl BatchJoiner {
             next_offset: first.base_offset(),
             count: 0,
             base_timestamp: first.base_timestamp(),
-            max_timestamp: TimestampMs::MIN,
-            records_bytes: 0,
+            content: Content::NOTHING,
         };
         joiner.add(first);
         joiner
@@ -97,10 +94,9 @@ impl BatchJoiner {
             // `push` has checked that the offsets fit.
             let offset_delta = (view.offset - self.base_offset) as u32;
             wire::write_view(&mut self.bytes, &view, timestamp_delta, offset_delta);
-            self.max_timestamp = self.max_timestamp.max(view.timestamp);
+            view.count_in(&mut self.content);
             self.count += 1;
         }
-        self.records_bytes += batch.records_bytes();
         self.next_offset = batch.next_offset();
     }
 
@@ -114,7 +110,7 @@ impl BatchJoiner {
             stamp: None,
             packing: None,
         };
-        wire::write_header(&mut self.bytes, &header, self.max_timestamp);
+        wire::write_header(&mut self.bytes, &header, self.content.max_timestamp);
         Batch {
             bytes: Bytes::from(self.bytes.into_boxed_slice()),
             open: None,
@@ -122,8 +118,7 @@ impl BatchJoiner {
             last_delta,
             count: self.count,
             base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
-            records_bytes: self.records_bytes,
+            content: self.content,
             stamp: None,
         }
     }

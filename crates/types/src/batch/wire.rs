@@ -1,7 +1,7 @@
 //! The bytes of a batch: header, records, zigzag varints. Pure, and total on any input: bytes come
 //! from clients and from disks, so no length is believed before it is checked.
 
-use super::{BATCH_HEADER_BYTES, BadBatch, Packing, Producer, Stamp, packed};
+use super::{BATCH_HEADER_BYTES, BadBatch, Content, Packing, Producer, Stamp, packed};
 use crate::address::KEY_BYTES_MAX;
 use crate::record::Header as RecordHeader;
 use crate::{Headers, Key, Offset, Record, TimestampMs};
@@ -304,6 +304,10 @@ impl<'a> RecordView<'a> {
             + self.headers().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
+    pub(super) fn count_in(&self, content: &mut Content) {
+        content.add(self.size(), self.timestamp, self.key.is_some(), self.headers_count > 0);
+    }
+
     /// `whole` is the batch the view borrows from.
     pub fn to_record(self, whole: &Bytes) -> Record {
         let headers = self
@@ -349,11 +353,9 @@ fn read_record<'a>(at: &mut &'a [u8]) -> Result<Body<'a>, &'static str> {
 }
 
 /// Every record, its fields and its headers. After this, `Views` finds all of them.
-/// Answers the greatest timestamp, and the bytes of all keys, values and headers.
-pub fn check_records(records: &[u8], header: &Header) -> Result<(TimestampMs, u64), BadBatch> {
+pub fn check_records(records: &[u8], header: &Header) -> Result<Content, BadBatch> {
     let mut at = records;
-    let mut max_timestamp = TimestampMs::MIN;
-    let mut records_bytes = 0;
+    let mut content = Content::NOTHING;
     let mut delta_min = 0;
     for index in 0..header.count {
         let bad = |reason| BadBatch::Record { index, reason };
@@ -367,11 +369,12 @@ pub fn check_records(records: &[u8], header: &Header) -> Result<(TimestampMs, u6
         }
         let headers_bytes = check_headers(&body).map_err(bad)?;
         let fields = [body.key, body.value].into_iter().flatten();
-        records_bytes += fields.map(<[u8]>::len).sum::<usize>() + headers_bytes;
-        max_timestamp = max_timestamp.max(header.base_timestamp.wrapping_add(body.timestamp_delta));
+        let bytes = fields.map(<[u8]>::len).sum::<usize>() + headers_bytes;
+        let timestamp = header.base_timestamp.wrapping_add(body.timestamp_delta);
+        content.add(bytes, timestamp, body.key.is_some(), body.headers_count > 0);
     }
     match at.is_empty() {
-        true => Ok((max_timestamp, records_bytes as u64)),
+        true => Ok(content),
         false => Err(BadBatch::Length),
     }
 }
