@@ -1,5 +1,5 @@
-//! How Kafka's producers compress the records of a batch, all together: gzip, snappy, lz4, zstd. What
-//! is decompressed is bounded before it is done. It must not know what records are.
+//! How Kafka's producers compress the records of a batch, all together: gzip, snappy, lz4, zstd.
+//! What is decompressed is bounded before it is done. It must not know what records are.
 #![forbid(unsafe_code)]
 
 use flate2::Compression;

@@ -1,7 +1,7 @@
 //! Publishers who come abreast share a flush. Whoever was just answered mostly sends again at once;
 //! a group that begins with the first of them has the others wait for a flush of their own, and all
-//! of them go out of step. So the writer waits a moment for those it expects, a small part of what a
-//! flush takes. It must not know who they are.
+//! of them go out of step. So the writer waits a moment for those it expects, a small part of what
+//! a flush takes. It must not know who they are.
 
 use crate::group::Arrivals;
 use std::time::Duration;

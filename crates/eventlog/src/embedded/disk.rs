@@ -11,8 +11,8 @@ use types::{Batch, Offset};
 /// How often a read begins anew because retention took an extent away under it.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Memory of one read's batches, but for the last of them. Beyond what is read of those that are not
-/// compressed.
+/// Memory of one read's batches, but for the last of them: beyond what is read of those that are
+/// not compressed.
 const MEMORY_BYTES_MAX: usize = 32 << 20;
 
 /// What a read is for: each has places of its own, so that a few who search for long never keep

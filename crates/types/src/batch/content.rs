@@ -1,5 +1,5 @@
-//! What the records of a batch are together: counted once, so that who asks something of all of them
-//! need not look at each.
+//! What the records of a batch are together: counted once, so that who asks something of all of
+//! them need not look at each.
 
 use crate::TimestampMs;
 

@@ -119,7 +119,8 @@ macro_rules! apis {
             pub fn defaults(self, form: Form) -> [Bytes; 2] {
                 match self {
                     $(Api::$name => {
-                        [<$request>::default().to_bytes(form), <$response>::default().to_bytes(form)]
+                        let (request, response) = (<$request>::default(), <$response>::default());
+                        [request.to_bytes(form), response.to_bytes(form)]
                     })*
                 }
             }
