@@ -4,9 +4,10 @@
 use super::{Disk, File, Lock, Open, Space};
 use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, StatxFlags};
+use rustix::fs::{self, Advice, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, StatxFlags};
 use rustix::io::{Errno, pread, pwrite};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use std::sync::Arc;
 const DIRECT_ALIGN_MIN: usize = 4096;
 /// A device that wants more than this is written through the page cache.
 const DIRECT_ALIGN_MAX: usize = 4096;
+
+/// A read this large is asked of the device as a whole: it costs a quarter of the CPU then.
+const AHEAD_BYTES_MIN: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub struct SystemDisk;
@@ -152,6 +156,11 @@ impl File for SystemFile {
 
     fn read_onto(&self, buffer: &mut Vec<u8>, at: u64) -> io::Result<usize> {
         let start = buffer.len();
+        let room = buffer.capacity() - start;
+        if room >= AHEAD_BYTES_MIN {
+            // In one go, not by the kernel's small steps. It is a wish: what comes of it is read.
+            let _ = fs::fadvise(&self.fd, at, NonZeroU64::new(room as u64), Advice::WillNeed);
+        }
         while buffer.len() < buffer.capacity() {
             let done = buffer.len() - start;
             match pread(&self.fd, spare_capacity(buffer), at + done as u64) {
