@@ -9,6 +9,9 @@ from pathlib import Path
 
 NAME = "INTEROP.TEST"
 START_SECONDS_MAX = 30
+# How long a short ticket counts, and how far clocks may be apart.
+BRIEF_SECONDS = 15
+SKEW_SECONDS = 5
 # Under which a client asks for the server: as it was told of it, or by the name of that address.
 HOSTS = ["127.0.0.1", "localhost"]
 PROGRAMS = ["kdb5_util", "kadmin.local", "krb5kdc", "kinit"]
@@ -22,6 +25,7 @@ dns_lookup_realm = false
 dns_canonicalize_hostname = false
 rdns = false
 udp_preference_limit = 1
+clockskew = {skew}
 [realms]
 {realm} = {{
     kdc = {address}
@@ -49,6 +53,8 @@ class Files:
     client: Path
     # Has a ticket for this server, and no rule makes a key of it.
     unnamed: Path
+    # Gets tickets that end soon.
+    brief: Path
 
 
 def is_here():
@@ -56,9 +62,11 @@ def is_here():
 
 
 class Realm:
-    """`orders` stands for the key; `unnamed` for nobody; `other` is a service that is not ours."""
+    """`orders` and `brief` stand for the key, `unnamed` for nobody; `other` is a service that is
+    not ours."""
 
     client = f"orders@{NAME}"
+    brief = f"brief@{NAME}"
     unnamed = f"unnamed@{NAME}"
 
     def __init__(self, folder):
@@ -67,17 +75,19 @@ class Realm:
         self.folder, self.config = folder, folder / "krb5.conf"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        told = {"realm": NAME, "address": self.address, "folder": folder}
+        told = {"realm": NAME, "address": self.address, "folder": folder, "skew": SKEW_SECONDS}
         self.config.write_text(CLIENT_CONFIG.format(**told))
         (folder / "kdc.conf").write_text(KDC_CONFIG.format(**told))
         self.environment = {"KRB5_CONFIG": str(self.config), "PATH": PATH}
         self.run("kdb5_util", "create", "-s", "-r", NAME, "-P", os.urandom(16).hex())
-        self.files = Files(*(folder / f"{it}.keytab" for it in ("server", "client", "unnamed")))
+        names = ("server", "client", "unnamed", "brief")
+        self.files = Files(*(folder / f"{it}.keytab" for it in names))
         for host in HOSTS:
             self.principal(f"kafka/{host}", self.files.server)
             self.principal(f"other/{host}", folder / "other.keytab")
         self.principal("orders", self.files.client)
         self.principal("unnamed", self.files.unnamed)
+        self.principal("brief", self.files.brief, "-maxlife", f'"{BRIEF_SECONDS} seconds"')
         self.kdc = self.start()
 
     def told(self):
@@ -89,8 +99,9 @@ class Realm:
         if told.returncode != 0:
             raise SystemExit(f"{command[0]}: {told.stderr.strip()}")
 
-    def principal(self, name, keytab):
-        self.run("kadmin.local", "-r", NAME, "-q", f"addprinc -randkey {name}")
+    def principal(self, name, keytab, *how):
+        made = " ".join(["addprinc", "-randkey", *how, name])
+        self.run("kadmin.local", "-r", NAME, "-q", made)
         self.run("kadmin.local", "-r", NAME, "-q", f"ktadd -k {keytab} {name}")
         if not keytab.exists():
             raise SystemExit(f"kadmin.local made no key of {name}")
@@ -122,6 +133,11 @@ class Realm:
         return {"KRB5_CONFIG": str(self.config), "KEYTAB": keytab, "SERVICE": service,
                 "PRINCIPAL": principal or self.client, "KRB5_CLIENT_KTNAME": keytab,
                 "KRB5CCNAME": f"FILE:{self.folder}/{Path(keytab).stem}-{service}.cache"}
+
+    def of_brief(self):
+        """What a client is told that tries short tickets, too."""
+        return {"BRIEF": self.brief, "BRIEF_KEYTAB": str(self.files.brief),
+                "BRIEF_SECONDS": str(BRIEF_SECONDS), "SKEW_SECONDS": str(SKEW_SECONDS)}
 
     def stop(self):
         self.kdc.terminate()

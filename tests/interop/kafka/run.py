@@ -71,7 +71,8 @@ def by_hand(server):
     """Whether tickets are taken as they should be, message by message."""
     way = KERBEROS_WAYS["SASL_PLAINTEXT GSSAPI"]
     try:
-        print(run(*TICKETS()(), env=server.environment(way)), end="", flush=True)
+        environment = server.environment(way) | server.realm.of_brief()
+        print(run(*TICKETS()(), env=environment), end="", flush=True)
         return True
     except Exception as error:
         print(f"message by message: NO: {error}", flush=True)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import authority
-import realm as kerberos
 from place import TARGET
 
 START_SECONDS_MAX = 60
@@ -190,11 +189,11 @@ class Server:
         }
 
     def tickets(self, project):
-        """Settings of a listener that takes tickets besides; one principal stands for the key."""
-        principal = kerberos.Realm.client.replace(".", "\\.")
-        rule = f"RULE:[1:$1@$0]({principal})s/.*/{self.key_id}/"
+        """Settings of a listener that takes tickets besides; two principals stand for the key."""
+        known = [it.replace(".", "\\.") for it in (self.realm.client, self.realm.brief)]
+        rules = [f"RULE:[1:$1@$0]({it})s/.*/{self.key_id}/" for it in known]
         return {"mechanisms": [*MECHANISMS, "GSSAPI"],
-                "kerberos": {"projects": [project], "principals": [rule]}}
+                "kerberos": {"projects": [project], "principals": rules}}
 
     def environment(self, way):
         """What a client's program is told: it takes what this way in asks for."""

@@ -3,6 +3,8 @@ import os
 import socket
 import struct
 import sys
+import tempfile
+import time
 
 import gssapi
 
@@ -58,10 +60,11 @@ class Connection:
         return error, answer[4:4 + size], struct.unpack(">q", answer[4 + size:])[0]
 
 
-def context(service=None, flags=MUTUAL, mech=OF_KERBEROS):
+def context(service=None, flags=MUTUAL, mech=OF_KERBEROS, creds=None):
     host = TOLD["BOOTSTRAP"].rsplit(":", 1)[0]
     name = gssapi.Name(f"{service or TOLD['SERVICE']}@{host}", gssapi.NameType.hostbased_service)
-    return gssapi.SecurityContext(name=name, flags=flags, mech=mech, usage="initiate")
+    return gssapi.SecurityContext(name=name, flags=flags, mech=mech, creds=creds,
+                                  usage="initiate")
 
 
 def established(connection, **how):
@@ -134,9 +137,24 @@ def garbage_is_refused():
     print(f"{len(broken)} broken tokens, {let_on} of them let on")
 
 
+def a_connection_ends_with_its_ticket():
+    cache = f"FILE:{tempfile.mkdtemp()}/brief"
+    creds = gssapi.Credentials(
+        name=gssapi.Name(TOLD["BRIEF"], gssapi.NameType.kerberos_principal), usage="initiate",
+        store={"client_keytab": TOLD["BRIEF_KEYTAB"], "ccache": cache})
+    connection, begin = Connection(), time.monotonic()
+    error, _, lifetime_ms = sign_in(connection, creds=creds)
+    seconds = int(TOLD["BRIEF_SECONDS"]) + int(TOLD["SKEW_SECONDS"])
+    assert error == 0 and 0 < lifetime_ms <= (seconds + 1) * 1000, (error, lifetime_ms)
+    connection.socket.settimeout(2 * seconds)
+    assert connection.socket.recv(1) == b"", "nothing was asked"
+    # Its clock and ours show whole seconds.
+    assert abs(time.monotonic() - begin - lifetime_ms / 1000) < 2, "it did not end then"
+
+
 def main():
     for shown in (right_ones_are_let_in, others_are_refused, no_other_mechanism_is_taken,
-                  a_token_counts_once, garbage_is_refused):
+                  a_token_counts_once, garbage_is_refused, a_connection_ends_with_its_ticket):
         shown()
         print(f"{shown.__name__.replace('_', ' ')}: yes", flush=True)
     assert sign_in(Connection())[0] == 0, "it serves on"
