@@ -134,9 +134,10 @@ class Realm:
                 "PRINCIPAL": principal or self.client, "KRB5_CLIENT_KTNAME": keytab,
                 "KRB5CCNAME": f"FILE:{self.folder}/{Path(keytab).stem}-{service}.cache"}
 
-    def of_brief(self):
-        """What a client is told that tries short tickets, too."""
-        return {"BRIEF": self.brief, "BRIEF_KEYTAB": str(self.files.brief),
+    def of_others(self):
+        """What a client is told that tries tickets of others, too."""
+        return {"UNNAMED": self.unnamed, "UNNAMED_KEYTAB": str(self.files.unnamed),
+                "BRIEF": self.brief, "BRIEF_KEYTAB": str(self.files.brief),
                 "BRIEF_SECONDS": str(BRIEF_SECONDS), "SKEW_SECONDS": str(SKEW_SECONDS)}
 
     def stop(self):

@@ -112,6 +112,20 @@ def others_are_refused():
     assert error == 0 and connection.say(b"more")[0] == FAILED
 
 
+def credentials(name):
+    """Of a principal that the environment tells, with a keytab."""
+    cache = f"FILE:{tempfile.mkdtemp()}/{name}"
+    principal = gssapi.Name(TOLD[name], gssapi.NameType.kerberos_principal)
+    store = {"client_keytab": TOLD[f"{name}_KEYTAB"], "ccache": cache}
+    return gssapi.Credentials(name=principal, usage="initiate", store=store)
+
+
+def strangers_are_refused():
+    assert Connection().say(context(service="other").step())[0] == FAILED, "for another service"
+    error, answer, _ = sign_in(Connection(), creds=credentials("UNNAMED"))
+    assert (error, answer) == (FAILED, b""), "no rule speaks of it"
+
+
 def no_other_mechanism_is_taken():
     assert Connection().say(context(mech=SPNEGO).step())[0] == FAILED
 
@@ -138,12 +152,8 @@ def garbage_is_refused():
 
 
 def a_connection_ends_with_its_ticket():
-    cache = f"FILE:{tempfile.mkdtemp()}/brief"
-    creds = gssapi.Credentials(
-        name=gssapi.Name(TOLD["BRIEF"], gssapi.NameType.kerberos_principal), usage="initiate",
-        store={"client_keytab": TOLD["BRIEF_KEYTAB"], "ccache": cache})
     connection, begin = Connection(), time.monotonic()
-    error, _, lifetime_ms = sign_in(connection, creds=creds)
+    error, _, lifetime_ms = sign_in(connection, creds=credentials("BRIEF"))
     seconds = int(TOLD["BRIEF_SECONDS"]) + int(TOLD["SKEW_SECONDS"])
     assert error == 0 and 0 < lifetime_ms <= (seconds + 1) * 1000, (error, lifetime_ms)
     connection.socket.settimeout(2 * seconds)
@@ -153,7 +163,8 @@ def a_connection_ends_with_its_ticket():
 
 
 def main():
-    for shown in (right_ones_are_let_in, others_are_refused, no_other_mechanism_is_taken,
+    for shown in (right_ones_are_let_in, others_are_refused, strangers_are_refused,
+                  no_other_mechanism_is_taken,
                   a_token_counts_once, garbage_is_refused, a_connection_ends_with_its_ticket):
         shown()
         print(f"{shown.__name__.replace('_', ' ')}: yes", flush=True)
