@@ -142,8 +142,8 @@ impl Exchange {
         Ok(Turn::Asked(self, offered))
     }
 
-    /// The sizes that a client says are of no account without a layer: the RFC wants zeros, Java
-    /// and others send what they could take.
+    /// The RFC wants zeros for the size of what the client can take; nothing depends on it without
+    /// a layer, so it is not looked at.
     fn take_layer(mut self, message: &[u8]) -> Result<Turn, Bad> {
         let chosen = self.context.unwrap(message).map_err(Bad::Ticket)?;
         let (layer, acting_for) = chosen.split_at_checked(LAYER_BYTES).ok_or(Bad::Form)?;

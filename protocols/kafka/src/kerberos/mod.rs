@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use types::{ProjectId, TimestampMs};
 
 /// Messages of one listener's clients that are looked at at a time: the library reads the keytab
-/// and writes down which tickets it has seen, so each has a thread meanwhile.
+/// and writes down which tickets it has seen, so each has a thread meanwhile. Those that wait are one
+/// for each connection at most, for as long as it has to sign in.
 const AT_ONCE_MAX: usize = 8;
 
 /// What this server is to Kerberos.
@@ -117,8 +118,8 @@ impl Tickets {
         Ok(Vouched { name, projects: self.projects.clone(), ends_at })
     }
 
-    /// Whether an authorization id says no more than the ticket does. Clients in Python name the
-    /// service that they came to where their own name belongs.
+    /// Whether an authorization id says no more than the ticket does. `kafka-python` names the
+    /// service that it came to where its own name belongs.
     fn is_itself(&self, acting_for: &str, principal: &Principal, name: &str) -> bool {
         let is_service = |text: &str| {
             let host = text.strip_prefix(&*self.service_name);

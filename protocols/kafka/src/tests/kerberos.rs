@@ -28,8 +28,11 @@ fn name(texts: &[&str], principal: &str) -> Option<String> {
 #[test]
 fn the_first_rule_that_fits_decides() {
     let documented = ["RULE:[1:$1@$0](.*@MYDOMAIN.COM)s/@.*//", "DEFAULT"];
-    let plain =
-        ["RULE:[1:$1](App\\..*)s/App\\.(.*)/$1/g", "RULE:[2:$1](App\\..*)s/App\\.(.*)/$1/g", "DEFAULT"];
+    let plain = [
+        "RULE:[1:$1](App\\..*)s/App\\.(.*)/$1/g",
+        "RULE:[2:$1](App\\..*)s/App\\.(.*)/$1/g",
+        "DEFAULT",
+    ];
     let small = [
         "RULE:[1:$1]/L",
         "RULE:[2:$1](Test.*)s/ABC///L",
@@ -296,7 +299,8 @@ fn nobody_acts_for_somebody_else() {
         let vouched = own.vouched(&peer(), &shown(itself), 0).expect(itself);
         assert_eq!((&*vouched.name, vouched.ends_at), (KEY, i64::MAX));
     }
-    for other in ["admin", "orders@OTHER.COM", "orders/x@REALM.COM", "kafka", "kafkaesque@x", "\0"] {
+    for other in ["admin", "orders@OTHER.COM", "orders/x@REALM.COM", "kafka", "kafkaesque@x", "\0"]
+    {
         assert!(own.vouched(&peer(), &shown(other), 0).is_err(), "{other}");
     }
     let refused = tickets("RULE:[2:$1]").vouched(&peer(), &shown(""), 0).expect_err("no rule");
