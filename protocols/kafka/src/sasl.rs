@@ -1,5 +1,5 @@
 //! SASL (RFC 4422) as Kafka frames it: which mechanisms there are, and the credential in a client's
-//! first message. SCRAM and GSSAPI show no credential: their messages are in `scram` and `kerberos`.
+//! first message. SCRAM and GSSAPI show none: their messages are in `scram` and `kerberos`.
 
 use port::{Code, Credential, Refusal};
 use schemars::JsonSchema;

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use types::{ProjectId, TimestampMs};
 
 /// Messages of one listener's clients that are looked at at a time: the library reads the keytab
-/// and writes down which tickets it has seen, so each has a thread meanwhile. Those that wait are one
-/// for each connection at most, for as long as it has to sign in.
+/// and writes down which tickets it has seen, so each has a thread meanwhile. Those that wait are
+/// one for each connection at most, for as long as it has to sign in.
 const AT_ONCE_MAX: usize = 8;
 
 /// What this server is to Kerberos.

@@ -12,10 +12,10 @@ const PART_BYTES_MAX: usize = 255;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kerberos {
-    /// The first part of the service's principal, `kafka` in `kafka/broker.example.com@EXAMPLE.COM`:
-    /// what clients have as `sasl.kerberos.service.name`. Its key is in the keytab that the
-    /// environment variable `KRB5_KTNAME` names, else in the one of this machine's Kerberos
-    /// (`/etc/krb5.keytab`).
+    /// The first part of the service's principal, `kafka` in
+    /// `kafka/broker.example.com@EXAMPLE.COM`: what clients have as `sasl.kerberos.service.name`.
+    /// Its key is in the keytab that the environment variable `KRB5_KTNAME` names, else in the one
+    /// of this machine's Kerberos (`/etc/krb5.keytab`).
     #[serde(default = "service_name")]
     pub service_name: String,
     /// The second part, `broker.example.com`. Absent: whichever hosts the keytab has.
