@@ -15,6 +15,10 @@ pub struct Interop {
     /// Only these clients of it; all without.
     #[arg(requires = "protocol")]
     clients: Vec<String>,
+    /// Only by tickets of Kerberos, with a server built for it (`--features gssapi`) and a realm of
+    /// its own: it takes `libkrb5-dev libclang-dev krb5-kdc krb5-admin-server krb5-user`.
+    #[arg(long, requires = "protocol")]
+    kerberos: bool,
     /// Tries what is expected to fail, too.
     #[arg(long)]
     all: bool,
@@ -29,11 +33,15 @@ impl Interop {
         if !exists("python3") {
             return Err("python3 is not here: it runs the clients".to_owned());
         }
-        step(cargo().args(["build", "--package", "server"]))?;
+        let features: &[&str] = if self.kerberos { &["--features", "gssapi"] } else { &[] };
+        step(cargo().args(["build", "--package", "server"]).args(features))?;
         for protocol in protocols {
             let script = root().join("tests/interop").join(protocol).join("run.py");
             let mut command = Command::new("python3");
             command.arg(script).arg(target_dir().join("debug/mainstem")).args(&self.clients);
+            if self.kerberos {
+                command.arg("--kerberos");
+            }
             if self.all {
                 command.arg("--all");
             }

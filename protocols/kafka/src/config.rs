@@ -1,5 +1,7 @@
 //! Settings of the Kafka listener. The comments on the fields are the manual.
 
+use crate::kerberos;
+pub use crate::kerberos::settings::Kerberos;
 use crate::principal::Rules;
 use crate::sasl::Mechanism;
 use port::{Code, Refusal};
@@ -64,9 +66,12 @@ pub struct Listener {
     /// proxy.
     pub advertised: Option<String>,
     /// By which mechanisms of SASL clients may sign in: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`,
-    /// `OAUTHBEARER`. Without TLS, leave out those that show a key or a token: `PLAIN` and
-    /// `OAUTHBEARER`.
+    /// `OAUTHBEARER`; and `GSSAPI`, with `kerberos`. Without TLS, leave out those that show a key
+    /// or a token: `PLAIN` and `OAUTHBEARER`.
     pub mechanisms: Vec<Mechanism>,
+    /// Takes tickets of Kerberos, which stand for API keys (`GSSAPI` in `mechanisms`). Needs a
+    /// server that was built with the feature `gssapi`. Absent: none count.
+    pub kerberos: Option<Kerberos>,
     /// Asks clients for certificates, which may stand for API keys: then signing in by SASL is not
     /// needed (`security.protocol=SSL`). Needs `tls`. Absent: nobody is asked.
     pub client_certificates: Option<ClientCertificates>,
@@ -170,12 +175,13 @@ impl Default for Config {
 impl Default for Listener {
     fn default() -> Listener {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9_092));
-        let mechanisms = Mechanism::ALL.to_vec();
+        let mechanisms = Mechanism::USUAL.to_vec();
         Listener {
             listen,
             tls: false,
             advertised: None,
             mechanisms,
+            kerberos: None,
             client_certificates: None,
             security: SecurityAccess::None,
         }
@@ -214,6 +220,7 @@ impl Config {
             if listener.mechanisms.is_empty() {
                 return wrong("mechanisms", "a listener has at least one of `mechanisms`");
             }
+            listener.check_tickets()?;
             if let Some(certificates) = &listener.client_certificates {
                 certificates.check()?;
                 if !listener.tls {
@@ -225,6 +232,23 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Listener {
+    fn check_tickets(&self) -> Result<(), Refusal> {
+        let wrong =
+            |field: &str, why: &str| Err(Refusal::new(Code::InvalidRequest, why).field(field));
+        let is_taken = self.mechanisms.contains(&Mechanism::Gssapi);
+        if is_taken {
+            kerberos::is_here()?;
+        }
+        match &self.kerberos {
+            Some(kerberos) if is_taken => kerberos.check(),
+            Some(_) => wrong("kerberos", "`kerberos` is for `GSSAPI` in `mechanisms`"),
+            None if is_taken => wrong("mechanisms", "`GSSAPI` in `mechanisms` needs `kerberos`"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod config;
 mod coordination;
 mod errors;
 mod groups;
+mod kerberos;
 mod pattern;
 pub mod principal;
 pub mod sasl;
@@ -31,6 +32,7 @@ pub use wire_kafka::{messages, records, wire};
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};
 use config::Endpoint;
+use kerberos::Tickets;
 use port::{ClientCertificates, Driver, Mounts, Protocol, Refusal, StreamMount};
 use sasl::Mechanism;
 use session::{Door, KafkaSession};
@@ -64,6 +66,7 @@ fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal>
     let mechanisms: Arc<[Mechanism]> = listener.mechanisms.as_slice().into();
     let voucher = listener.client_certificates.as_ref().map(Voucher::new).transpose()?;
     let (voucher, security) = (voucher.map(Arc::new), listener.security);
+    let tickets = listener.kerberos.as_ref().map(Tickets::open).transpose()?.map(Arc::new);
     let desk = Arc::clone(desk);
     let idle_max = Duration::from_millis(desk.config.idle_ms_max);
     Ok(StreamMount {
@@ -82,7 +85,8 @@ fn stream(desk: &Arc<Desk>, listener: &Listener) -> Result<StreamMount, Refusal>
             let limit = FrameLimit::new(STRANGER_BYTES_MAX);
             let advertised = advertised.clone().unwrap_or_else(|| start.local.into());
             let (mechanisms, voucher) = (Arc::clone(&mechanisms), voucher.clone());
-            let door = Door { advertised, mechanisms, voucher, security };
+            let tickets = tickets.clone();
+            let door = Door { advertised, mechanisms, voucher, tickets, security };
             let session = KafkaSession::new(Arc::clone(&desk), start, door, limit.clone());
             Box::new(Driver::new(session, KafkaCodec::new(limit)))
         }),

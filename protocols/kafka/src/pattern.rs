@@ -1,5 +1,5 @@
 //! Expressions that clients and configurations write, in the manner of RE2: bounded in what they
-//! take, and always about a text as a whole.
+//! take, and about a text as a whole unless they say otherwise.
 
 use regex::{Regex, RegexBuilder};
 
@@ -11,11 +11,19 @@ const MEMORY_BYTES_MAX: usize = 256 * 1024;
 /// # Errors
 /// When it is none, or too large; with the reason.
 pub fn whole(text: &str) -> Result<Regex, String> {
+    // By itself first: `a)|(b` would otherwise escape from being about the whole.
+    anywhere(text).and_then(|_| compile(&format!(r"\A(?:{text})\z")))
+}
+
+/// One that is found somewhere in a text.
+///
+/// # Errors
+/// As of `whole`.
+pub fn anywhere(text: &str) -> Result<Regex, String> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(format!("an expression has at most {TEXT_BYTES_MAX} bytes"));
     }
-    // By itself first: `a)|(b` would otherwise escape from being about the whole.
-    compile(text).and_then(|_| compile(&format!(r"\A(?:{text})\z")))
+    compile(text)
 }
 
 fn compile(text: &str) -> Result<Regex, String> {

@@ -10,7 +10,7 @@
 
 use crate::pattern;
 use port::{Code, Refusal};
-use regex::{Captures, Regex};
+use regex::Regex;
 
 /// Rules of one listener at most.
 const RULES_MAX: usize = 64;
@@ -24,16 +24,35 @@ enum Rule {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Letters {
+pub enum Letters {
     AsTheyAre,
     Small,
     Capital,
 }
 
+impl Letters {
+    pub fn of(self, name: String) -> String {
+        match self {
+            Letters::AsTheyAre => name,
+            Letters::Small => name.to_lowercase(),
+            Letters::Capital => name.to_uppercase(),
+        }
+    }
+}
+
+/// A piece of what a rule makes a name of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+pub enum Piece {
     Text(String),
+    /// What was found under this number.
     Group(usize),
+}
+
+impl Piece {
+    /// Whether it names a group where there are only so many.
+    pub fn is_beyond(&self, count: usize) -> bool {
+        matches!(self, Piece::Group(group) if *group >= count)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -71,21 +90,18 @@ impl Rule {
             return Some(text.to_owned());
         };
         let groups = pattern.captures(text)?;
-        let name = filled(replacement, &groups);
-        Some(match letters {
-            Letters::AsTheyAre => name,
-            Letters::Small => name.to_lowercase(),
-            Letters::Capital => name.to_uppercase(),
-        })
+        let found = |group| groups.get(group).map_or("", |found| found.as_str());
+        Some(letters.of(filled(replacement, found)))
     }
 }
 
-fn filled(replacement: &[Piece], groups: &Captures<'_>) -> String {
-    let part = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Group(group) => groups.get(*group).map_or("", |found| found.as_str()).to_owned(),
+/// The pieces in a row, each group as it was found.
+pub fn filled<'a>(pieces: &'a [Piece], found: impl Fn(usize) -> &'a str) -> String {
+    let part = |piece: &'a Piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Group(group) => found(*group),
     };
-    replacement.iter().map(part).collect()
+    pieces.iter().map(part).collect()
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
@@ -105,7 +121,7 @@ fn rule(text: &str) -> Result<Rule, String> {
     let pattern = pattern::whole(&pattern.replace("\\/", "/"))?;
     let replacement = pieces(&replacement.replace("\\/", "/"))?;
     let known = pattern.captures_len();
-    if replacement.iter().any(|piece| matches!(piece, Piece::Group(group) if *group >= known)) {
+    if replacement.iter().any(|piece| piece.is_beyond(known)) {
         return Err("the replacement names a group that the pattern does not have".to_owned());
     }
     Ok(Rule::Mapped { pattern, replacement, letters })
@@ -125,7 +141,7 @@ fn until_slash(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Text and `$1`, `$2` ...; a backslash before a sign takes its meaning away.
-fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut signs = text.chars().peekable();

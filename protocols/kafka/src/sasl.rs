@@ -1,5 +1,5 @@
 //! SASL (RFC 4422) as Kafka frames it: which mechanisms there are, and the credential in a client's
-//! first message. SCRAM shows no credential: its messages are in `scram`.
+//! first message. SCRAM and GSSAPI show none: their messages are in `scram` and `kerberos`.
 
 use port::{Code, Credential, Refusal};
 use schemars::JsonSchema;
@@ -19,14 +19,19 @@ pub enum Mechanism {
     /// RFC 7628: a token.
     #[serde(rename = "OAUTHBEARER")]
     OauthBearer,
+    /// RFC 4752: a ticket of Kerberos for this service, in a server that was built with it.
+    #[serde(rename = "GSSAPI")]
+    Gssapi,
 }
 
 /// The name by which PLAIN takes a token as the password.
 const TOKEN_USER: &str = "token";
 
 impl Mechanism {
-    pub const ALL: [Mechanism; 4] =
+    /// Those that need nothing but the platform.
+    pub const USUAL: [Mechanism; 4] =
         [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512, Mechanism::OauthBearer];
+    const GIVEN: [Mechanism; 1] = [Mechanism::Gssapi];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -34,11 +39,13 @@ impl Mechanism {
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha512 => "SCRAM-SHA-512",
             Mechanism::OauthBearer => "OAUTHBEARER",
+            Mechanism::Gssapi => "GSSAPI",
         }
     }
 
     pub fn named(name: &str) -> Option<Mechanism> {
-        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+        let mut all = Mechanism::USUAL.into_iter().chain(Mechanism::GIVEN);
+        all.find(|mechanism| mechanism.name() == name)
     }
 
     /// The credential in a client's message, and whose it says it is.
@@ -50,7 +57,9 @@ impl Mechanism {
         match self {
             Mechanism::Plain => plain(text),
             Mechanism::OauthBearer => bearer(text),
-            Mechanism::ScramSha256 | Mechanism::ScramSha512 => Err(malformed(self)),
+            Mechanism::ScramSha256 | Mechanism::ScramSha512 | Mechanism::Gssapi => {
+                Err(malformed(self))
+            }
         }
     }
 }

@@ -8,12 +8,12 @@ use crate::codec::{self, Frame, FrameLimit, KafkaCodec};
 use crate::config::{Endpoint, SecurityAccess};
 use crate::coordination::{Coordination, coordination};
 use crate::errors;
+use crate::kerberos::Tickets;
 use crate::messages::Api;
 use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::sasl::Mechanism;
-use crate::scram::Asked;
-use crate::sign_in::{self, Means, Step, Stranger, Tokens, Voucher};
+use crate::sign_in::{self, Asked, Means, Step, Stranger, Tokens, Voucher};
 use crate::wire::{Form, Input, Malformed, Wire, read_whole, write_unsigned};
 use bytes::{BufMut, Bytes};
 use port::live::{Connection, Quota};
@@ -55,6 +55,8 @@ pub struct Door {
     pub mechanisms: Arc<[Mechanism]>,
     /// Whom certificates stand for, if they may.
     pub voucher: Option<Arc<Voucher>>,
+    /// The tickets that count, if any do.
+    pub tickets: Option<Arc<Tickets>>,
     pub security: SecurityAccess,
 }
 
@@ -200,7 +202,7 @@ impl KafkaSession {
         let closer = Arc::clone(&self.start.closer);
         out.defer(Wait::Barrier, async move {
             let entered = async {
-                let who = sign_in::by_certificate(&*hub, &peer, &vouched).await?;
+                let who = sign_in::by_voucher(&*hub, &peer, &vouched).await?;
                 let lease = Arc::new(open(&*hub, &peer, &who, closer).await?);
                 let means = Means::Credential;
                 Ok(Proven::Known { who, means, lease, last: Bytes::new() })
@@ -388,9 +390,10 @@ impl KafkaSession {
             0 => Tokens::DoNot,
             _ => Tokens::Count,
         };
-        let now = self.start.clock.now_ms();
+        let (tickets, now) = (self.door.tickets.clone(), self.start.clock.now_ms());
         async move {
-            let stranger = Stranger { hub: &*hub, peer: &peer, tokens, now };
+            let tickets = tickets.as_deref();
+            let stranger = Stranger { hub: &*hub, peer: &peer, tokens, tickets, now };
             let step = sign_in::step(&stranger, mechanism, asked, &message).await?;
             let (who, means, last) = match step {
                 Step::Asked(asked, question) => return Ok(Proven::Asked(asked, question)),

@@ -2,9 +2,11 @@
 //! of the platform.
 
 use crate::config::{ClientCertificates, NamedBy};
+use crate::kerberos::Tickets;
+use crate::kerberos::exchange::{Exchange, Turn};
 use crate::principal::Rules;
 use crate::sasl::{Mechanism, Presented};
-use crate::scram::{self, Asked, Bad, ClientFirst};
+use crate::scram::{self, Bad, ClientFirst};
 use crate::tokens;
 use bytes::Bytes;
 use port::challenges::Digest;
@@ -39,17 +41,17 @@ impl Voucher {
     }
 }
 
-/// Lets a client in by its certificate.
+/// Lets a client in by what stands for a key: a certificate, or a ticket.
 ///
 /// # Errors
-/// When the key that it stands for does not count.
-pub async fn by_certificate(
+/// When the key does not count.
+pub async fn by_voucher(
     hub: &dyn Hub,
     peer: &Peer,
     vouched: &Vouched,
 ) -> Result<Identity, Refusal> {
     let challenges = hub.challenges().ok_or_else(|| {
-        Refusal::new(Code::Unsupported, "this server lets nobody in by a certificate")
+        Refusal::new(Code::Unsupported, "this server lets nobody in for whom others vouch")
     })?;
     challenges.vouched(peer, vouched).await
 }
@@ -57,7 +59,7 @@ pub async fn by_certificate(
 /// By what a client is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Means {
-    /// A key, a token of the project, or a certificate that stands for a key.
+    /// A key, a token of the project, or a certificate or a ticket that stands for a key.
     Credential,
     DelegationToken,
 }
@@ -68,6 +70,8 @@ pub struct Stranger<'a> {
     pub peer: &'a Peer,
     /// Whether delegation tokens count here.
     pub tokens: Tokens,
+    /// The tickets that count here, if they do.
+    pub tickets: Option<&'a Tickets>,
     pub now: TimestampMs,
 }
 
@@ -75,6 +79,12 @@ pub struct Stranger<'a> {
 pub enum Tokens {
     Count,
     DoNot,
+}
+
+/// A sign-in half way.
+pub enum Asked {
+    Proof(scram::Asked),
+    Ticket(Exchange),
 }
 
 /// Where a message has led to.
@@ -95,7 +105,7 @@ pub async fn step(
     asked: Option<Asked>,
     message: &[u8],
 ) -> Result<Step, Refusal> {
-    let Stranger { hub, peer, tokens, now } = *stranger;
+    let Stranger { hub, peer, tokens, now, .. } = *stranger;
     let digest = match mechanism {
         Mechanism::Plain | Mechanism::OauthBearer => {
             let shown = mechanism.credential(message)?;
@@ -104,14 +114,16 @@ pub async fn step(
         }
         Mechanism::ScramSha256 => Digest::Sha256,
         Mechanism::ScramSha512 => Digest::Sha512,
+        Mechanism::Gssapi => return by_ticket(stranger, asked, message).await,
     };
     let challenges = hub.challenges().ok_or_else(|| {
         Refusal::new(Code::Unsupported, "this server takes keys only when they are shown")
             .hint("use SASL PLAIN over TLS")
     })?;
     match asked {
+        Some(Asked::Ticket(_)) => Err(told(mechanism, Bad::Form)),
         None => ask(challenges, tokens, message).await,
-        Some(asked) => {
+        Some(Asked::Proof(asked)) => {
             let is_by_token = asked.is_by_token;
             let response = asked.read(digest, message).map_err(|bad| told(mechanism, bad))?;
             if is_by_token {
@@ -136,7 +148,32 @@ async fn ask(challenges: &dyn Challenges, tokens: Tokens, message: &[u8]) -> Res
     }
     let challenge = challenges.challenge(&first.user).await?;
     let (asked, question) = first.ask(&challenge);
-    Ok(Step::Asked(asked, question.into()))
+    Ok(Step::Asked(Asked::Proof(asked), question.into()))
+}
+
+async fn by_ticket(
+    stranger: &Stranger<'_>,
+    asked: Option<Asked>,
+    message: &[u8],
+) -> Result<Step, Refusal> {
+    let Stranger { hub, peer, now, .. } = *stranger;
+    let tickets = stranger.tickets.ok_or_else(|| {
+        Refusal::new(Code::Unsupported, "no tickets of Kerberos count on this listener")
+    })?;
+    let asked = match asked {
+        Some(Asked::Ticket(exchange)) => Some(exchange),
+        Some(Asked::Proof(_)) | None => None,
+    };
+    match tickets.take(peer, asked, message).await? {
+        Turn::Asked(exchange, question) => {
+            Ok(Step::Asked(Asked::Ticket(exchange), question.into()))
+        }
+        Turn::Shown(shown) => {
+            let vouched = tickets.vouched(peer, &shown, now)?;
+            let who = by_voucher(hub, peer, &vouched).await?;
+            Ok(Step::Known(who, Means::Credential, Bytes::new()))
+        }
+    }
 }
 
 async fn show(hub: &dyn Hub, peer: &Peer, shown: Presented) -> Result<Identity, Refusal> {

@@ -4,6 +4,7 @@ mod access;
 mod coordinated;
 mod frames;
 mod group;
+mod kerberos;
 mod page;
 mod pattern;
 mod principal;

@@ -51,6 +51,12 @@ def python_client(program, *packages):
     return fetch
 
 
+def with_kerberos(client):
+    """What a client needs besides for tickets, where it is a package of its own."""
+    if client == "kafka-python":
+        run(str(TARGET / "python-pure.py" / "bin" / "pip"), "install", "-q", "gssapi")
+
+
 def kafkajs():
     home = TARGET / "kafkajs"
     shutil.copytree(CLIENTS / "kafkajs", home, dirs_exist_ok=True)
@@ -99,6 +105,8 @@ def java():
     return lambda *verb: [*start, *verb]
 
 
+# No client, but the messages of one: what clients never say.
+TICKETS = python_client("tickets.py", "gssapi")
 CONFLUENT = python_client("confluent.py", "confluent-kafka")
 NEWER_GROUPS = {"GROUP_PROTOCOL": "consumer"}
 

@@ -4,7 +4,7 @@ import json
 from packages import ALL
 from place import HERE, TARGET
 from server import WAYS
-from stage import DEEDS, STRANGERS
+from stage import DEEDS, KERBEROS, STRANGERS
 
 RESULTS = TARGET / "results.json"
 README = HERE / "README.md"
@@ -63,6 +63,8 @@ def tables(results):
         "By `SASL_PLAINTEXT` and `PLAIN`.\n\n" + table(results, DEEDS | STRANGERS, notes),
         "Produce and consume by each way in.\n\n" + table(results, WAYS, notes),
     ]
+    if any(step in it["cells"] for it in results.values() for step in KERBEROS):
+        parts.append("By tickets of Kerberos.\n\n" + table(results, KERBEROS, notes))
     whole = by_other_ways(results, notes)
     if whole:
         parts.append("The first five steps, but for what a client lacks, by other ways in.\n\n" + whole)

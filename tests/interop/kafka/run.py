@@ -13,10 +13,11 @@ import sys
 sys.dont_write_bytecode = True
 
 import report
-from packages import ALL, CONFLUENT, run
+from packages import ALL, CONFLUENT, TICKETS, run, with_kerberos
 from place import HERE, TARGET
-from server import PLAIN, WAYS, Server
-from stage import DEEDS, STEPS, Stage
+from realm import PROGRAMS, Realm, is_here
+from server import KERBEROS_WAYS, PLAIN, WAYS, Server
+from stage import DEEDS, KERBEROS, STEPS, USUAL, Stage
 
 EXPECTED = HERE / "expected.json"
 
@@ -27,6 +28,8 @@ def arguments():
     parser.add_argument("clients", nargs="*", help=f"of {', '.join(ALL)}; all without")
     parser.add_argument("--step", action="append", help="only this one; may be repeated")
     parser.add_argument("--way", help=f"all but ways in by this one: {'; '.join(WAYS)}")
+    parser.add_argument("--kerberos", action="store_true",
+                        help="only the steps by tickets; the server is built with `gssapi`")
     parser.add_argument("--all", action="store_true", help="what is left out is tried, too")
     parser.add_argument("--record", action="store_true", help="writes the tables into README.md")
     given = parser.parse_intermixed_args()
@@ -34,6 +37,10 @@ def arguments():
     for names, known in [(given.clients, ALL), (given.step or [], STEPS), (ways, WAYS)]:
         for unknown in set(names) - set(known):
             parser.error(f"there is no `{unknown}`; there are: {'; '.join(known)}")
+    if given.kerberos and not is_here():
+        parser.error(f"a realm takes {', '.join(PROGRAMS)}: krb5-kdc, krb5-admin-server, krb5-user")
+    if set(given.step or []) & set(KERBEROS) and not given.kerberos:
+        parser.error("that step is one of `--kerberos`")
     return given
 
 
@@ -41,7 +48,7 @@ def take(client, stage, given, expected):
     """What came of each step, and whether all that is expected is so."""
     cells, as_expected = {}, True
     by = f", by {given.way}" if given.way else ""
-    for step in given.step or (DEEDS if given.way else STEPS):
+    for step in given.step or steps(given):
         hope = expected.get(step)
         if hope not in (None, "yes") and not given.all:
             cells[step + by] = hope
@@ -54,21 +61,45 @@ def take(client, stage, given, expected):
     return cells, as_expected
 
 
+def steps(given):
+    if given.kerberos:
+        return KERBEROS
+    return DEEDS if given.way else USUAL
+
+
+def by_hand(server):
+    """Whether tickets are taken as they should be, message by message."""
+    way = KERBEROS_WAYS["SASL_PLAINTEXT GSSAPI"]
+    try:
+        environment = server.environment(way) | server.realm.of_others()
+        print(run(*TICKETS()(), env=environment), end="", flush=True)
+        return True
+    except Exception as error:
+        print(f"message by message: NO: {error}", flush=True)
+        return False
+
+
 def main():
     # What is started is ended when we are.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     given = arguments()
     TARGET.mkdir(parents=True, exist_ok=True)
     expected = json.loads(EXPECTED.read_text())
-    server = Server(given.binary)
     results = report.read()
     as_expected = True
+    realm = Realm(TARGET / "kerberos") if given.kerberos else None
+    server = None
     try:
+        server = Server(given.binary, realm)
         maker = CONFLUENT()
+        if realm and not (given.clients or given.step):
+            as_expected &= by_hand(server)
         for client in given.clients or ALL:
             fetch, more = ALL[client]
             try:
                 call = fetch()
+                if realm:
+                    with_kerberos(client)
                 version = run(*call("version")).strip()
             except Exception as error:
                 print(f"{client}: not here: {error}", flush=True)
@@ -83,7 +114,9 @@ def main():
             known["cells"] |= cells
             report.write(results)
     finally:
-        server.stop()
+        for it in (server, realm):
+            if it:
+                it.stop()
     print(report.tables(results))
     if given.record:
         report.record(results)

@@ -27,6 +27,8 @@ TOKEN_SECONDS = 6 * 3600
 TOLD = {
     "BOOTSTRAP", "SECURITY_PROTOCOL", "MECHANISM", "USERNAME", "PASSWORD", "TOKEN", "TOKEN_FILE",
     "CA", "CERTIFICATE", "KEY", "KEY_AND_CERTIFICATE", "GROUP_PROTOCOL", "ISOLATION",
+    "KEYTAB", "PRINCIPAL", "SERVICE", "KRB5_CONFIG", "KRB5_KTNAME", "KRB5_CLIENT_KTNAME",
+    "KRB5CCNAME",
 }
 # A member that is killed is given up after so long, where the server says and not the client.
 SESSION_MS = 10_000
@@ -47,6 +49,9 @@ WAYS = {
     for protocol in ["SASL_PLAINTEXT", "SASL_SSL"]
     for mechanism in MECHANISMS
 } | {"SSL, client certificate": Way("SSL", "")}
+# Those of a server that was built with Kerberos.
+KERBEROS_WAYS = {f"{protocol} GSSAPI": Way(protocol, "GSSAPI")
+                 for protocol in ["SASL_PLAINTEXT", "SASL_SSL"]}
 
 
 def free_addresses(count):
@@ -60,10 +65,12 @@ def free_addresses(count):
 class Process:
     """A server that runs, and what it logs."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, **environment):
         self.log = log
         with open(log, "w") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=output, env=os.environ | environment
+            )
 
     def wait_until(self, is_there):
         end = time.monotonic() + START_SECONDS_MAX
@@ -135,7 +142,8 @@ def token(key):
 class Server:
     """The server as configured, and what clients have to be told for each way in."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, realm=None):
+        self.realm = realm
         data = TARGET / "server"
         self.scratch = TARGET / "scratch"
         for folder in (data, self.scratch):
@@ -143,6 +151,7 @@ class Server:
         self.scratch.mkdir()
         credentials, key = development(binary, data)
         kafka = credentials["kafka"]
+        self.key_id = kafka["username"]
         self.files = authority.make(TARGET / "certificates", kafka["username"])
         http, *listeners = free_addresses(4)
         self.addresses = dict(zip(["SASL_PLAINTEXT", "SASL_SSL", "SSL"], listeners))
@@ -151,10 +160,13 @@ class Server:
         (TARGET / "token").write_text(self.token)
         config = TARGET / "server.json"
         config.write_text(json.dumps(self.config(data, http, credentials["project"]), indent=2))
-        self.process = Process([binary, "serve", "--config", str(config)], TARGET / "server.log")
+        environment = realm.of_server() if realm else {}
+        self.process = Process([binary, "serve", "--config", str(config)], TARGET / "server.log",
+                               **environment)
         self.process.wait_until(lambda: all(answers(it) for it in listeners))
 
     def config(self, data, http, project):
+        tickets = self.tickets(project) if self.realm else {}
         certificates = {"ca": str(self.files.client_ca), "required": True, "projects": [project]}
         return {
             "data_dir": str(data),
@@ -168,13 +180,20 @@ class Server:
                 "consumer_session_ms": SESSION_MS,
                 "consumer_heartbeat_ms": 1000,
                 "listeners": [
-                    {"listen": self.addresses["SASL_PLAINTEXT"]},
-                    {"listen": self.addresses["SASL_SSL"], "tls": True},
+                    {"listen": self.addresses["SASL_PLAINTEXT"]} | tickets,
+                    {"listen": self.addresses["SASL_SSL"], "tls": True} | tickets,
                     {"listen": self.addresses["SSL"], "tls": True,
                      "client_certificates": certificates},
                 ],
             }},
         }
+
+    def tickets(self, project):
+        """Settings of a listener that takes tickets besides; two principals stand for the key."""
+        known = [it.replace(".", "\\.") for it in (self.realm.client, self.realm.brief)]
+        rules = [f"RULE:[1:$1@$0]({it})s/.*/{self.key_id}/" for it in known]
+        return {"mechanisms": [*MECHANISMS, "GSSAPI"],
+                "kerberos": {"projects": [project], "principals": rules}}
 
     def environment(self, way):
         """What a client's program is told: it takes what this way in asks for."""
@@ -186,6 +205,8 @@ class Server:
         }
         if way.mechanism == "OAUTHBEARER":
             told |= {"TOKEN": self.token, "TOKEN_FILE": str(TARGET / "token")}
+        elif way.mechanism == "GSSAPI":
+            told |= self.realm.of_client()
         elif way.mechanism:
             told |= self.user
         if "SSL" in way.protocol.split("_"):
@@ -205,6 +226,15 @@ class Server:
                 "CERTIFICATE": str(files.stranger), "KEY": str(files.stranger_key),
                 "KEY_AND_CERTIFICATE": str(files.stranger_both)}),
             "unknown server": ("SASL_SSL SCRAM-SHA-256", {"CA": str(files.client_ca)}),
+        }
+
+    def strangers_with_tickets(self):
+        """As above: a ticket that does not count, or none."""
+        realm, way = self.realm, "SASL_PLAINTEXT GSSAPI"
+        return {
+            "ticket of another service": (way, realm.of_client(service="other")),
+            "principal without a key": (way, realm.of_client(realm.files.unnamed, realm.unnamed)),
+            "no ticket": (way, realm.of_client(realm.folder / "none.keytab")),
         }
 
     def stop(self):

@@ -5,13 +5,16 @@ import time
 
 from packages import kill, run
 from place import TARGET
-from server import PLAIN, WAYS
+from server import KERBEROS_WAYS, PLAIN, WAYS
 
 PARTITIONS = 6
 COUNT = 300
 FEW = 20
 WAIT_SECONDS_MAX = 120
 STRANGER_SECONDS_MAX = 15
+
+
+ALL_WAYS = WAYS | KERBEROS_WAYS
 
 
 class Member:
@@ -157,11 +160,17 @@ class Stage:
         check(done == COUNT, f"{done} records are committed, not {COUNT}")
 
     def strangers_refused(self):
+        self.refused("strangers", self.server.strangers())
+
+    def strangers_with_tickets_refused(self):
+        self.refused("tickets", self.server.strangers_with_tickets())
+
+    def refused(self, topic, strangers):
         """They produce at the same time; each fails, or tries on until it is ended."""
-        topic = self.topic("strangers")
+        topic = self.topic(topic)
         tries = {}
-        for name, (way_in, wrong) in self.server.strangers().items():
-            self.way = WAYS[way_in]
+        for name, (way_in, wrong) in strangers.items():
+            self.way = ALL_WAYS[way_in]
             tries[name] = self.member("produce", topic, "0", str(FEW), **wrong)
         self.way = self.home
         end = time.monotonic() + STRANGER_SECONDS_MAX
@@ -176,7 +185,7 @@ class Stage:
 
     def by(self, name):
         """The same few records, produced and consumed by another way in."""
-        self.way = WAYS[name]
+        self.way = ALL_WAYS[name]
         try:
             topic = self.topic(name.translate(str.maketrans(" ,", "--")).replace("--", "-"))
             self.do("produce", topic, 0, FEW)
@@ -197,4 +206,8 @@ DEEDS = {
     "consume-transform-produce": Stage.consume_transform_produce,
 }
 STRANGERS = {"strangers refused": Stage.strangers_refused}
-STEPS = DEEDS | STRANGERS | {name: way(name) for name in WAYS}
+USUAL = DEEDS | STRANGERS | {name: way(name) for name in WAYS}
+KERBEROS = {name: way(name) for name in KERBEROS_WAYS} | {
+    "strangers with tickets refused": Stage.strangers_with_tickets_refused,
+}
+STEPS = USUAL | KERBEROS

@@ -9,6 +9,9 @@ settings="-b $BOOTSTRAP -X security.protocol=$SECURITY_PROTOCOL"
 [ -z "$MECHANISM" ] || settings="$settings -X sasl.mechanism=$MECHANISM"
 [ -z "${USERNAME:-}" ] ||
     settings="$settings -X sasl.username=$USERNAME -X sasl.password=$PASSWORD"
+[ -z "${KEYTAB:-}" ] ||
+    settings="$settings -X sasl.kerberos.service.name=$SERVICE \
+        -X sasl.kerberos.principal=$PRINCIPAL -X sasl.kerberos.keytab=$KEYTAB"
 [ -z "${CA:-}" ] || settings="$settings -X ssl.ca.location=$CA"
 [ -z "${KEY:-}" ] ||
     settings="$settings -X ssl.certificate.location=$CERTIFICATE -X ssl.key.location=$KEY"

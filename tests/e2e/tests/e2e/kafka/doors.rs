@@ -2,6 +2,7 @@
 
 use super::Stand;
 use super::client::{Kafka, fetch};
+use crate::stand::server::Home;
 use bytes::{Buf, BufMut, BytesMut};
 use kafka::messages::Api;
 use kafka::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
@@ -68,6 +69,24 @@ async fn strangers_and_wrong_keys_get_nothing() {
         (told.error_code, told.mechanisms.join(" ")),
         (33, "PLAIN SCRAM-SHA-256 SCRAM-SHA-512 OAUTHBEARER".to_owned())
     );
+}
+
+/// The build that most have knows no tickets: who asks for them is told at the start, and not by
+/// clients that are not let in.
+#[tokio::test]
+async fn kerberos_is_refused_by_a_build_without_it() {
+    let kerberos = json!({ "projects": ["prj_0123456789abcdef0123456789abcdef"] });
+    let mechanisms = ["SCRAM-SHA-512", "GSSAPI"];
+    let listen = "127.0.0.1:0";
+    for listener in [
+        json!({ "listen": listen, "mechanisms": mechanisms, "kerberos": kerberos }),
+        json!({ "listen": listen, "mechanisms": mechanisms }),
+    ] {
+        let settings = json!({ "protocols": { "kafka": { "listeners": [listener] } } });
+        let output = Home::new(&settings).refused();
+        assert!(output.contains("built without Kerberos"), "{output}");
+        assert!(output.contains("--features gssapi"), "{output}");
+    }
 }
 
 /// Clients from before 2018 send the proof in a frame of its own.

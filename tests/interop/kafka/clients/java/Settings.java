@@ -27,6 +27,10 @@ final class Settings {
             settings.put("sasl.login.callback.handler.class",
                 MODULES + "oauthbearer.OAuthBearerLoginCallbackHandler");
         }
+        if (TOLD.containsKey("KEYTAB")) {
+            System.setProperty("java.security.krb5.conf", TOLD.get("KRB5_CONFIG"));
+            settings.put("sasl.kerberos.service.name", TOLD.get("SERVICE"));
+        }
         certificates(settings);
         return settings;
     }
@@ -34,6 +38,11 @@ final class Settings {
     private static String module(String mechanism) {
         if (mechanism.equals("OAUTHBEARER")) {
             return MODULES + "oauthbearer.OAuthBearerLoginModule required;";
+        }
+        if (mechanism.equals("GSSAPI")) {
+            return "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true"
+                + " storeKey=true keyTab=\"" + TOLD.get("KEYTAB")
+                + "\" principal=\"" + TOLD.get("PRINCIPAL") + "\";";
         }
         String kind = mechanism.equals("PLAIN") ? "plain.Plain" : "scram.Scram";
         return MODULES + kind + "LoginModule required username=\"" + TOLD.get("USERNAME")

@@ -19,6 +19,12 @@ trap 'rm -f "$settings" "$settings.json" "$settings.errors"' EXIT
         echo "sasl.login.callback.handler.class=$login.oauthbearer.OAuthBearerLoginCallbackHandler"
         echo "sasl.jaas.config=$login.oauthbearer.OAuthBearerLoginModule required;"
         ;;
+    GSSAPI)
+        echo "sasl.kerberos.service.name=$SERVICE"
+        printf 'sasl.jaas.config=%s required useKeyTab=true storeKey=true keyTab="%s" ' \
+            com.sun.security.auth.module.Krb5LoginModule "$KEYTAB"
+        printf 'principal="%s";\n' "$PRINCIPAL"
+        ;;
     esac
     [ -z "$MECHANISM" ] || echo "sasl.mechanism=$MECHANISM"
     [ -z "${module:-}" ] || printf 'sasl.jaas.config=%s required username="%s" password="%s";\n' \
@@ -31,6 +37,7 @@ options="-Xmx128m -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLev
 oauth=org.apache.kafka.sasl.oauthbearer
 [ -z "${TOKEN_FILE:-}" ] ||
     options="$options -D$oauth.allowed.urls=file://$TOKEN_FILE -D$oauth.allowed.files=$TOKEN_FILE"
+[ -z "${KEYTAB:-}" ] || options="$options -Djava.security.krb5.conf=$KRB5_CONFIG"
 java="java $options -cp $lib/* org.apache.kafka.tools"
 at="--bootstrap-server $BOOTSTRAP"
 set -f

@@ -15,6 +15,8 @@ NAMES = {
     "sasl_mechanism": "MECHANISM",
     "sasl_plain_username": "USERNAME",
     "sasl_plain_password": "PASSWORD",
+    # Its tickets are the library's, by KRB5_CLIENT_KTNAME.
+    "sasl_kerberos_service_name": "SERVICE",
     "ssl_cafile": "CA",
     "ssl_certfile": "CERTIFICATE",
     "ssl_keyfile": "KEY",

@@ -10,8 +10,12 @@ import (
 
 	"interop/told"
 
+	krb5 "github.com/jcmturner/gokrb5/v8/client"
+	"github.com/jcmturner/gokrb5/v8/config"
+	"github.com/jcmturner/gokrb5/v8/keytab"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/kerberos"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -36,11 +40,23 @@ func base() []kgo.Opt {
 		options = append(options, kgo.SASL(auth.AsSha512Mechanism()))
 	case "OAUTHBEARER":
 		options = append(options, kgo.SASL(oauth.Auth{Token: os.Getenv("TOKEN")}.AsMechanism()))
+	case "GSSAPI":
+		options = append(options, kgo.SASL(tickets().AsMechanism()))
 	}
 	if config := told.TLS(); config != nil {
 		options = append(options, kgo.DialTLSConfig(config))
 	}
 	return options
+}
+
+func tickets() kerberos.Auth {
+	realms, err := config.Load(os.Getenv("KRB5_CONFIG"))
+	check(err)
+	key, err := keytab.Load(os.Getenv("KEYTAB"))
+	check(err)
+	user, realm := told.Principal()
+	login := krb5.NewWithKeytab(user, realm, key, realms, krb5.DisablePAFXFAST(true))
+	return kerberos.Auth{Client: login, Service: os.Getenv("SERVICE")}
 }
 
 func reader(group, topic string) []kgo.Opt {

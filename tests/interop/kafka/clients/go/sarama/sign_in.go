@@ -21,6 +21,11 @@ func signIn(config *sarama.Config) {
 		sasl.SCRAMClientGeneratorFunc = conversation(scram.SHA512)
 	case sarama.SASLTypeOAuth:
 		sasl.TokenProvider = token{}
+	case sarama.SASLTypeGSSAPI:
+		user, realm := told.Principal()
+		sasl.GSSAPI = sarama.GSSAPIConfig{AuthType: sarama.KRB5_KEYTAB_AUTH,
+			KerberosConfigPath: os.Getenv("KRB5_CONFIG"), KeyTabPath: os.Getenv("KEYTAB"),
+			ServiceName: os.Getenv("SERVICE"), Username: user, Realm: realm, DisablePAFXFAST: true}
 	}
 	config.Net.TLS.Config = told.TLS()
 	config.Net.TLS.Enable = config.Net.TLS.Config != nil

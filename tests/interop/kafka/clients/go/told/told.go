@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 )
 
 // Check ends the program with what went wrong.
@@ -41,6 +42,12 @@ func TLS() *tls.Config {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config
+}
+
+// Principal is whose tickets are taken, and the realm.
+func Principal() (string, string) {
+	user, realm, _ := strings.Cut(os.Getenv("PRINCIPAL"), "@")
+	return user, realm
 }
 
 // Version prints the version of a module that this program is built with.
