@@ -135,9 +135,10 @@ def token(key):
 class Server:
     """The server as configured, and what clients have to be told for each way in."""
 
-    def __init__(self, binary):
-        data = TARGET / "server"
-        self.scratch = TARGET / "scratch"
+    def __init__(self, binary, name="server", more=None, kafka=None, listener=None):
+        """`name` is that of its folder; the others are configured besides."""
+        data = TARGET / name
+        self.scratch = TARGET / f"{name}-scratch"
         for folder in (data, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
         self.scratch.mkdir()
@@ -149,9 +150,13 @@ class Server:
         self.user = {"USERNAME": kafka["username"], "PASSWORD": kafka["password"]}
         self.token = token(key)
         (TARGET / "token").write_text(self.token)
-        config = TARGET / "server.json"
-        config.write_text(json.dumps(self.config(data, http, credentials["project"]), indent=2))
-        self.process = Process([binary, "serve", "--config", str(config)], TARGET / "server.log")
+        settings = self.config(data, http, credentials["project"]) | (more or {})
+        settings["protocols"]["kafka"] |= kafka or {}
+        for one in settings["protocols"]["kafka"]["listeners"]:
+            one |= listener or {}
+        config = TARGET / f"{name}.json"
+        config.write_text(json.dumps(settings, indent=2))
+        self.process = Process([binary, "serve", "--config", str(config)], TARGET / f"{name}.log")
         self.process.wait_until(lambda: all(answers(it) for it in listeners))
 
     def config(self, data, http, project):
