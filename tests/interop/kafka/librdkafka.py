@@ -23,8 +23,8 @@ KAFKA_VERSION = "4.1.0"
 BUILD_SECONDS_MAX = 1_200
 TEST_SECONDS_MAX = 150
 AT_ONCE = 2
-# A test in `test.c`: its name, and what else is said of it.
-LINE = re.compile(r"_TEST\(\s*(0\d{3}_\w+),(.*?)\)(?=,\s)", re.DOTALL)
+# A test in `test.c`: its name, and what else is said of it up to the next.
+LINE = re.compile(r"_TEST\(\s*(0\d{3}_\w+),(.*?)(?=_TEST\(|\Z)", re.DOTALL)
 WITHOUT_BROKER = ("TEST_F_LOCAL", "TEST_F_MANUAL")
 USUAL, NO_AUTO_CREATE = "default", "noautocreate"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -59,7 +59,7 @@ def one_broker(file):
 def wanting_broker(tests):
     """The tests that want a broker, and the scenario that each is made for."""
     text = (tests / "test.c").read_text()
-    text = text[text.index("struct test tests[]"):]
+    text = text[text.index("struct test tests[]"):].partition("{NULL}")[0]
     found = {}
     for name, more in LINE.findall(text):
         if not any(flag in more for flag in WITHOUT_BROKER):

@@ -143,11 +143,11 @@ class Server:
             shutil.rmtree(folder, ignore_errors=True)
         self.scratch.mkdir()
         credentials, key = development(binary, data)
-        kafka = credentials["kafka"]
-        self.files = authority.make(TARGET / "certificates", kafka["username"])
+        known = credentials["kafka"]
+        self.files = authority.make(TARGET / "certificates", known["username"])
         http, *listeners = free_addresses(4)
         self.addresses = dict(zip(["SASL_PLAINTEXT", "SASL_SSL", "SSL"], listeners))
-        self.user = {"USERNAME": kafka["username"], "PASSWORD": kafka["password"]}
+        self.user = {"USERNAME": known["username"], "PASSWORD": known["password"]}
         self.token = token(key)
         (TARGET / "token").write_text(self.token)
         settings = self.config(data, http, credentials["project"]) | (more or {})
