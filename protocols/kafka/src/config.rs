@@ -23,8 +23,8 @@ pub struct Config {
     pub sign_in_ms_max: u64,
     /// Milliseconds after which a connection without requests is closed.
     pub idle_ms_max: u64,
-    /// Partitions of a topic that a client makes without saying how many, or by its first use of it:
-    /// Kafka's `num.partitions`. 1 to 1024.
+    /// Partitions of a topic that a client makes without saying how many, or by its first use of
+    /// it: Kafka's `num.partitions`. 1 to 1024.
     pub topic_partitions: u32,
     /// The shortest session timeout that a member of a group may ask for, in milliseconds.
     pub session_ms_min: u64,

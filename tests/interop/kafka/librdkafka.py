@@ -1,8 +1,8 @@
 """librdkafka's own tests, as they come with its source, against a server of ours.
 
-The source is inside Confluent's package for Node.js. Each test that wants a broker is run by itself;
-`librdkafka.json` says what is expected of it: `yes`, or the reason why it is left out. Where only a part
-of a test is left out, its parts are named behind a slash.
+The source is inside Confluent's package for Node.js. Each test that wants a broker is run by
+itself; `librdkafka.json` says what is expected of it: `yes`, or the reason why it is left out. Where
+only a part of a test is left out, its parts are named behind a slash.
 """
 import json
 import os
@@ -154,7 +154,7 @@ def compare(runner, tests, expected, try_all):
         wanted += parts
         for key in parts:
             if key not in expected:
-                print(f"librdkafka: {key}: librdkafka.json does not say what is expected", flush=True)
+                print(f"librdkafka: {key}: librdkafka.json does not say of it", flush=True)
                 as_expected = False
     for key in set(expected) - set(wanted):
         print(f"librdkafka: {key}: there is no such test", flush=True)

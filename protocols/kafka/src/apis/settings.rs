@@ -109,8 +109,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// What Kafka's brokers are told about their files. Nothing here is kept that way and no client sees
-/// a difference, so any value is taken, and does nothing.
+/// What Kafka's brokers are told about their files. Nothing here is kept that way and no client
+/// sees a difference, so any value is taken, and does nothing.
 const INERT: [&str; 16] = [
     "compression.gzip.level",
     "compression.lz4.level",
