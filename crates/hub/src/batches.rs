@@ -401,7 +401,12 @@ impl Batches for Node {
         Box::pin(self.wait_for_any(who, places))
     }
 
-    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo> {
+    fn topic_on_use<'a>(
+        &'a self,
+        who: &'a Identity,
+        name: &'a TopicName,
+        partitions: u32,
+    ) -> Answer<'a, TopicInfo> {
         Box::pin(async move {
             if let Some(topic) = self.catalogue.get(who.project(), name) {
                 self.may_see_topic(who, name)?;
@@ -410,8 +415,23 @@ impl Batches for Node {
             let (snapshot, now) = (self.admit(who)?, self.world.clock.now_ms());
             let may = |operation| snapshot.check_address(who.claims(), operation, name, None, now);
             may(Operation::Publish).or_else(|_| may(Operation::Read))?;
-            self.describe(&*self.create_on_use(who, name).await?)
+            let config = TopicConfig { partitions, ..TopicConfig::default() };
+            self.describe(&*self.create_on_use(who, name, config).await?)
         })
+    }
+
+    fn may(&self, who: &Identity, topic: &TopicName, operation: Operation) -> bool {
+        let may = match operation {
+            Operation::Manage => self.may_manage(who, topic),
+            Operation::Describe => self.may_see_topic(who, topic),
+            Operation::Publish | Operation::Read | Operation::Subscribe | Operation::Presence => {
+                let now = self.world.clock.now_ms();
+                self.admit(who).and_then(|snapshot| {
+                    snapshot.check_address(who.claims(), operation, topic, None, now)
+                })
+            }
+        };
+        may.is_ok()
     }
 
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName> {

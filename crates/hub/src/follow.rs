@@ -17,7 +17,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::filter::{KeyPart, Level, TopicPart};
 use types::limits::CURSOR_POSITIONS_MAX;
-use types::{Access, Filter, From, Operation, Positions, TimestampMs, TopicId, TopicName};
+use types::{
+    Access, Filter, From, Operation, Positions, TimestampMs, TopicConfig, TopicId, TopicName,
+};
 
 /// Topics a wildcard subscription covers at most.
 const WILD_TOPICS_MAX: usize = 1_000;
@@ -221,7 +223,7 @@ impl Node {
             }
             TopicPart::Exact(name) => match self.catalogue.get(who.project(), name) {
                 Some(topic) => Ok(vec![topic]),
-                None => Ok(vec![self.create_on_use(who, name).await?]),
+                None => Ok(vec![self.create_on_use(who, name, TopicConfig::default()).await?]),
             },
             TopicPart::Any => {
                 let topics = self.catalogue.list(who.project(), None, WILD_TOPICS_MAX + 1);

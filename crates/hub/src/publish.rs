@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::limits::{APPEND_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::{
-    Header, Limits, Operation, Partition, Record, TimestampMs, TopicId, TopicName, record,
+    Header, Limits, Operation, Partition, Record, TimestampMs, TopicConfig, TopicId, TopicName,
+    record,
 };
 
 /// How far ahead of our clock a publisher's may be. One record dated far in the future would keep
@@ -116,7 +117,7 @@ impl Node {
         }
         let topic = match self.catalogue.get(who.project(), name) {
             Some(topic) => topic,
-            None => self.create_on_use(who, name).await?,
+            None => self.create_on_use(who, name, TopicConfig::default()).await?,
         };
         cleanup::check_keys(&topic.definition.load().config, records)?;
         let versions = judge(&topic, records)?;

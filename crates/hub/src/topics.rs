@@ -67,12 +67,13 @@ impl Node {
         self.catalogue.get(who.project(), name).ok_or_else(|| not_found(name))
     }
 
-    /// The first publish or follow of a topic creates it with the default configuration, unless
-    /// the operator has switched that off.
+    /// The first publish or follow of a topic creates it with this configuration, unless the
+    /// operator has switched that off.
     pub(crate) async fn create_on_use(
         &self,
         who: &Identity,
         name: &TopicName,
+        config: TopicConfig,
     ) -> Result<Arc<Topic>, Refusal> {
         let may_create = self.options.auto_create_topics && !name.is_internal();
         if !may_create && !who.is_platform() {
@@ -86,7 +87,7 @@ impl Node {
                 None if name == TopicName::occupancy() => {
                     node.create(&who, &name, occupancy::topic_config()).await
                 }
-                None => node.create(&who, &name, TopicConfig::default()).await,
+                None => node.create(&who, &name, config).await,
             }
         })
         .await
@@ -151,7 +152,8 @@ impl Node {
         if tells {
             // From now on it can be followed and consumed, whether or not there is news.
             let platform = self.authenticator.platform(project).await?;
-            self.create_on_use(&platform, &TopicName::occupancy()).await?;
+            let (name, usual) = (TopicName::occupancy(), TopicConfig::default());
+            self.create_on_use(&platform, &name, usual).await?;
         }
         Ok(done)
     }

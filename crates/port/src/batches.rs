@@ -6,7 +6,7 @@ use crate::hub::{Answer, PartitionInfo, TopicInfo};
 use crate::{Identity, Refusal, Transactions};
 use bytes::Bytes;
 use std::sync::Arc;
-use types::{Batch, Offset, Partition, Producer, TimestampMs, TopicId, TopicName};
+use types::{Batch, Offset, Operation, Partition, Producer, TimestampMs, TopicId, TopicName};
 
 /// Bytes that one read answers at most, give or take a batch.
 pub const BATCHES_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -120,8 +120,17 @@ pub trait Batches: Transactions {
     /// its own timeout.
     fn wait_behind<'a>(&'a self, who: &'a Identity, places: Vec<Place>) -> Answer<'a, ()>;
 
-    /// The topic, made as a first publish or follow makes it if it is not there.
-    fn topic_on_use<'a>(&'a self, who: &'a Identity, name: &'a TopicName) -> Answer<'a, TopicInfo>;
+    /// The topic, made as a first publish or follow makes it if it is not there, but with so many
+    /// partitions.
+    fn topic_on_use<'a>(
+        &'a self,
+        who: &'a Identity,
+        name: &'a TopicName,
+        partitions: u32,
+    ) -> Answer<'a, TopicInfo>;
+
+    /// Whether the client may do this with the topic as a whole, as scopes and access lists say.
+    fn may(&self, who: &Identity, topic: &TopicName, operation: Operation) -> bool;
 
     /// The topic with this number, if it is one of the project's.
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName>;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use types::ProjectId;
+use types::limits::PARTITIONS_MAX;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +25,9 @@ pub struct Config {
     pub sign_in_ms_max: u64,
     /// Milliseconds after which a connection without requests is closed.
     pub idle_ms_max: u64,
+    /// Partitions of a topic that a client makes without saying how many, or by its first use of
+    /// it: Kafka's `num.partitions`. 1 to 1024.
+    pub topic_partitions: u32,
     /// The shortest session timeout that a member of a group may ask for, in milliseconds.
     pub session_ms_min: u64,
     /// The longest, in milliseconds.
@@ -156,6 +160,7 @@ impl Default for Config {
             fetch_bytes_max: 32 * 1024 * 1024,
             sign_in_ms_max: 10_000,
             idle_ms_max: 600_000,
+            topic_partitions: 1,
             session_ms_min: 1_000,
             session_ms_max: 1_800_000,
             consumer_session_ms: 45_000,
@@ -197,6 +202,9 @@ impl Config {
         }
         if self.fetch_bytes_max == 0 || self.sign_in_ms_max == 0 || self.idle_ms_max == 0 {
             return wrong("fetch_bytes_max", "limits must not be zero");
+        }
+        if !(1..=PARTITIONS_MAX).contains(&self.topic_partitions) {
+            return wrong("topic_partitions", "`topic_partitions` lies between 1 and 1024");
         }
         if self.session_ms_min > self.session_ms_max {
             return wrong("session_ms_min", "`session_ms_min` is above `session_ms_max`");

@@ -14,7 +14,7 @@ use crate::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthentica
 use crate::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::sasl::Mechanism;
 use crate::sign_in::{self, Asked, Means, Step, Stranger, Tokens, Voucher};
-use crate::wire::{Form, Input, Malformed, Wire, read_whole, write_unsigned};
+use crate::wire::{Form, Input, Malformed, Wire, read_request, write_unsigned};
 use bytes::{BufMut, Bytes};
 use port::live::{Connection, Quota};
 use port::outbox::{Then, Wait};
@@ -30,7 +30,8 @@ use types::SubscriptionTag;
 const THROTTLE_MAX: Duration = Duration::from_secs(30);
 /// Room for an ordinary answer.
 const ANSWER_BYTES: usize = 256;
-const CLIENT_ID_BYTES_MAX: usize = 256;
+/// Kafka's own has no bound; this one is kept with members of groups.
+const CLIENT_ID_BYTES_MAX: usize = 4_096;
 
 /// How far a client has come.
 enum Stage {
@@ -167,11 +168,11 @@ impl KafkaSession {
                 let answer = apis::api_versions::answer(errors::NONE);
                 reply(out, encode(head.correlation, head.api, form, &answer));
             }
-            (_, Api::SaslHandshake) => match read_whole(&mut body, form) {
+            (_, Api::SaslHandshake) => match read_request(&mut body, form) {
                 Ok(request) => self.handshake(out, &head, &request),
                 Err(bad) => refuse(out, malformed(&head, bad)),
             },
-            (_, Api::SaslAuthenticate) => match read_whole(&mut body, form) {
+            (_, Api::SaslAuthenticate) => match read_request(&mut body, form) {
                 Ok(request) => self.authenticate(out, head, request),
                 Err(bad) => refuse(out, malformed(&head, bad)),
             },

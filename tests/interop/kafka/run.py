@@ -12,6 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import librdkafka
 import report
 from packages import ALL, CONFLUENT, TICKETS, run, with_kerberos
 from place import HERE, TARGET
@@ -20,12 +21,14 @@ from server import KERBEROS_WAYS, PLAIN, WAYS, Server
 from stage import DEEDS, KERBEROS, STEPS, USUAL, Stage
 
 EXPECTED = HERE / "expected.json"
+# Clients that bring tests of their own.
+SUITES = {"librdkafka": librdkafka.take}
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary", help="the server: path/to/mainstem")
-    parser.add_argument("clients", nargs="*", help=f"of {', '.join(ALL)}; all without")
+    parser.add_argument("clients", nargs="*", help=f"of {', '.join([*ALL, *SUITES])}; all without")
     parser.add_argument("--step", action="append", help="only this one; may be repeated")
     parser.add_argument("--way", help=f"all but ways in by this one: {'; '.join(WAYS)}")
     parser.add_argument("--kerberos", action="store_true",
@@ -34,7 +37,7 @@ def arguments():
     parser.add_argument("--record", action="store_true", help="writes the tables into README.md")
     given = parser.parse_intermixed_args()
     ways = [given.way] if given.way else []
-    for names, known in [(given.clients, ALL), (given.step or [], STEPS), (ways, WAYS)]:
+    for names, known in [(given.clients, [*ALL, *SUITES]), (given.step or [], STEPS), (ways, WAYS)]:
         for unknown in set(names) - set(known):
             parser.error(f"there is no `{unknown}`; there are: {'; '.join(known)}")
     if given.kerberos and not is_here():
@@ -79,22 +82,19 @@ def by_hand(server):
         return False
 
 
-def main():
-    # What is started is ended when we are.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    given = arguments()
-    TARGET.mkdir(parents=True, exist_ok=True)
+def try_clients(given, names):
+    """Takes each through the steps; whether all that is expected is so."""
     expected = json.loads(EXPECTED.read_text())
     results = report.read()
     as_expected = True
     realm = Realm(TARGET / "kerberos") if given.kerberos else None
     server = None
     try:
-        server = Server(given.binary, realm)
+        server = Server(given.binary, realm=realm)
         maker = CONFLUENT()
         if realm and not (given.clients or given.step):
             as_expected &= by_hand(server)
-        for client in given.clients or ALL:
+        for client in names:
             fetch, more = ALL[client]
             try:
                 call = fetch()
@@ -120,6 +120,22 @@ def main():
     print(report.tables(results))
     if given.record:
         report.record(results)
+    return as_expected
+
+
+def main():
+    # What is started is ended when we are.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    given = arguments()
+    TARGET.mkdir(parents=True, exist_ok=True)
+    # Tests of their own know no steps, no ways and no tickets.
+    every = [*ALL] if given.step or given.way or given.kerberos else [*ALL, *SUITES]
+    wanted = given.clients or every
+    names = [name for name in wanted if name in ALL]
+    as_expected = try_clients(given, names) if names else True
+    for name in wanted:
+        if name in SUITES:
+            as_expected &= SUITES[name](given.binary, given.all)
     if not as_expected:
         sys.exit("not all that is expected is so: see above, and the logs in " + str(TARGET))
 

@@ -142,26 +142,31 @@ def token(key):
 class Server:
     """The server as configured, and what clients have to be told for each way in."""
 
-    def __init__(self, binary, realm=None):
+    def __init__(self, binary, name="server", more=None, kafka=None, listener=None, realm=None):
+        """`name` is that of its folder; the others are configured besides."""
         self.realm = realm
-        data = TARGET / "server"
-        self.scratch = TARGET / "scratch"
+        data = TARGET / name
+        self.scratch = TARGET / f"{name}-scratch"
         for folder in (data, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
         self.scratch.mkdir()
         credentials, key = development(binary, data)
-        kafka = credentials["kafka"]
-        self.key_id = kafka["username"]
-        self.files = authority.make(TARGET / "certificates", kafka["username"])
+        known = credentials["kafka"]
+        self.key_id = known["username"]
+        self.files = authority.make(TARGET / "certificates", known["username"])
         http, *listeners = free_addresses(4)
         self.addresses = dict(zip(["SASL_PLAINTEXT", "SASL_SSL", "SSL"], listeners))
-        self.user = {"USERNAME": kafka["username"], "PASSWORD": kafka["password"]}
+        self.user = {"USERNAME": known["username"], "PASSWORD": known["password"]}
         self.token = token(key)
         (TARGET / "token").write_text(self.token)
-        config = TARGET / "server.json"
-        config.write_text(json.dumps(self.config(data, http, credentials["project"]), indent=2))
+        settings = self.config(data, http, credentials["project"]) | (more or {})
+        settings["protocols"]["kafka"] |= kafka or {}
+        for one in settings["protocols"]["kafka"]["listeners"]:
+            one |= listener or {}
+        config = TARGET / f"{name}.json"
+        config.write_text(json.dumps(settings, indent=2))
         environment = realm.of_server() if realm else {}
-        self.process = Process([binary, "serve", "--config", str(config)], TARGET / "server.log",
+        self.process = Process([binary, "serve", "--config", str(config)], TARGET / f"{name}.log",
                                **environment)
         self.process.wait_until(lambda: all(answers(it) for it in listeners))
 

@@ -82,6 +82,12 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// What a client asks. What stands behind it is passed over, as Kafka does: librdkafka leaves three
+/// bytes behind a Metadata request for all topics.
+pub fn read_request<T: Wire>(input: &mut Input, form: Form) -> Result<T, Malformed> {
+    T::read(input, form)
+}
+
 /// A message as a whole: nothing may stand behind it.
 pub fn read_whole<T: Wire>(input: &mut Input, form: Form) -> Result<T, Malformed> {
     let message = T::read(input, form)?;

@@ -6,7 +6,7 @@
 //! left out, and no change said in Kafka's words touches it.
 
 mod change;
-mod words;
+pub mod words;
 
 pub use change::{Draft, add, remove};
 pub use words::TOPIC;

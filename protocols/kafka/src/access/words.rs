@@ -25,14 +25,15 @@ pub const DENY: i8 = 2;
 pub const ALLOW: i8 = 3;
 
 pub const ALL: i8 = 2;
-const READ: i8 = 3;
+pub const READ: i8 = 3;
 const WRITE: i8 = 4;
-const CREATE: i8 = 5;
-const DELETE: i8 = 6;
-const ALTER: i8 = 7;
-const DESCRIBE: i8 = 8;
-const DESCRIBE_CONFIGS: i8 = 10;
+pub const CREATE: i8 = 5;
+pub const DELETE: i8 = 6;
+pub const ALTER: i8 = 7;
+pub const DESCRIBE: i8 = 8;
+pub const DESCRIBE_CONFIGS: i8 = 10;
 const ALTER_CONFIGS: i8 = 11;
+pub const IDEMPOTENT_WRITE: i8 = 12;
 pub const OPERATIONS: RangeInclusive<i8> = 1..=15;
 
 /// Every topic, every host.
@@ -42,7 +43,7 @@ const GROUP_TYPE: &str = "Group";
 
 /// What each of Kafka's operations on a topic comes to: it is said where the first is there, and
 /// gives and takes all of them. Consuming by Kafka is `read`; whoever is given it may follow live.
-const MEANINGS: [(i8, &[Operation]); 8] = [
+pub const MEANINGS: [(i8, &[Operation]); 8] = [
     (READ, &[Operation::Read, Operation::Subscribe]),
     (WRITE, &[Operation::Publish]),
     (CREATE, &[Operation::Manage]),

@@ -5,6 +5,7 @@ use crate::apis::metadata;
 use crate::apis::settings::{self, SETTINGS, Setting, Type};
 use crate::call::{Call, NODE_ID, parse_topic};
 use crate::errors;
+use crate::groups::check_scope;
 use crate::messages::alter_configs::{self, AlterConfigsRequest, AlterConfigsResponse};
 use crate::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -21,6 +22,7 @@ use types::{TopicConfig, limits};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 /// Where a value comes from (`DescribeConfigsResponse.ConfigSource` in Kafka's clients).
 const FROM_TOPIC: i8 = 1;
 const FROM_BROKER: i8 = 4;
@@ -70,6 +72,7 @@ pub async fn describe(call: &Call, request: DescribeConfigsRequest) -> DescribeC
         let rows = match asked.resource_type {
             TOPIC => of_topic(call, &asked.resource_name).await,
             BROKER if is_broker(&asked.resource_name) => Ok(of_broker(call)),
+            GROUP => of_group(call),
             _ => Err((errors::INVALID_REQUEST, "there is no such resource".to_owned())),
         };
         results.push(answer(asked, rows, with));
@@ -128,6 +131,27 @@ async fn of_topic(
     Ok(rows.collect())
 }
 
+/// Every group has the same (KIP-848), whether it is there or not.
+fn of_group(call: &Call) -> Result<Vec<DescribeConfigsResourceResult>, (i16, String)> {
+    check_scope(call).map_err(|error| (error, "this takes `events:subscribe`".to_owned()))?;
+    let config = &call.desk.config;
+    let int = |name: &str, meaning: &str, value: u64| {
+        row(name, Type::Int, meaning, value.to_string(), (FROM_BROKER, true))
+    };
+    Ok(vec![
+        int(
+            "consumer.heartbeat.interval.ms",
+            "between the heartbeats of a member",
+            config.consumer_heartbeat_ms,
+        ),
+        int(
+            "consumer.session.timeout.ms",
+            "after which a silent member is given up",
+            config.consumer_session_ms,
+        ),
+    ])
+}
+
 fn of_broker(call: &Call) -> Vec<DescribeConfigsResourceResult> {
     let config = &call.desk.config;
     let int = |name: &str, meaning: &str, value: String| {
@@ -153,7 +177,7 @@ fn of_broker(call: &Call) -> Vec<DescribeConfigsResourceResult> {
             config.session_ms_min.to_string(),
         ),
         int("message.max.bytes", "of one batch", limits::APPEND_BYTES_MAX.to_string()),
-        int("num.partitions", "of new topics", TopicConfig::default().partitions.to_string()),
+        int("num.partitions", "of new topics", config.topic_partitions.to_string()),
     ]
 }
 

@@ -3,6 +3,7 @@
 
 use crate::apis::group::fresh_name;
 use crate::apis::metadata;
+use crate::apis::permitted;
 use crate::call::{Call, parse_partition, parse_topic, topic_number, topic_uuid};
 use crate::errors;
 use crate::groups::{
@@ -245,6 +246,9 @@ pub async fn describe(
                 .unwrap_or_else(|| not_found("the group is of the classic kind")),
         };
         told.group_id = group_id;
+        if request.include_authorized_operations && told.error_code == errors::NONE {
+            told.authorized_operations = permitted::on_group(call);
+        }
         groups.push(told);
     }
     ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }

@@ -1,6 +1,7 @@
 //! What partitions are and hold: page by page, by bytes on the device, by who writes to them.
 
 use crate::apis::metadata;
+use crate::apis::permitted;
 use crate::apis::placement::LOG_DIR;
 use crate::call::{Call, LEADER_EPOCH, NODE_ID, parse_partition, parse_topic, topic_uuid};
 use crate::errors;
@@ -59,7 +60,9 @@ pub async fn topic_partitions(
         let first = if name == from { first } else { 0 };
         let end = topic.partitions.len().min(first.saturating_add(left));
         left -= end.saturating_sub(first);
-        answer.topics.push(page(&topic, first..end));
+        let mut told = page(&topic, first..end);
+        told.topic_authorized_operations = permitted::on_topic(call, &topic.name);
+        answer.topics.push(told);
         if end < topic.partitions.len() {
             let partition_index = i32::try_from(end).unwrap_or(i32::MAX);
             answer.next_cursor = Some(CursorTold { topic_name: name, partition_index });

@@ -2,6 +2,7 @@
 //! leaving, and what tools ask about them.
 
 use crate::apis::metadata;
+use crate::apis::permitted;
 use crate::call::{Call, NODE_ID};
 use crate::errors;
 use crate::groups::{Candidate, Joined, Synced, check_scope};
@@ -194,6 +195,10 @@ pub async fn leave(call: &Call, request: LeaveGroupRequest) -> LeaveGroupRespons
 
 pub async fn describe(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
+    let told = match request.include_authorized_operations {
+        true => permitted::on_group(call),
+        false => permitted::UNASKED,
+    };
     for group_id in request.groups {
         let found = call.desk.groups.find(call, &group_id).await;
         // Of the other kind tools ask by ConsumerGroupDescribe; here there is no such group.
@@ -215,6 +220,7 @@ pub async fn describe(call: &Call, request: DescribeGroupsRequest) -> DescribeGr
                     protocol_data: group.protocol.clone(),
                     members: members.collect(),
                     group_id: group_id.clone(),
+                    authorized_operations: told,
                     ..DescribedGroup::default()
                 }
             }),

@@ -1,6 +1,7 @@
 //! Which topics there are, and who serves them: this broker, all of them.
 
-use crate::call::{Call, LEADER_EPOCH, NODE_ID, topic_uuid};
+use crate::apis::permitted;
+use crate::call::{Call, LEADER_EPOCH, NODE_ID, parse_topic, topic_uuid};
 use crate::errors;
 use crate::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -21,6 +22,9 @@ pub async fn answer(call: &Call, request: MetadataRequest) -> MetadataResponse {
         controller_id: NODE_ID,
         ..MetadataResponse::default()
     };
+    if request.include_cluster_authorized_operations {
+        answer.cluster_authorized_operations = permitted::on_cluster(call);
+    }
     let asked = request.topics.filter(|asked| call.version >= EMPTY_IS_NONE || !asked.is_empty());
     match asked {
         None => match all(call).await {
@@ -31,6 +35,14 @@ pub async fn answer(call: &Call, request: MetadataRequest) -> MetadataResponse {
         Some(asked) => {
             for topic in asked {
                 answer.topics.push(one(call, topic, request.allow_auto_topic_creation).await);
+            }
+        }
+    }
+    if request.include_topic_authorized_operations {
+        for topic in answer.topics.iter_mut().filter(|topic| topic.error_code == errors::NONE) {
+            let name = topic.name.as_deref().unwrap_or_default();
+            if let Ok(name) = parse_topic(name) {
+                topic.topic_authorized_operations = permitted::on_topic(call, &name);
             }
         }
     }
@@ -82,7 +94,8 @@ async fn look_up(
 ) -> Result<TopicInfo, Refusal> {
     let name = call.topic(asked.name.as_deref().unwrap_or_default(), asked.topic_id)?;
     if may_create {
-        return call.batches()?.topic_on_use(&call.who, &name).await;
+        let partitions = call.desk.config.topic_partitions;
+        return call.batches()?.topic_on_use(&call.who, &name, partitions).await;
     }
     call.hub.topic(&call.who, &name).await
 }

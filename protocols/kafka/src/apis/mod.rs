@@ -15,6 +15,7 @@ mod list_offsets;
 mod metadata;
 pub mod offsets;
 mod partitions;
+mod permitted;
 mod placement;
 mod produce;
 mod producer;
@@ -27,7 +28,7 @@ use crate::call::Call;
 use crate::codec::Frame;
 use crate::messages::Api;
 use crate::session::{encode, encode_large};
-use crate::wire::{Form, Input, Malformed, read_whole};
+use crate::wire::{Form, Input, Malformed, read_request};
 use port::{Code, Refusal};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ macro_rules! serve {
         $($name:ident => $handler:path,)*) => {
         match $api {
             $(Api::$name => {
-                let request = read_whole(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
+                let request = read_request(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
                 let mut answer = $handler($call, request).await;
                 answer.throttle_time_ms = $throttle;
                 Ok(Some(encode($correlation, $api, $form, &answer)))
@@ -45,7 +46,7 @@ macro_rules! serve {
                 produce($call, ($form, $correlation), &mut $body, $throttle).await
             }
             Api::Fetch => {
-                let request = read_whole(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
+                let request = read_request(&mut $body, $form).map_err(|bad| malformed($api, bad))?;
                 let (mut answer, bytes) = fetch::answer($call, request).await;
                 answer.throttle_time_ms = $throttle;
                 Ok(Some(encode_large($correlation, $api, $form, &answer, bytes)))
@@ -132,7 +133,7 @@ async fn produce(
     body: &mut Input,
     throttle_ms: i32,
 ) -> Result<Option<Frame>, Refusal> {
-    let request = read_whole(body, form).map_err(|bad| malformed(Api::Produce, bad))?;
+    let request = read_request(body, form).map_err(|bad| malformed(Api::Produce, bad))?;
     match produce::answer(call, request).await? {
         Some(mut answer) => {
             answer.throttle_time_ms = throttle_ms;

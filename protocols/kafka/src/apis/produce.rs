@@ -16,6 +16,7 @@ use futures_util::future::join_all;
 use port::{BatchPlaced, Code, Kind, Refusal};
 use std::time::Duration;
 use tokio::time::Instant;
+use types::batch::RecordView;
 use types::{BadBatch, Batch, Offset, Partition};
 
 /// From this version on the first batch begins the transaction (KIP-890).
@@ -29,11 +30,39 @@ const WAIT_MIN: Duration = Duration::from_millis(5);
 struct Fault {
     error: i16,
     message: String,
+    /// Of which records of the batch, as far as it is theirs: the others may be sent again.
+    records: Vec<i32>,
+}
+
+impl Fault {
+    fn new(error: i16, message: impl Into<String>) -> Fault {
+        Fault { error, message: message.into(), records: Vec::new() }
+    }
+
+    /// Why this batch was refused. A client sends again what it is not told of, so where a key is
+    /// missing every record without one is told.
+    fn of_batch(refusal: &Refusal, batch: &Batch) -> Fault {
+        let mut fault = Fault::new(errors::of_topic(refusal), refusal.to_string());
+        let Some((first, part)) = refusal.field_name().and_then(record_at) else { return fault };
+        let is_bad = |index: usize, view: &RecordView<'_>| match part {
+            "key" => view.key.is_none(),
+            _ => index == first,
+        };
+        let bad = batch.views().enumerate().filter(|(index, view)| is_bad(*index, view));
+        fault.records = bad.filter_map(|(index, _)| i32::try_from(index).ok()).collect();
+        fault
+    }
+}
+
+/// Of a field such as `records[3].key`, which record and what of it.
+fn record_at(field: &str) -> Option<(usize, &str)> {
+    let (index, part) = field.strip_prefix("records[")?.split_once("].")?;
+    Some((index.parse().ok()?, part))
 }
 
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Fault {
-        Fault { error: errors::of_topic(&refusal), message: refusal.to_string() }
+        Fault::new(errors::of_topic(&refusal), refusal.to_string())
     }
 }
 
@@ -47,7 +76,7 @@ impl From<BadRecords> for Fault {
             }
             BadRecords::Batch(_) | BadRecords::Count => errors::INVALID_RECORD,
         };
-        Fault { error, message: bad.to_string() }
+        Fault::new(error, bad.to_string())
     }
 }
 
@@ -73,7 +102,10 @@ pub async fn answer(
             Err(fault) => Err(fault),
         };
         let outcome = match bound {
-            Ok(bound) => Ok(enter(call, bound, deadline).await),
+            Ok(bound) => {
+                let batch = bound.batch.clone();
+                Ok((enter(call, bound, deadline).await, batch))
+            }
             Err(fault) => Err(fault),
         };
         entered.push((topic, index, outcome));
@@ -81,7 +113,9 @@ pub async fn answer(
     drop(turn);
     let done = entered.into_iter().map(|(topic, index, outcome)| async move {
         let placed = match outcome {
-            Ok(pending) => pending.await.map_err(Fault::from),
+            Ok((pending, batch)) => {
+                pending.await.map_err(|refusal| Fault::of_batch(&refusal, &batch))
+            }
             Err(fault) => Err(fault),
         };
         (topic, told(index, placed))
@@ -156,13 +190,12 @@ async fn verify_all(
 }
 
 async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault> {
-    let partition = Partition::try_from(part.index).map_err(|_| Fault {
-        error: errors::UNKNOWN_TOPIC_OR_PARTITION,
-        message: "partitions are counted from 0".to_owned(),
+    let partition = Partition::try_from(part.index).map_err(|_| {
+        Fault::new(errors::UNKNOWN_TOPIC_OR_PARTITION, "partitions are counted from 0")
     })?;
     if part.at_offset < -1 {
-        let message = "offsets are counted from 0; -1 leaves it to the log".to_owned();
-        return Err(Fault { error: errors::INVALID_REQUEST, message });
+        let message = "offsets are counted from 0; -1 leaves it to the log";
+        return Err(Fault::new(errors::INVALID_REQUEST, message));
     }
     let bytes: Bytes = part.records.clone().unwrap_or_default();
     if !records::is_slow(&bytes) {
@@ -189,8 +222,8 @@ async fn bind(call: &Call, id: Option<&str>, bound: Bound) -> Result<Bound, Faul
     }
     let Bound { at, batch, offset, .. } = bound;
     if offset.is_some() {
-        let message = "a batch of a transaction lies where the log puts it".to_owned();
-        return Err(Fault { error: errors::INVALID_REQUEST, message });
+        let message = "a batch of a transaction lies where the log puts it";
+        return Err(Fault::new(errors::INVALID_REQUEST, message));
     }
     let way = if call.version >= IMPLICIT { Way::Implicit } else { Way::Explicit };
     let bound = match id {
@@ -198,12 +231,12 @@ async fn bind(call: &Call, id: Option<&str>, bound: Bound) -> Result<Bound, Faul
         None => Err(errors::INVALID_TXN_STATE),
     };
     let bound = bound.map(|batch| Bound { at, batch, offset, is_part_of_transaction: true });
-    bound.map_err(|error| Fault {
-        error: match error {
+    bound.map_err(|error| {
+        let error = match error {
             errors::PRODUCER_FENCED => errors::INVALID_PRODUCER_EPOCH,
             error => error,
-        },
-        message: "the producer has no such transaction open".to_owned(),
+        };
+        Fault::new(error, "the producer has no such transaction open")
     })
 }
 
@@ -248,20 +281,17 @@ fn told(index: i32, placed: Result<BatchPlaced, Fault>) -> PartitionProduceRespo
             log_start_offset: offset(placed.start),
             ..PartitionProduceResponse::default()
         },
-        Err(Fault { error, message }) => {
+        Err(Fault { error, message, records }) => {
             let error_name = errors::name(error);
             metrics::counter!(
                 port::metric::KAFKA_ERRORS, "api" => "Produce", "error" => error_name
             )
             .increment(1);
-            let record_errors = if error == errors::INVALID_RECORD {
-                vec![BatchIndexAndErrorMessage {
-                    batch_index: 0,
-                    batch_index_error_message: Some(message.clone()),
-                }]
-            } else {
-                Vec::new()
-            };
+            let record_errors = records.into_iter().map(|batch_index| BatchIndexAndErrorMessage {
+                batch_index,
+                batch_index_error_message: Some(message.clone()),
+            });
+            let record_errors = record_errors.collect();
             PartitionProduceResponse {
                 index,
                 error_code: error,

@@ -109,6 +109,27 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// What Kafka's brokers are told about their files. Nothing here is kept that way and no client
+/// sees a difference, so any value is taken, and does nothing.
+const INERT: [&str; 16] = [
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "index.interval.bytes",
+    "message.downconversion.enable",
+    "min.cleanable.dirty.ratio",
+    "preallocate",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+];
+
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is a number, not below 0".to_owned())
 }
@@ -171,6 +192,9 @@ fn set_durability(config: &mut TopicConfig, text: &str) -> Result<(), String> {
 /// # Errors
 /// Which setting, and why not.
 pub fn change(config: &mut TopicConfig, name: &str, value: Option<&str>) -> Result<(), String> {
+    if INERT.contains(&name) {
+        return Ok(());
+    }
     let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
         return Err(format!("there is no topic setting `{name}`"));
     };

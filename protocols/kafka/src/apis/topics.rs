@@ -54,7 +54,7 @@ async fn create_one(
     validate_only: bool,
 ) -> Result<CreatableTopicResult, Fault> {
     let name = parse_topic(&asked.name)?;
-    let config = wanted(asked)?;
+    let config = wanted(asked, call.desk.config.topic_partitions)?;
     match call.hub.topic(&call.who, &name).await {
         Ok(_) => {
             let message = format!("there is a topic `{name}` already");
@@ -77,9 +77,9 @@ async fn create_one(
     Ok(told)
 }
 
-/// The configuration that is asked for.
-fn wanted(asked: &CreatableTopic) -> Result<TopicConfig, Fault> {
-    let mut config = TopicConfig::default();
+/// The configuration that is asked for, with so many partitions where nothing is said of them.
+fn wanted(asked: &CreatableTopic, partitions: u32) -> Result<TopicConfig, Fault> {
+    let mut config = TopicConfig { partitions, ..TopicConfig::default() };
     if !asked.assignments.is_empty() {
         let elsewhere = asked.assignments.iter().any(|it| it.broker_ids != [crate::call::NODE_ID]);
         if elsewhere {

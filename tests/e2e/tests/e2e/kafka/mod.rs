@@ -9,6 +9,7 @@ mod coordinated;
 mod delegation;
 mod doors;
 mod groups;
+mod habits;
 mod library;
 mod mirror;
 mod once;
