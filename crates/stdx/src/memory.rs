@@ -10,7 +10,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 /// In bytes.
 pub fn total_bytes() -> u64 {
     let info = sysinfo();
-    let machine = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit));
+    let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let granted = |group: &str| fs::read_to_string(Path::new(CGROUPS).join(group)).ok();
     limit(&groups, granted).map_or(machine, |limit| limit.min(machine))
