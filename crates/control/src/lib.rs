@@ -57,7 +57,7 @@ use axum::{Json, Router, middleware};
 use http::StatusCode;
 use identity::{Authenticator, OperatorTokens, People, Sealer};
 use keys::Keyring;
-use port::{Code, Hub, Live, Refusal};
+use port::{Code, Groups, Hub, Live, Refusal};
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use tenancy::Tenancy;
@@ -79,6 +79,8 @@ pub struct Control {
     pub operators: Arc<OperatorTokens>,
     pub people: Arc<People>,
     pub hub: Arc<dyn Hub>,
+    /// Kafka's groups; `None`: Kafka is not spoken.
+    pub groups: Option<Arc<dyn Groups>>,
     pub live: Arc<dyn Live>,
     pub webhooks: Arc<Webhooks>,
     pub trail: Arc<audit::Trail>,

@@ -120,6 +120,7 @@ impl App {
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
             people,
             hub: Arc::clone(&node) as _,
+            groups: mounts.groups.clone(),
             live: Arc::clone(&node) as _,
             webhooks,
             trail: Arc::clone(&watching.trail),

@@ -14,6 +14,7 @@ pub mod config;
 mod coordination;
 mod errors;
 mod groups;
+mod oversight;
 mod pattern;
 pub mod principal;
 pub mod sasl;
@@ -31,6 +32,7 @@ pub use wire_kafka::{messages, records, wire};
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};
 use config::Endpoint;
+use oversight::Oversight;
 use port::{ClientCertificates, Driver, Mounts, Protocol, Refusal, StreamMount};
 use sasl::Mechanism;
 use session::{Door, KafkaSession};
@@ -54,6 +56,7 @@ impl Protocol for Kafka {
         for listener in &desk.config.listeners {
             at.stream(stream(&desk, listener)?)?;
         }
+        at.groups = Some(Arc::new(Oversight(desk)));
         Ok(())
     }
 }
