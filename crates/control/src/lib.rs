@@ -16,6 +16,7 @@ mod asked;
 mod configuration;
 mod figures;
 mod gate;
+mod group_figures;
 mod headers;
 mod hooks;
 mod lists;
@@ -42,6 +43,7 @@ pub use configuration::{
     Applying, Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem,
     ConfigSource, ConfigState, ConfigWhen, Configuration, MASK, Proposal, differences,
 };
+pub use group_figures::GroupFigures;
 pub use logbook::Logbook;
 pub use outbox::{OutboxWorker, Turn};
 pub use process::{About, Process, Telling};

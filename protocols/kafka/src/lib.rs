@@ -27,7 +27,7 @@ mod tokens;
 mod transactions;
 
 pub use config::{Config, Listener, SecurityAccess};
-pub use wire_kafka::{messages, records, wire};
+pub use wire_kafka::{assignments, messages, records, wire};
 
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};

@@ -112,11 +112,8 @@ impl Groups {
                 let moves = moves(&admin, group, *to, (topic.as_deref(), partitions)).await?;
                 if !dry_run {
                     let new = moves.iter().map(|it| {
-                        let committed = Committed {
-                            offset: it.to,
-                            leader_epoch: -1,
-                            metadata: String::new(),
-                        };
+                        let committed =
+                            Committed { offset: it.to, leader_epoch: -1, metadata: String::new() };
                         ((it.topic.clone(), it.partition), committed)
                     });
                     let new: Offsets = new.collect();
@@ -125,7 +122,12 @@ impl Groups {
                 print_moves(&moves, brokers.format)
             }
             Groups::Delete { group, brokers } => {
-                brokers.connect(target).await?.delete_group(group).await.map_err(told)
+                brokers.connect(target).await?.delete_group(group).await.map_err(told)?;
+                match brokers.format {
+                    Format::Text => println!("deleted {group}"),
+                    Format::Json => json(&serde_json::json!({ "deleted": group }))?,
+                }
+                Ok(())
             }
         }
     }

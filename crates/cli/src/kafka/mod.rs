@@ -173,7 +173,8 @@ fn side(
 /// The target that `mainstem dev` has told of.
 fn beside(target: &Target, option: &str) -> Result<Settings, String> {
     let path: &Path = &target.credentials;
-    let missing = |why: String| format!("say where: {option} HOST:PORT ({}: {why})", path.display());
+    let missing =
+        |why: String| format!("say where: {option} HOST:PORT ({}: {why})", path.display());
     let bytes = std::fs::read(path).map_err(|error| missing(error.to_string()))?;
     let file: Result<DevCredentials, _> = serde_json::from_slice(&bytes);
     let DevKafka { bootstrap, username, password, security_protocol, mechanism } =

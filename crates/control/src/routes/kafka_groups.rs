@@ -92,11 +92,7 @@ async fn list_kafka_groups(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn get_kafka_group(
-    admin: Admin,
-    at: KafkaGroupPath,
-    _: StrictQuery<NoQuery>,
-) -> Response {
+async fn get_kafka_group(admin: Admin, at: KafkaGroupPath, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async {
         let (groups, caller) = open(&admin, at.tenant, at.project).await?;
         Ok(Json(KafkaGroupDetails::from(groups.get(&caller, &at.group).await?)))
@@ -119,11 +115,7 @@ async fn get_kafka_group(
         (status = "default", description = "Refused", body = ErrorSchema),
     ),
 )]
-async fn delete_kafka_group(
-    admin: Admin,
-    at: KafkaGroupPath,
-    _: StrictQuery<NoQuery>,
-) -> Response {
+async fn delete_kafka_group(admin: Admin, at: KafkaGroupPath, _: StrictQuery<NoQuery>) -> Response {
     let outcome = async {
         let (groups, caller) = open(&admin, at.tenant, at.project).await?;
         groups.delete(&caller, &at.group).await?;

@@ -66,26 +66,28 @@ impl Groups for RigGroups {
     }
 
     fn get<'a>(&'a self, caller: &'a GroupCaller, name: &'a str) -> Answer<'a, GroupState> {
-        ready(self.find(caller, name).map(|group| GroupState {
-            summary: summary(name, &group),
-            members: (0..group.members)
-                .map(|index| GroupMember {
-                    id: format!("m-{index}"),
-                    instance: None,
-                    client: "c".to_owned(),
-                    address: "127.0.0.1".to_owned(),
-                    partitions: 1,
-                })
-                .collect(),
-            partitions: vec![GroupPartition {
-                topic: orders(),
-                partition: 0,
-                committed: Some(group.committed),
-                committed_at: Some(0),
-                start: 0,
-                end: END,
-                member: (group.members > 0).then(|| "m-0".to_owned()),
-            }],
+        ready(self.find(caller, name).map(|group| {
+            GroupState {
+                summary: summary(name, &group),
+                members: (0..group.members)
+                    .map(|index| GroupMember {
+                        id: format!("m-{index}"),
+                        instance: None,
+                        client: "c".to_owned(),
+                        address: "127.0.0.1".to_owned(),
+                        partitions: 1,
+                    })
+                    .collect(),
+                partitions: vec![GroupPartition {
+                    topic: orders(),
+                    partition: 0,
+                    committed: Some(group.committed),
+                    committed_at: Some(0),
+                    start: 0,
+                    end: END,
+                    member: (group.members > 0).then(|| "m-0".to_owned()),
+                }],
+            }
         }))
     }
 

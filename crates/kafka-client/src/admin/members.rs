@@ -9,9 +9,7 @@ use wire_kafka::messages::consumer_group_describe::{
     self, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
 };
 use wire_kafka::messages::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
-use wire_kafka::messages::describe_groups::{
-    self, DescribeGroupsRequest, DescribeGroupsResponse,
-};
+use wire_kafka::messages::describe_groups::{self, DescribeGroupsRequest, DescribeGroupsResponse};
 
 /// How brokers of before KIP-1043 say that there is no such group.
 const DEAD: &str = "Dead";
@@ -50,12 +48,13 @@ impl Admin {
     /// When its coordinator does not answer, or we may not ask.
     pub async fn describe_group(&self, name: &str) -> Result<Option<Described>> {
         let key = (Coordinates::Group, name);
-        let request =
-            DescribeGroupsRequest { groups: vec![name.to_owned()], ..Default::default() };
+        let request = DescribeGroupsRequest { groups: vec![name.to_owned()], ..Default::default() };
         let told = self.cluster.ask_coordinator(key, (i16::MAX, &request), judge_classic).await?;
-        let classic = told.groups.into_iter().next().filter(|it| {
-            it.error_code != codes::GROUP_ID_NOT_FOUND && it.group_state != DEAD
-        });
+        let classic = told
+            .groups
+            .into_iter()
+            .next()
+            .filter(|it| it.error_code != codes::GROUP_ID_NOT_FOUND && it.group_state != DEAD);
         if let Some(group) = classic {
             return Ok(Some(Described::from(group)));
         }

@@ -139,9 +139,8 @@ impl KafkaGroupReset {
             return Err(invalid(format!("at most {PARTITIONS_MAX} at once")).field("partitions"));
         }
         let topic = self.topic.as_deref().map(TopicName::parse).transpose();
-        let topic = topic.map_err(|bad| {
-            Refusal::new(Code::InvalidTopic, bad.to_string()).field("topic")
-        })?;
+        let topic = topic
+            .map_err(|bad| Refusal::new(Code::InvalidTopic, bad.to_string()).field("topic"))?;
         let doing = if self.dry_run { Doing::Try } else { Doing::ForReal };
         Ok((GroupReset { topic, partitions: self.partitions, to }, doing))
     }
@@ -167,7 +166,8 @@ pub(crate) struct KafkaGroupMoved {
 
 impl KafkaGroupMoved {
     pub(crate) fn new(moves: Vec<GroupMove>, doing: Doing) -> KafkaGroupMoved {
-        let view = |GroupMove { topic, partition, from, to }| MoveView { topic, partition, from, to };
+        let view =
+            |GroupMove { topic, partition, from, to }| MoveView { topic, partition, from, to };
         KafkaGroupMoved {
             moves: moves.into_iter().map(view).collect(),
             dry_run: doing == Doing::Try,
