@@ -105,7 +105,7 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
         reset.refused(409, "CONFLICT", "");
     }
     let table = [
-        (json!({}), "INVALID_REQUEST", "body"),
+        (json!({}), "INVALID_REQUEST", "to"),
         (json!({"to": "yesterday"}), "INVALID_REQUEST", "to"),
         (json!({"to": "offset:-1"}), "INVALID_REQUEST", "to"),
         (json!({"to": "latest", "topic": "a b"}), "INVALID_TOPIC", "topic"),
