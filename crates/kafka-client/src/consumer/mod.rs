@@ -66,7 +66,7 @@ pub struct Options {
     pub poll_records_max: usize,
     /// Who does not ask for more for so long loses its partitions to the others.
     pub poll_ms_max: u32,
-    /// The kind of group to join; `None`: that of KIP-848 where the broker has it, else the classic.
+    /// The kind of group to join; `None`: that of KIP-848 where the broker has it, else classic.
     pub group: Option<GroupKind>,
     /// A lasting name in the group: who comes back under it in time finds its partitions.
     pub instance: Option<String>,

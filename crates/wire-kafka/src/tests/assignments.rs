@@ -38,7 +38,9 @@ fn what_is_cut_off_or_claims_too_much_is_refused() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(parts in prop::collection::btree_set(("[a-c]{1,3}", 0..9i32), 0..20)) {
+    fn what_is_written_is_read(
+        parts in prop::collection::btree_set(("[a-c]{1,3}", 0..9i32), 0..20),
+    ) {
         let parts: Parts = parts;
         let assignment = Assignment::of(&parts);
         let back = read::<Assignment>(&write(&assignment)).expect("read");
