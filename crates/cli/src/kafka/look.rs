@@ -224,7 +224,7 @@ async fn moves(
     let described = find(admin, group).await?;
     if !described.members.is_empty() {
         let count = described.members.len();
-        return Err(format!("the group has {count} members: stop them first"));
+        return Err(format!("the group has members ({count}): stop them first"));
     }
     let committed = admin.committed(group).await.map_err(told)?;
     let places: Vec<(String, i32)> = match topic {

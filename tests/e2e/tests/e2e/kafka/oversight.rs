@@ -231,7 +231,7 @@ async fn groups_are_looked_after_from_the_terminal() {
     );
     assert_eq!(shown["partitions"][1]["lag"], 0);
     let (is_well, _, errors) = run(&["reset", "workers", "--to", "earliest"]).await;
-    assert!(!is_well && errors.contains("1 members"), "{errors}");
+    assert!(!is_well && errors.contains("stop them first"), "{errors}");
     consumer.close().await.expect("left");
 
     let dry =
