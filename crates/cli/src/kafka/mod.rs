@@ -1,6 +1,6 @@
-//! Looking after the groups of a Kafka cluster, and moving from one: its topics, records, groups and
-//! access lists copied to another, and both compared. Both sides are spoken to as any Kafka client
-//! does; secrets come from files and the environment only.
+//! Looking after the groups of a Kafka cluster, and moving from one: its topics, records, groups
+//! and access lists copied to another, and both compared. Both sides are spoken to as any Kafka
+//! client does; secrets come from files and the environment only.
 
 mod access;
 pub(crate) mod compare;

@@ -93,7 +93,10 @@ impl Groups for RigGroups {
 
     fn delete<'a>(&'a self, caller: &'a GroupCaller, name: &'a str) -> Answer<'a, ()> {
         ready(self.find(caller, name).and_then(|group| match group.members {
-            0 => Ok(drop(self.0.lock().remove(&(caller.who.project(), name.to_owned())))),
+            0 => {
+                self.0.lock().remove(&(caller.who.project(), name.to_owned()));
+                Ok(())
+            }
             _ => Err(busy()),
         }))
     }
