@@ -46,8 +46,9 @@ export async function stage(name) {
   const [port, adminPort] = [await freePort(), await freePort()];
   // Passkeys and letters know the console by its name.
   const [shop, base] = [`http://127.0.0.1:${port}`, `http://localhost:${adminPort}`];
-  const server = spawn(program, ['dev', '--data', data, '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${adminPort}`, '--log', 'info'], { stdio: 'ignore' });
-  const operator = (await until('credentials', async () => JSON.parse(await readFile(join(data, 'dev-credentials.json'), 'utf8')))).admin_token;
+  const server = spawn(program, ['dev', '--data', data, '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${adminPort}`, '--kafka-listen', '127.0.0.1:0', '--log', 'info'], { stdio: 'ignore' });
+  const credentials = await until('credentials', async () => JSON.parse(await readFile(join(data, 'dev-credentials.json'), 'utf8')));
+  const operator = credentials.admin_token;
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
@@ -55,7 +56,7 @@ export async function stage(name) {
   const problems = [];
   /** Origins besides its own that a page may go to. */
   const friends = new Set();
-  const stand = { base, shop, operator, friends, failed: 0, page: undefined };
+  const stand = { base, shop, operator, credentials, friends, failed: 0, page: undefined };
 
   function watch(page) {
     page.setDefaultTimeout(ANSWER_MS_MAX);

@@ -2,6 +2,7 @@
 // configuration. One function per call, asked as who is signed in.
 
 import type { Account, UsageWindow } from './account';
+import type { KafkaGroup, KafkaGroupDetails, KafkaGroupMove, KafkaGroupReset } from './kafka-groups';
 import { staff } from './staff.svelte';
 
 /** Pages the console asks for before it stops. */
@@ -170,6 +171,7 @@ export interface Recomputed {
 const part = encodeURIComponent;
 const tenantPath = (tenant: string) => `/v1/tenants/${part(tenant)}`;
 const projectPath = (tenant: string, project: string) => `${tenantPath(tenant)}/projects/${part(project)}`;
+const groupsPath = (tenant: string, project: string) => `${projectPath(tenant, project)}/kafka/groups`;
 const get = (path: string) => staff.ask('GET', path);
 const post = (path: string, body: unknown = {}) => staff.ask('POST', path, body);
 
@@ -212,6 +214,13 @@ export const admin = {
     post(`${projectPath(tenant, project)}/token-revocations`, wish),
   reinstateTokens: (tenant: string, project: string, revocation: string): Promise<void> =>
     staff.ask('DELETE', `${projectPath(tenant, project)}/token-revocations/${part(revocation)}`),
+
+  kafkaGroups: (tenant: string, project: string): Promise<KafkaGroup[]> => all(groupsPath(tenant, project), 'groups'),
+  kafkaGroup: (tenant: string, project: string, name: string): Promise<KafkaGroupDetails> => get(`${groupsPath(tenant, project)}/${part(name)}`),
+  resetKafkaGroup: async (tenant: string, project: string, name: string, wish: KafkaGroupReset): Promise<KafkaGroupMove[]> =>
+    (await post(`${groupsPath(tenant, project)}/${part(name)}/reset`, wish)).moves,
+  deleteKafkaGroup: (tenant: string, project: string, name: string): Promise<void> =>
+    staff.ask('DELETE', `${groupsPath(tenant, project)}/${part(name)}`),
 
   account: (tenant: string): Promise<Account> => get(`${tenantPath(tenant)}/account`),
   windows: (tenant: string, from: number): Promise<UsageWindow[]> =>

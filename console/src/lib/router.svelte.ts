@@ -27,6 +27,8 @@ export type Page =
   | { name: 'tenants' }
   | { name: 'tenant'; tenant: string }
   | { name: 'project'; tenant: string; project: string }
+  | { name: 'groups'; tenant: string; project: string }
+  | { name: 'group'; tenant: string; project: string; group: string }
   | { name: 'plans' }
   | { name: 'logs' }
   | { name: 'configuration' }
@@ -65,7 +67,13 @@ export function pageOf(path: string): Page {
     const tenant = safeDecode(second);
     if (parts.length === 2) return { name: 'tenant', tenant };
     const project = parts[3];
-    if (third === 'projects' && project !== undefined && parts.length === 4) return { name: 'project', tenant, project: safeDecode(project) };
+    if (third === 'projects' && project !== undefined) {
+      const at = { tenant, project: safeDecode(project) };
+      const group = parts[5];
+      if (parts.length === 4) return { name: 'project', ...at };
+      if (parts[4] === 'groups' && group === undefined) return { name: 'groups', ...at };
+      if (parts[4] === 'groups' && group !== undefined && parts.length === 6) return { name: 'group', ...at, group: safeDecode(group) };
+    }
   }
   const staff = STAFF_PAGES.find((name) => name === first && parts.length === 1);
   return staff === undefined ? { name: 'unknown' } : { name: staff };

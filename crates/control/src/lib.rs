@@ -16,6 +16,7 @@ mod asked;
 mod configuration;
 mod figures;
 mod gate;
+mod group_figures;
 mod headers;
 mod hooks;
 mod lists;
@@ -42,6 +43,7 @@ pub use configuration::{
     Applying, Checked, ConfigDifference, ConfigEffect, ConfigFormat, ConfigOrigin, ConfigProblem,
     ConfigSource, ConfigState, ConfigWhen, Configuration, MASK, Proposal, differences,
 };
+pub use group_figures::GroupFigures;
 pub use logbook::Logbook;
 pub use outbox::{OutboxWorker, Turn};
 pub use process::{About, Process, Telling};
@@ -57,7 +59,7 @@ use axum::{Json, Router, middleware};
 use http::StatusCode;
 use identity::{Authenticator, OperatorTokens, People, Sealer};
 use keys::Keyring;
-use port::{Code, Hub, Live, Refusal};
+use port::{Code, Groups, Hub, Live, Refusal};
 use std::sync::Arc;
 use stdx::{Clock, Rng};
 use tenancy::Tenancy;
@@ -79,6 +81,8 @@ pub struct Control {
     pub operators: Arc<OperatorTokens>,
     pub people: Arc<People>,
     pub hub: Arc<dyn Hub>,
+    /// Kafka's groups; `None`: Kafka is not spoken.
+    pub groups: Option<Arc<dyn Groups>>,
     pub live: Arc<dyn Live>,
     pub webhooks: Arc<Webhooks>,
     pub trail: Arc<audit::Trail>,

@@ -25,6 +25,14 @@ pub(crate) struct ProjectPath {
     pub(crate) project: ProjectId,
 }
 
+/// A Kafka group of a project.
+#[derive(Debug, Clone)]
+pub(crate) struct KafkaGroupPath {
+    pub(crate) tenant: TenantId,
+    pub(crate) project: ProjectId,
+    pub(crate) group: String,
+}
+
 /// `{key}`
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyPath(pub(crate) KeyId);
@@ -150,6 +158,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ProjectPath, Rejection> {
         let tenant = param(parts, "tenant").await?;
         Ok(ProjectPath { tenant, project: param(parts, "project").await? })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KafkaGroupPath {
+    type Rejection = Rejection;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<KafkaGroupPath, Rejection> {
+        let tenant = param(parts, "tenant").await?;
+        let project = param(parts, "project").await?;
+        Ok(KafkaGroupPath { tenant, project, group: param(parts, "group").await? })
     }
 }
 

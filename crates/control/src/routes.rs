@@ -16,6 +16,7 @@ mod conditions_view;
 mod configuration;
 pub(crate) mod connections;
 mod device;
+mod kafka_groups;
 mod keys;
 mod keys_at_rest;
 mod letters;
@@ -68,6 +69,7 @@ pub(crate) fn all() -> Routes {
         .merge(token_revocations::routes())
         .merge(acl::routes())
         .merge(topics::routes())
+        .merge(kafka_groups::routes())
         .merge(webhooks::routes())
         .merge(connections::routes())
         .merge(principals::routes())

@@ -7,6 +7,7 @@ mod approvals;
 mod audit;
 mod device;
 mod gate;
+mod groups;
 mod input;
 mod keys;
 mod keys_at_rest;
@@ -27,6 +28,7 @@ mod records;
 mod repeat;
 mod report;
 mod rig_consumers;
+mod rig_groups;
 mod rig_hub;
 mod rig_provider;
 mod role_conditions;
@@ -311,6 +313,7 @@ impl Rig {
             operators: Arc::new(tokens),
             people: Arc::clone(&people),
             hub,
+            groups: Some(Arc::new(rig_groups::RigGroups::default())),
             webhooks: webhooks.expect("a client"),
             trail: Arc::clone(&trail),
             alerts: Some(alerts),

@@ -326,6 +326,24 @@ impl Cluster {
         Ok(connection)
     }
 
+    /// A connection to a group's coordinator that nobody shares, whose answers may take so long.
+    pub(crate) async fn coordinator_alone(
+        &self,
+        group: &str,
+        request_ms_max: u64,
+    ) -> Result<Arc<Connection>> {
+        let what = Coordinates::Group;
+        // Found, and known to answer.
+        self.coordinator(what, group).await?;
+        let number = self.coordinators.lock().get(&(what, group.to_owned())).copied();
+        let address = number.and_then(|number| self.metadata().brokers.get(&number).cloned());
+        let address =
+            address.ok_or_else(|| Error::refused(codes::COORDINATOR_NOT_AVAILABLE, None))?;
+        let request_ms_max = request_ms_max.max(self.settings.request_ms_max);
+        let settings = Settings { request_ms_max, ..self.settings.clone() };
+        Ok(Arc::new(Connection::open(&address, &settings).await?))
+    }
+
     pub(crate) fn forget_coordinator(&self, what: Coordinates, key: &str) {
         self.coordinators.lock().remove(&(what, key.to_owned()));
     }

@@ -9,6 +9,7 @@ pub mod challenges;
 pub mod consumers;
 pub mod delivery;
 pub mod feed;
+pub mod groups;
 pub mod hub;
 pub mod identity;
 pub mod live;
@@ -34,6 +35,10 @@ pub use challenges::{Challenge, Challenges, Confirmed, Response, TokenSecret, Vo
 pub use consumers::Consumers;
 pub use delivery::{CursorMint, Delivery, Form, Origin};
 pub use feed::Feed;
+pub use groups::{
+    Doing, GroupCaller, GroupLag, GroupMember, GroupMove, GroupPartition, GroupReset, GroupState,
+    GroupSummary, Groups,
+};
 pub use hub::{
     Answer, Follow, Hub, Keys, Lease, PartitionInfo, Placed, ReadAnswer, ReadRequest, Subscription,
     TopicInfo,

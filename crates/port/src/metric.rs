@@ -58,6 +58,8 @@ metrics! {
         "Generations of Kafka consumer groups.";
     KAFKA_OFFSETS_EXPIRED = "mainstem_kafka_offsets_expired_total", Counter,
         "Offsets of Kafka groups forgotten because nobody used them for as long as they are kept.";
+    KAFKA_GROUP_LAG = "mainstem_kafka_group_lag_records", Gauge,
+        "Records that a Kafka group has still to read, by project, group and topic.";
     USAGE_WRITE_SECONDS = "mainstem_usage_write_seconds", Histogram,
         "Time of one write of the usage windows.";
     USAGE_WRITTEN_AT = "mainstem_usage_written_timestamp_seconds", Gauge,

@@ -3,7 +3,7 @@
 
 use crate::hub::Answer;
 use crate::session::{Driven, SessionStart};
-use crate::{Certificate, Closer, Code, Hub, Peer, Refusal};
+use crate::{Certificate, Closer, Code, Groups, Hub, Peer, Refusal};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -126,6 +126,8 @@ pub struct Mounts {
     pub streams: Vec<StreamMount>,
     /// OpenAPI fragments (`paths`, `components`), merged by the edge into one document.
     pub openapi: Vec<serde_json::Value>,
+    /// Groups of readers that a protocol coordinates, for administrators.
+    pub groups: Option<Arc<dyn Groups>>,
     claims: BTreeMap<Claim, &'static str>,
 }
 

@@ -102,10 +102,9 @@ impl App {
         let tenancy = Arc::new(open_database(&config, &world).await?);
         let keyring = key_files::open(&config, &world).await?;
         let log = open_log(&config, &world, &tenancy, keyring.clone()).await?;
-        let engine: Arc<dyn Engine> = Arc::clone(&log) as _;
         let authenticator = open_authenticator(&config, &world, &tenancy, &secrets)?;
-        let node = start_node(&config, &world, &engine, &tenancy, &authenticator, &secrets).await?;
-        let mut health = open_health(engine, &tenancy, &keyring, instruments);
+        let node = start_node(&config, &world, &log, &tenancy, &authenticator, &secrets).await?;
+        let mut health = open_health(Arc::clone(&log) as _, &tenancy, &keyring, instruments);
         let rates = Arc::new(control::Rates::new(config.admin.rate, Arc::clone(&world.clock)));
         let running = Arc::new(Running::new(loaded, instruments.log.clone(), Arc::clone(&rates)));
         let backups = archive::backups(&config, &world, &secrets, &log, &tenancy)?;
@@ -120,6 +119,7 @@ impl App {
             operators: Arc::new(OperatorTokens::new(operators).map_err(other)?),
             people,
             hub: Arc::clone(&node) as _,
+            groups: mounts.groups.clone(),
             live: Arc::clone(&node) as _,
             webhooks,
             trail: Arc::clone(&watching.trail),
@@ -348,13 +348,13 @@ fn introduce(
 async fn start_node(
     config: &Config,
     world: &World,
-    engine: &Arc<dyn Engine>,
+    log: &Arc<EmbeddedLog>,
     tenancy: &Arc<Tenancy>,
     authenticator: &Arc<Authenticator>,
     secrets: &Secrets,
 ) -> Result<Arc<Node>, StartError> {
     let node = Node::start(hub::Parts {
-        engine: Arc::clone(engine),
+        engine: Arc::clone(log) as _,
         tenancy: Arc::clone(tenancy),
         authenticator: Arc::clone(authenticator),
         cursor_key: secrets.cursor_key(),

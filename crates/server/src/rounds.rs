@@ -35,6 +35,7 @@ pub struct Rounds {
 pub struct Workers {
     outbox: control::OutboxWorker,
     accounts: control::AccountsWorker,
+    groups: control::GroupFigures,
     approvals: control::ApprovalsWorker,
     security: control::SecurityWorker,
     webhooks: Arc<webhooks::Webhooks>,
@@ -51,6 +52,7 @@ impl Workers {
         Workers {
             outbox: control::OutboxWorker::new(control),
             accounts: control::AccountsWorker::new(control),
+            groups: control::GroupFigures::new(control),
             approvals,
             security: control::SecurityWorker::new(control),
             webhooks: Arc::clone(&control.webhooks),
@@ -62,7 +64,7 @@ impl Workers {
 
 impl Rounds {
     pub fn start(node: Arc<Node>, workers: Workers, metrics: PrometheusHandle) -> Rounds {
-        let Workers { outbox, accounts, approvals, security, webhooks, billing, watching } =
+        let Workers { outbox, accounts, groups, approvals, security, webhooks, billing, watching } =
             workers;
         let (stop, stopped) = watch::channel(());
         let review = tokio::spawn(review(Arc::clone(&node), stopped.clone()));
@@ -75,6 +77,7 @@ impl Rounds {
         let fold = tokio::spawn(fold(move || metrics.run_upkeep(), stopped.clone()));
         let outbox = tokio::spawn(outbox.run(stopped.clone()));
         let accounts = tokio::spawn(accounts.run(stopped.clone()));
+        let groups = tokio::spawn(groups.run(stopped.clone()));
         let approvals = tokio::spawn(approvals.run(stopped.clone()));
         let security = tokio::spawn(security.run(stopped.clone()));
         let billing = billing.map(|billing| {
@@ -84,7 +87,7 @@ impl Rounds {
         let watching = watching.start(&stopped);
         let webhooks = tokio::spawn(webhooks.run(stopped));
         let own = [review, key_sets, usage, presence, occupancy, retention, consumers, fold];
-        let more = [outbox, accounts, approvals, security, webhooks];
+        let more = [outbox, accounts, groups, approvals, security, webhooks];
         let more = more.into_iter().chain(billing).chain(watching);
         let tasks = own.into_iter().chain(more).collect();
         Rounds { stop, tasks }

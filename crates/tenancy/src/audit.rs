@@ -340,6 +340,21 @@ impl Tenancy {
         self.change(by).await?.commit(entry).await
     }
 
+    /// What an operator did to a Kafka group: none of it is in this store, but all of it is in the
+    /// trail.
+    pub async fn note_kafka_group(
+        &self,
+        (tenant, project): (TenantId, ProjectId),
+        group: &str,
+        action: &'static str,
+        details: Value,
+        by: &Actor,
+    ) -> Result<()> {
+        let (tenant, project) = (Some(tenant), Some(project));
+        let change = self.change(by).await?;
+        change.commit(Entry { tenant, project, action, target: &group, details }).await
+    }
+
     /// What is about to be done to the keys of encryption at rest, or how it failed: they are no
     /// record of the store, but whoever touches them is in the trail.
     pub async fn note_keyring(

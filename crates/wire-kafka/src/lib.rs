@@ -3,6 +3,7 @@
 //! what a peer only announces.
 #![forbid(unsafe_code)]
 
+pub mod assignments;
 pub mod errors;
 pub mod messages;
 pub mod records;

@@ -1,4 +1,5 @@
 //! Messages and records as bytes.
 
+mod assignments;
 mod packing;
 mod wire;

@@ -15,6 +15,7 @@ mod coordination;
 mod errors;
 mod groups;
 mod kerberos;
+mod oversight;
 mod pattern;
 pub mod principal;
 pub mod sasl;
@@ -27,12 +28,13 @@ mod tokens;
 mod transactions;
 
 pub use config::{Config, Listener, SecurityAccess};
-pub use wire_kafka::{messages, records, wire};
+pub use wire_kafka::{assignments, messages, records, wire};
 
 use call::Desk;
 use codec::{FrameLimit, KafkaCodec, STRANGER_BYTES_MAX};
 use config::Endpoint;
 use kerberos::Tickets;
+use oversight::Oversight;
 use port::{ClientCertificates, Driver, Mounts, Protocol, Refusal, StreamMount};
 use sasl::Mechanism;
 use session::{Door, KafkaSession};
@@ -56,6 +58,7 @@ impl Protocol for Kafka {
         for listener in &desk.config.listeners {
             at.stream(stream(&desk, listener)?)?;
         }
+        at.groups = Some(Arc::new(Oversight(desk)));
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
-//! Moving from a Kafka cluster: its topics, records, groups and access lists copied to another, and
-//! both compared. Both sides are spoken to as any Kafka client does; secrets come from files and
-//! the environment only.
+//! Looking after the groups of a Kafka cluster, and moving from one: its topics, records, groups
+//! and access lists copied to another, and both compared. Both sides are spoken to as any Kafka
+//! client does; secrets come from files and the environment only.
 
 mod access;
 pub(crate) mod compare;
 pub(crate) mod copy;
 mod groups;
+mod look;
 mod mirror;
 mod report;
 mod topics;
@@ -14,6 +15,7 @@ mod verify;
 use crate::target::Target;
 use kafka_client::admin::Admin;
 use kafka_client::{Cluster, Settings};
+use look::Groups;
 use mirror::Mirror;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use verify::Verify;
 
 const FROM_PASSWORD: &str = "MAINSTEM_KAFKA_FROM_PASSWORD";
 const TO_PASSWORD: &str = "MAINSTEM_KAFKA_TO_PASSWORD";
+const PASSWORD: &str = "MAINSTEM_KAFKA_PASSWORD";
 /// What has gone wrong in part: the report says in which.
 const DIFFERS: u8 = 1;
 
@@ -32,6 +35,9 @@ pub enum Kafka {
     Mirror(Mirror),
     /// Compares both sides and reports; ends with 1 when they differ.
     Verify(Verify),
+    /// Groups of consumers: who reads what, and how far behind.
+    #[command(subcommand)]
+    Groups(Groups),
 }
 
 #[derive(clap::Args, Debug)]
@@ -62,6 +68,21 @@ pub enum Format {
     Json,
 }
 
+/// One cluster.
+#[derive(clap::Args, Debug)]
+pub struct Brokers {
+    /// Brokers, `host:port`, with commas between them; without them and their settings the
+    /// `mainstem dev` beside.
+    #[arg(long, value_name = "HOST:PORT")]
+    at: Option<String>,
+    /// Settings as Kafka's clients have them (`security.protocol`, ...); a password may stand in
+    /// `MAINSTEM_KAFKA_PASSWORD` instead.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
 #[derive(Deserialize)]
 struct DevCredentials {
     kafka: DevKafka,
@@ -87,17 +108,29 @@ impl Kafka {
         let is_well = match self {
             Kafka::Mirror(mirror) => mirror.run(target).await?,
             Kafka::Verify(verify) => verify.run(target).await?,
+            Kafka::Groups(groups) => groups.run(target).await.map(|()| true)?,
         };
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
     }
 }
 
+impl Brokers {
+    async fn connect(&self, target: &Target) -> Result<Admin, String> {
+        let settings = match (&self.at, &self.config) {
+            (None, None) => beside(target, "--at")?,
+            (at, config) => side((at, config), ("--at", "--config"), PASSWORD)?,
+        };
+        admin(settings, "the brokers").await
+    }
+}
+
 impl Sides {
     async fn connect(&self, target: &Target) -> Result<Pair, String> {
-        let from = side((&self.from, &self.from_config), "--from", FROM_PASSWORD)?;
+        let from = (&self.from, &self.from_config);
+        let from = side(from, ("--from", "--from-config"), FROM_PASSWORD)?;
         let to = match (&self.to, &self.to_config) {
-            (None, None) => beside(target)?,
-            given => side(given, "--to", TO_PASSWORD)?,
+            (None, None) => beside(target, "--to")?,
+            given => side(given, ("--to", "--to-config"), TO_PASSWORD)?,
         };
         Ok(Pair {
             source: admin(from, "the source").await?,
@@ -117,7 +150,7 @@ async fn admin(settings: Settings, side: &str) -> Result<Admin, String> {
 
 fn side(
     (brokers, file): (&Option<String>, &Option<PathBuf>),
-    option: &str,
+    (option, file_option): (&str, &str),
     password: &str,
 ) -> Result<Settings, String> {
     let mut settings = Settings::new(brokers.as_deref().unwrap_or_default());
@@ -131,16 +164,17 @@ fn side(
     }
     if settings.bootstrap.is_empty() {
         return Err(format!(
-            "say where: {option} HOST:PORT, or `bootstrap.servers` in {option}-config"
+            "say where: {option} HOST:PORT, or `bootstrap.servers` in {file_option}"
         ));
     }
     Ok(settings)
 }
 
 /// The target that `mainstem dev` has told of.
-fn beside(target: &Target) -> Result<Settings, String> {
+fn beside(target: &Target, option: &str) -> Result<Settings, String> {
     let path: &Path = &target.credentials;
-    let missing = |why: String| format!("say where to: --to HOST:PORT ({}: {why})", path.display());
+    let missing =
+        |why: String| format!("say where: {option} HOST:PORT ({}: {why})", path.display());
     let bytes = std::fs::read(path).map_err(|error| missing(error.to_string()))?;
     let file: Result<DevCredentials, _> = serde_json::from_slice(&bytes);
     let DevKafka { bootstrap, username, password, security_protocol, mechanism } =

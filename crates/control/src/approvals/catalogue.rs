@@ -50,6 +50,8 @@ pub(crate) const NOT_REPEATED: &[&str] = &[
     "test_alert_channel",
     "recompute_usage",
     "subscribe_tenant",
+    "delete_kafka_group",
+    "reset_kafka_group",
 ];
 
 /// One request that may be made to wait.

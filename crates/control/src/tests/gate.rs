@@ -16,6 +16,7 @@ pub(super) fn described(openapi: &Value) -> Vec<(String, String)> {
         ("{revocation}", format!("rev_{id}")),
         ("{webhook}", format!("whk_{id}")),
         ("{topic}", "orders".to_owned()),
+        ("{group}", "workers".to_owned()),
         ("{connection}", "7".to_owned()),
         ("{session}", format!("ses_{id}")),
         ("{user}", format!("usr_{id}")),

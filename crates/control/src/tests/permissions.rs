@@ -107,7 +107,7 @@ pub(super) fn filled(path: &str, (tenant, project): &(String, String)) -> String
         path.replace(&format!("{{{name}}}"), &format!("{prefix}_{id}"))
     });
     let path = path.replace("{plan}", "gold").replace("{act}", "delete_tenant");
-    path.replace("{topic}", "orders").replace("{connection}", "7")
+    path.replace("{topic}", "orders").replace("{group}", "workers").replace("{connection}", "7")
 }
 
 /// Every route of the description that names a tenant, asked by the owner of another one.

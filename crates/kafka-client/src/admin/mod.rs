@@ -3,6 +3,7 @@
 
 mod access;
 mod groups;
+mod members;
 mod offsets;
 mod settings;
 mod topics;
@@ -10,6 +11,7 @@ mod topics;
 pub use access::{AccessRule, User};
 pub use groups::{Committed, Group, Offsets};
 pub(crate) use groups::{commit_topics, fetch_request, judge_commit, judge_fetch, read_offsets};
+pub use members::{Described, GroupKind, Member};
 pub use offsets::At;
 pub use settings::Setting;
 pub use topics::NewTopic;

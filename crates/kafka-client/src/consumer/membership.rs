@@ -16,9 +16,13 @@ use wire_kafka::messages::consumer_group_heartbeat::{
 use wire_kafka::wire::Uuid;
 
 use super::fetcher::Place;
+use super::rounds::{self, Rounds};
+use crate::admin::GroupKind;
 
 const JOINING: i32 = 0;
 const LEAVING: i32 = -1;
+/// A member with a lasting name goes, and will be back.
+const LEAVING_FOR_NOW: i32 = -2;
 /// Where the broker says none, or nonsense.
 const INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 
@@ -34,8 +38,22 @@ pub struct Told {
     pub error: Option<Error>,
 }
 
-pub struct Membership {
+/// What a member says of itself when it joins.
+#[derive(Debug, Clone)]
+pub struct Joining {
+    pub kind: GroupKind,
     pub group: String,
+    pub topics: Vec<String>,
+    /// Its lasting name, when it has one.
+    pub instance: Option<String>,
+    /// Of a classic group: who is silent for so long is given up.
+    pub session_ms: u32,
+    /// How long it may take to give partitions up.
+    pub rebalance_ms_max: i32,
+}
+
+pub struct Membership {
+    joining: Joining,
     pub told: watch::Receiver<Told>,
     /// What we read, to be said at the next beat.
     owned: watch::Sender<BTreeSet<Place>>,
@@ -50,28 +68,33 @@ impl Drop for Membership {
 }
 
 impl Membership {
-    pub fn begin(
-        cluster: &Arc<Cluster>,
-        group: &str,
-        topics: Vec<String>,
-        rebalance_ms_max: i32,
-    ) -> Membership {
-        let member = uuid::Uuid::new_v4().to_string();
-        let (tell, told) = watch::channel(Told { member: member.clone(), ..Told::default() });
+    pub fn begin(cluster: &Arc<Cluster>, joining: Joining) -> Membership {
         let (owned, owns) = watch::channel(BTreeSet::new());
-        let beating = Beating {
-            cluster: Arc::clone(cluster),
-            group: group.to_owned(),
-            member,
-            topics,
-            rebalance_ms_max,
-            epoch: JOINING,
-            owns,
-            tell,
+        let (told, task) = match joining.kind {
+            GroupKind::Consumer => {
+                let member = uuid::Uuid::new_v4().to_string();
+                let first = Told { member: member.clone(), ..Told::default() };
+                let (tell, told) = watch::channel(first);
+                let beating = Beating {
+                    cluster: Arc::clone(cluster),
+                    group: joining.group.clone(),
+                    member,
+                    instance: joining.instance.clone(),
+                    topics: joining.topics.clone(),
+                    rebalance_ms_max: joining.rebalance_ms_max,
+                    epoch: JOINING,
+                    owns,
+                    tell,
+                };
+                (told, tokio::spawn(beating.run()))
+            }
+            GroupKind::Classic => {
+                let (tell, told) = watch::channel(Told::default());
+                let rounds = Rounds::new(cluster, joining.clone(), owns, tell);
+                (told, tokio::spawn(rounds.run()))
+            }
         };
-        let task = tokio::spawn(beating.run());
-        let cluster = Arc::clone(cluster);
-        Membership { group: group.to_owned(), told, owned, task, cluster }
+        Membership { joining, told, owned, task, cluster: Arc::clone(cluster) }
     }
 
     pub fn own(&self, places: BTreeSet<Place>) {
@@ -82,17 +105,26 @@ impl Membership {
         });
     }
 
-    /// Says goodbye, so that others have our partitions at once.
+    /// Says goodbye, so that others have our partitions at once. Who has a lasting name is expected
+    /// back, and its partitions wait for it.
     pub async fn leave(self) -> Result<()> {
         self.task.abort();
         let member = self.told.borrow().member.clone();
+        let Joining { kind, group, instance, .. } = &self.joining;
+        if *kind == GroupKind::Classic {
+            return match (instance, &*member) {
+                (Some(_), _) | (None, "") => Ok(()),
+                (None, member) => rounds::leave(&self.cluster, group, member).await,
+            };
+        }
         let request = ConsumerGroupHeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: group.clone(),
             member_id: member,
-            member_epoch: LEAVING,
+            member_epoch: if instance.is_some() { LEAVING_FOR_NOW } else { LEAVING },
+            instance_id: instance.clone(),
             ..ConsumerGroupHeartbeatRequest::default()
         };
-        let key = (Coordinates::Group, self.group.as_str());
+        let key = (Coordinates::Group, group.as_str());
         let told = self.cluster.ask_coordinator(key, (i16::MAX, &request), |told| {
             // Who is no member has left.
             match told.error_code {
@@ -108,6 +140,7 @@ struct Beating {
     cluster: Arc<Cluster>,
     group: String,
     member: String,
+    instance: Option<String>,
     topics: Vec<String>,
     rebalance_ms_max: i32,
     epoch: i32,
@@ -168,6 +201,7 @@ impl Beating {
             group_id: self.group.clone(),
             member_id: self.member.clone(),
             member_epoch: self.epoch,
+            instance_id: self.instance.clone(),
             rebalance_timeout_ms: if is_joining { self.rebalance_ms_max } else { -1 },
             subscribed_topic_names: is_joining.then(|| self.topics.clone()),
             topic_partitions: Some(if is_joining { Vec::new() } else { asked(&owned, &ids) }),

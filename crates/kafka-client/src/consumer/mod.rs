@@ -1,28 +1,33 @@
-//! Reads records: of partitions that are given by hand, or as a member of a group (KIP-848, which
-//! brokers since Kafka 4.0 and Mainstem serve; classic groups are not spoken). Only what is
+//! Reads records: of partitions that are given by hand, or as a member of a group, of the classic
+//! kind or the newer (KIP-848, which brokers since Kafka 4.0 and Mainstem serve). Only what is
 //! committed is handed out. What is read ahead is bounded in bytes.
 
+mod assignors;
 mod fetch;
 mod fetcher;
 mod membership;
+mod rounds;
+#[cfg(test)]
+mod tests;
 
 pub use fetch::{Amount, Asked, Fetched, Message, Stored, fetch};
 
 use crate::admin::{
-    Admin, At, Committed, Offsets, commit_topics, fetch_request, judge_commit, judge_fetch,
-    read_offsets,
+    Admin, At, Committed, GroupKind, Offsets, commit_topics, fetch_request, judge_commit,
+    judge_fetch, read_offsets,
 };
 use crate::cluster::{Cluster, Coordinates};
 use crate::producer::GroupMember;
 use crate::{Error, Result};
 use fetcher::{Brought, Command, Fetcher, Place};
-use membership::Membership;
+use membership::{Joining, Membership};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wire_kafka::errors as codes;
+use wire_kafka::messages::Api;
 use wire_kafka::messages::offset_commit::OffsetCommitRequest;
 
 /// Commands that the fetcher has not taken yet.
@@ -61,6 +66,12 @@ pub struct Options {
     pub poll_records_max: usize,
     /// Who does not ask for more for so long loses its partitions to the others.
     pub poll_ms_max: u32,
+    /// The kind of group to join; `None`: that of KIP-848 where the broker has it, else classic.
+    pub group: Option<GroupKind>,
+    /// A lasting name in the group: who comes back under it in time finds its partitions.
+    pub instance: Option<String>,
+    /// Of a classic group: who is silent for so long is given up.
+    pub session_ms: u32,
 }
 
 impl Default for Options {
@@ -73,6 +84,9 @@ impl Default for Options {
             wait_ms: 500,
             poll_records_max: 1_000,
             poll_ms_max: 300_000,
+            group: None,
+            instance: None,
+            session_ms: 45_000,
         }
     }
 }
@@ -160,7 +174,7 @@ impl Consumer {
     /// Joins a group: its members share the partitions of these topics.
     ///
     /// # Errors
-    /// When the broker does not serve groups of KIP-848.
+    /// When the broker does not serve groups of the kind that is asked for.
     pub async fn subscribed(
         cluster: &Arc<Cluster>,
         options: Options,
@@ -168,14 +182,25 @@ impl Consumer {
         topics: &[&str],
     ) -> Result<Consumer> {
         let connection = cluster.any().await?;
-        let api = wire_kafka::messages::Api::ConsumerGroupHeartbeat;
+        let (newer, classic) = (Api::ConsumerGroupHeartbeat, Api::JoinGroup);
+        let kind = options.group.unwrap_or_else(|| match connection.serves(newer) {
+            true => GroupKind::Consumer,
+            false => GroupKind::Classic,
+        });
+        let api = if kind == GroupKind::Consumer { newer } else { classic };
         if !connection.serves(api) {
             return Err(Error::Unsupported(api.name()));
         }
         let mut consumer = Consumer::new(cluster, options, Some(group));
-        let topics = topics.iter().map(|name| (*name).to_owned()).collect();
-        let poll_ms_max = i32::try_from(consumer.options.poll_ms_max).unwrap_or(i32::MAX);
-        consumer.membership = Some(Membership::begin(cluster, group, topics, poll_ms_max));
+        let joining = Joining {
+            kind,
+            group: group.to_owned(),
+            topics: topics.iter().map(|name| (*name).to_owned()).collect(),
+            instance: consumer.options.instance.clone(),
+            session_ms: consumer.options.session_ms,
+            rebalance_ms_max: i32::try_from(consumer.options.poll_ms_max).unwrap_or(i32::MAX),
+        };
+        consumer.membership = Some(Membership::begin(cluster, joining));
         Ok(consumer)
     }
 

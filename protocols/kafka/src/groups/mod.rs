@@ -19,7 +19,7 @@ pub use coordinated::{LEAVE, Stage};
 pub use group::State;
 pub use group::{Group, Terms};
 pub use member::{Candidate, Joined, Synced};
-pub use offsets::{At, Committed};
+pub use offsets::{At, Committed, number};
 pub use reconcile::Subscribed;
 
 use crate::call::Call;
@@ -238,6 +238,11 @@ fn check_name(name: &str) -> Result<(), i16> {
 }
 
 impl Groups {
+    /// Those whose groups were asked for since the start.
+    pub fn projects(&self) -> Vec<ProjectId> {
+        self.projects.lock().keys().copied().collect()
+    }
+
     /// The group of this name, made if there is none.
     pub async fn open(&self, call: &Call, name: &str) -> Result<Arc<Slot>, i16> {
         if let Some(slot) = self.find(call, name).await? {
