@@ -94,9 +94,14 @@ impl Transfers {
         batches: Bytes,
         offsets: Offsets,
     ) -> Result<Offset, Refusal> {
-        // All of them are looked at before any is appended.
+        // All of them are looked at before any is appended, one at a time: what is compressed may
+        // grow to far more than came.
         let batches = split(batches)?;
-        for batch in batches {
+        for bytes in &batches {
+            parse(bytes)?;
+        }
+        for batch in batches.iter().map(parse) {
+            let batch = batch?;
             for (base_offset, records) in runs(&batch) {
                 if offsets == Offsets::Keep {
                     self.go_on_at(topic, partition, base_offset)?;
@@ -127,8 +132,12 @@ impl Transfers {
     }
 }
 
-/// The batches that the bytes are, each checked to its last record.
-fn split(mut bytes: Bytes) -> Result<Vec<Batch>, Refusal> {
+fn parse(bytes: &Bytes) -> Result<Batch, Refusal> {
+    Batch::parse(bytes.clone()).map_err(|bad| invalid(bad.to_string()))
+}
+
+/// The batches that the bytes are, by their lengths.
+fn split(mut bytes: Bytes) -> Result<Vec<Bytes>, Refusal> {
     let mut batches = Vec::new();
     while !bytes.is_empty() {
         let length = bytes.get(8..LENGTH_BYTES).and_then(|field| field.try_into().ok());
@@ -136,8 +145,7 @@ fn split(mut bytes: Bytes) -> Result<Vec<Batch>, Refusal> {
         let end = length.map(|length| LENGTH_BYTES.saturating_add(length as usize));
         let end = end.filter(|&end| end <= bytes.len());
         let end = end.ok_or_else(|| invalid("the body ends within a record batch"))?;
-        let batch = Batch::parse(bytes.split_to(end));
-        batches.push(batch.map_err(|bad| invalid(bad.to_string()))?);
+        batches.push(bytes.split_to(end));
     }
     Ok(batches)
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use types::batch::BATCH_BYTES_MAX;
-use types::limits::RECORDS_PER_APPEND_MAX;
+use types::limits::{APPEND_BYTES_MAX, RECORDS_PER_APPEND_MAX};
 use types::{Batch, Durability, Offset, Producer, Record, TopicId};
 
 /// The last offset that an append may ask for: far more follow it than are ever given.
@@ -96,13 +96,15 @@ impl Core {
         if batch.span() != batch.count() && at.is_none() {
             return Err(LogError::Unsupported("the batch has gaps between its records' offsets"));
         }
-        let bytes = batch.memory_bytes();
         let records = batch.count() as usize;
-        let frame_bytes = (batch.bytes().len() + FRAME_HEADER_BYTES + 8 * records) as u64;
+        // Compaction may store it in the open one day.
+        let bytes = batch.bytes().len().max(batch.open_bytes());
+        let frame_bytes = (bytes + FRAME_HEADER_BYTES + 8 * records) as u64;
         let fits = records <= RECORDS_PER_APPEND_MAX
-            && batch.bytes().len() <= BATCH_BYTES_MAX
+            && batch.records_bytes() <= APPEND_BYTES_MAX as u64
+            && bytes <= BATCH_BYTES_MAX
             && frame_bytes <= self.store.frame_bytes_max();
-        if fits { Ok(bytes) } else { Err(LogError::TooLarge) }
+        if fits { Ok(batch.memory_bytes()) } else { Err(LogError::TooLarge) }
     }
 
     fn enter_checked(

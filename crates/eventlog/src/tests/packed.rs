@@ -83,6 +83,7 @@ async fn compaction_sees_into_them() {
 #[tokio::test]
 async fn what_they_grow_to_in_one_read_is_bounded() {
     let mut bed = Bed::new().without_tail();
+    bed.options.store.extent_bytes = 8 << 20;
     bed.options.store.pool_extents = 0;
     let mut hands = Hands::open(bed);
     let zeros = Bytes::from(vec![0; 1 << 20]);
@@ -107,4 +108,21 @@ async fn what_they_grow_to_in_one_read_is_bounded() {
     let found = hands.log.last_of_key(TOPIC, 0, key("k"), 100).await.expect("reads");
     let values: Vec<String> = found.iter().map(|found| text(&found.record)).collect();
     assert_eq!(values, (0..30).map(|turn| turn.to_string()).collect::<Vec<_>>());
+}
+
+/// What is stored packed must fit in the open too: compaction, imports and restores make it so.
+#[tokio::test]
+async fn what_would_be_too_large_in_the_open_is_refused() {
+    let mut hands = Hands::open(Bed::new());
+    let zeros = |bytes: usize| Record { value: Some(vec![0; bytes].into()), ..Record::default() };
+    // Half of the extent of 1 MiB is the most that a frame takes.
+    let told = hands.log.append_batch(TOPIC, 0, batch([zeros(600_000)], Packing::Zstd), None);
+    assert_eq!(told.await.map(|_| ()), Err(LogError::TooLarge));
+    put(&mut hands, batch([zeros(400_000)], Packing::Zstd)).await;
+    let mut bed = Bed::new();
+    bed.options.store.extent_bytes = 64 << 20;
+    let hands = Hands::open(bed);
+    let records = std::iter::repeat_with(|| zeros(1 << 20)).take(17);
+    let told = hands.log.append_batch(TOPIC, 0, batch(records, Packing::Zstd), None).await;
+    assert_eq!(told.map(|_| ()), Err(LogError::TooLarge));
 }

@@ -66,10 +66,16 @@ impl Batch {
         self.bytes.len() + self.open.as_ref().map_or(0, Bytes::len)
     }
 
+    /// What it would take in the open.
+    pub fn open_bytes(&self) -> usize {
+        let records = self.open.as_ref().map(Bytes::len);
+        records.map_or(self.bytes.len(), |records| BATCH_HEADER_BYTES + records)
+    }
+
     /// The same records in the open.
     pub fn unpacked(&self) -> Batch {
         let Some(records) = &self.open else { return self.clone() };
-        let mut bytes = BytesMut::with_capacity(BATCH_HEADER_BYTES + records.len());
+        let mut bytes = BytesMut::with_capacity(self.open_bytes());
         bytes.extend_from_slice(&self.bytes[..BATCH_HEADER_BYTES]);
         bytes.extend_from_slice(records);
         // It is at most `BATCH_BYTES_MAX`.
