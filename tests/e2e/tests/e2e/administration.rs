@@ -59,11 +59,11 @@ async fn a_configuration_is_edited_applied_and_taken_back() {
     assert!(why.contains("line ") && why.contains("`telemetry.lgo`"), "{why}");
 
     // What changes at once, and what waits.
-    let wanted = text.replace("log: info", "log: debug").replace("tail_mib: 32", "tail_mib: 48");
+    let wanted = text.replace("log: info", "log: debug").replace("tail_mib: 0", "tail_mib: 48");
     let wanted = file(&home, "wanted.yaml", &wanted);
     let told = done(&run(&server, &home, &["config", "diff", &wanted]));
     assert!(told.contains("telemetry.log: \"info\" -> \"debug\"\n"), "{told}");
-    assert!(told.contains("log.tail_mib: 32 -> 48   (with the next start)"), "{told}");
+    assert!(told.contains("log.tail_mib: 0 -> 48   (with the next start)"), "{told}");
     let apply = ["config", "apply", &wanted, "--note", "slow readers"];
     let why = refused(&run(&server, &home, &apply));
     assert!(why.contains("log.tail_mib") && why.contains("restart"), "{why}");
@@ -71,7 +71,7 @@ async fn a_configuration_is_edited_applied_and_taken_back() {
     let admin = server.admin();
     let now = admin.done(Method::GET, "/v1/config", &Value::Null).await;
     assert_eq!(now["config"]["telemetry"]["log"], "debug");
-    assert_eq!((&now["config"]["log"]["tail_mib"], &now["revision"]), (&json!(32), &json!(1)));
+    assert_eq!((&now["config"]["log"]["tail_mib"], &now["revision"]), (&json!(0), &json!(1)));
     assert_eq!(now["pending"][0]["key"], "log.tail_mib");
 
     server.stop();
