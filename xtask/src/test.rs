@@ -50,8 +50,15 @@ fn browser_test() -> Outcome {
     outcome?;
     // These start servers of their own, from empty data folders.
     let program = dev::target_dir().join("debug/mainstem");
-    let own =
-        ["e2e:staff", "e2e:passkeys", "e2e:oidc", "e2e:approvals", "e2e:conditions", "e2e:story"];
+    let own = [
+        "e2e:staff",
+        "e2e:passkeys",
+        "e2e:oidc",
+        "e2e:approvals",
+        "e2e:conditions",
+        "e2e:groups",
+        "e2e:story",
+    ];
     for pages in own {
         step(npm().args(["run", pages]).env("MAINSTEM_BIN", &program))?;
     }
