@@ -100,6 +100,8 @@ await check('a wrong key is refused with words', async () => {
 
 await check('signing in by keyboard connects', async () => {
   await page.reload();
+  // The page has the field take the keys; on a busy machine that is after it has loaded.
+  await page.getByLabel('API key').and(page.locator(':focus')).waitFor();
   await page.keyboard.type(key);
   await page.keyboard.press('Enter');
   await status().getByText('Connected').waitFor();
