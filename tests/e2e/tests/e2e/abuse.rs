@@ -164,6 +164,11 @@ async fn narrow(server: &Server, key: &Key) -> WebSocketStream<TcpStream> {
     opened.expect("a socket").0
 }
 
+/// Few recent records in memory, so that what grows is what those who do not read cost.
+fn bare_tail() -> Value {
+    json!({ "log": { "tail_mib": 4 } })
+}
+
 /// Publishes, and reads the answer, as a client does who minds nobody.
 async fn check_served(bystander: &mut Client) {
     let publish = async { bystander.publish(&[Sent::json("fine", "key", json!(1))]).await };
@@ -172,7 +177,7 @@ async fn check_served(bystander: &mut Client) {
 
 #[tokio::test]
 async fn a_flood_that_never_reads_is_stopped_and_bounded() {
-    let home = Home::new(&json!({}));
+    let home = Home::new(&bare_tail());
     let server = home.start();
     let (_, key) = server.admin().furnished().await;
     let mut bystander = Client::open(&server.url, &key.secret).await;
@@ -215,7 +220,7 @@ async fn a_flood_that_never_reads_is_stopped_and_bounded() {
 
 #[tokio::test]
 async fn a_tiny_window_and_a_drip_hold_up_nobody() {
-    let home = Home::new(&json!({}));
+    let home = Home::new(&bare_tail());
     let server = home.start();
     let (_, key) = server.admin().furnished().await;
     let mut bystander = Client::open(&server.url, &key.secret).await;
