@@ -119,8 +119,10 @@ fn entry(id: String, effect: Effect, who: String, topic: TopicMatch) -> AccessEn
         effect,
         principals: vec![who],
         operations: [Operation::Publish, Operation::Read].into_iter().collect(),
-        topic,
+        topic: Some(topic),
         key: None,
+        consumer_group: None,
+        transactional_id: None,
         when: When::default(),
         note: String::new(),
     }

@@ -72,27 +72,7 @@ enum Command {
         note: String,
     },
     /// Would somebody be allowed something, and which entry decides it.
-    Explain {
-        /// `key:key_...`, `jwt:<subject>` or `user:usr_...`.
-        principal: String,
-        /// `publish`, `read`, `subscribe`, `presence`, `describe` or `manage`.
-        operation: String,
-        topic: String,
-        #[arg(long)]
-        key: Option<String>,
-        /// The client's address.
-        #[arg(long)]
-        address: Option<String>,
-        /// It comes over TLS.
-        #[arg(long)]
-        tls: bool,
-        /// What its token says: `department=sales`. May be repeated.
-        #[arg(long = "attribute", value_parser = pair)]
-        attributes: Vec<(String, String)>,
-        /// When, in ms since 1970.
-        #[arg(long)]
-        at: Option<i64>,
-    },
+    Explain(Question),
     /// Writes the list into a file that `import` and `apply` read.
     Export {
         /// Standard output when absent.
@@ -108,6 +88,37 @@ enum Command {
         #[arg(long, default_value = "imported")]
         note: String,
     },
+}
+
+#[derive(clap::Args, Debug)]
+struct Question {
+    /// `key:key_...`, `jwt:<subject>` or `user:usr_...`.
+    principal: String,
+    /// `publish`, `read`, `subscribe`, `presence`, `describe` or `manage`.
+    operation: String,
+    /// Left out where it is about a group or an id.
+    #[arg(required_unless_present_any = ["consumer_group", "transactional_id"])]
+    topic: Option<String>,
+    #[arg(long, requires = "topic")]
+    key: Option<String>,
+    /// About a group of Kafka's consumers.
+    #[arg(long, conflicts_with_all = ["topic", "transactional_id"])]
+    consumer_group: Option<String>,
+    /// About a transactional id of Kafka's producers.
+    #[arg(long, conflicts_with = "topic")]
+    transactional_id: Option<String>,
+    /// The client's address.
+    #[arg(long)]
+    address: Option<String>,
+    /// It comes over TLS.
+    #[arg(long)]
+    tls: bool,
+    /// What its token says: `department=sales`. May be repeated.
+    #[arg(long = "attribute", value_parser = pair)]
+    attributes: Vec<(String, String)>,
+    /// When, in ms since 1970.
+    #[arg(long)]
+    at: Option<i64>,
 }
 
 /// An argument of the form `name=value`.
@@ -191,8 +202,8 @@ impl Acl {
                 let body = json!({"version": version, "note": note});
                 print(&post(self.path("/rollback", &[]), body).await?)
             }
-            Command::Explain { .. } => {
-                print(&post(self.path("/explain", &[]), self.question()).await?)
+            Command::Explain(question) => {
+                print(&post(self.path("/explain", &[]), question.body()).await?)
             }
             Command::Export { file } => export(&get(self.path("", &[])).await?, file.as_deref()),
             Command::Import { file, merge: false, note } => {
@@ -209,23 +220,22 @@ impl Acl {
             }
         }
     }
+}
 
-    fn question(&self) -> Value {
-        let Command::Explain { principal, operation, topic, key, address, tls, attributes, at } =
-            &self.command
-        else {
-            return Value::Null;
-        };
+impl Question {
+    fn body(&self) -> Value {
         let mut of_token = Map::new();
-        for (name, value) in attributes {
+        for (name, value) in &self.attributes {
             let values = of_token.entry(name.clone()).or_insert_with(|| json!([]));
             if let Value::Array(values) = values {
                 values.push(json!(value));
             }
         }
         json!({
-            "principal": principal, "operation": operation, "topic": topic, "key": key,
-            "address": address, "tls": tls, "attributes": of_token, "at": at,
+            "principal": self.principal, "operation": self.operation, "topic": self.topic,
+            "key": self.key, "consumer_group": self.consumer_group,
+            "transactional_id": self.transactional_id, "address": self.address, "tls": self.tls,
+            "attributes": of_token, "at": self.at,
         })
     }
 }

@@ -3,12 +3,12 @@
 
 use crate::admin::Admin;
 use port::{Change, Claims, Code, Refusal};
-use rules::acl::{Considered, Explanation, Tier, difference, explain};
+use rules::acl::{Considered, Explanation, Tier, What, difference, explain};
 use rules::{Permission, Place};
 use std::collections::{BTreeMap, HashSet};
 use tenancy::{ListOwner, ListVersion, NewListVersion, PAGE_ITEMS_MAX};
 use types::acl::{
-    Attributes, ENTRIES_MAX, Facts, KEY_PREFIX, LIST_BYTES_MAX, Origin, Problem, TopicMatch,
+    Attributes, ENTRIES_MAX, Facts, KEY_PREFIX, LIST_BYTES_MAX, Named, Origin, Problem, TopicMatch,
 };
 use types::{
     AccessEntry, AccessList, Effect, KeyId, Operation, PrincipalId, ProjectId, TenantId,
@@ -234,7 +234,7 @@ async fn keys(
 }
 
 fn topic_is_missing(entry: &AccessEntry, topics: &HashSet<String>) -> Option<String> {
-    let is_there = match &entry.topic {
+    let is_there = match entry.topic.as_ref()? {
         TopicMatch::Literal(name) => name.starts_with('$') || topics.contains(name),
         TopicMatch::Prefix(prefix) => {
             prefix.starts_with('$') || topics.iter().any(|topic| topic.starts_with(prefix.as_str()))
@@ -308,12 +308,17 @@ impl Patch {
     }
 }
 
+/// What a question is about.
+pub(crate) enum About {
+    Address { topic: TopicName, key: Option<String> },
+    Name(Named, String),
+}
+
 /// A question to be explained, as it was asked.
 pub(crate) struct Question {
     pub(crate) principal: String,
     pub(crate) operation: Operation,
-    pub(crate) topic: TopicName,
-    pub(crate) key: Option<String>,
+    pub(crate) about: About,
     pub(crate) origin: Option<Origin>,
     pub(crate) attributes: Attributes,
     pub(crate) at: TimestampMs,
@@ -342,11 +347,16 @@ impl At {
         lists.extend(own.map(|list| (self.tier(), list)));
         let borrowed: Vec<(Tier, &AccessList)> =
             lists.iter().map(|(tier, list)| (*tier, list)).collect();
+        let what = match &asked.about {
+            About::Address { topic, key } => {
+                What::Address { topic, key: key.as_deref().map(str::as_bytes) }
+            }
+            About::Name(named, name) => What::Name(*named, name),
+        };
         let asking = rules::acl::Asking {
             subject: &asked.principal,
             operation: asked.operation,
-            topic: &asked.topic,
-            key: asked.key.as_deref().map(str::as_bytes),
+            what,
             facts: Facts {
                 origin: asked.origin,
                 attributes: Some(&asked.attributes),
@@ -410,6 +420,11 @@ impl At {
             marks: None,
             attributes: None,
         };
-        Ok(Some(identity::own_rights(&claims, asking.operation, asking.topic, asking.key)))
+        Ok(Some(match asking.what {
+            What::Address { topic, key } => {
+                identity::own_rights(&claims, asking.operation, topic, key)
+            }
+            What::Name(named, _) => identity::own_rights_to_name(&claims, named),
+        }))
     }
 }

@@ -17,6 +17,7 @@ use port::{
 use rules::quota;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use types::acl::Named;
 use types::batch::Content;
 use types::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use types::topic::Cleanup;
@@ -432,6 +433,12 @@ impl Batches for Node {
             }
         };
         may.is_ok()
+    }
+
+    fn may_name(&self, who: &Identity, name: (Named, &str), operation: Operation) -> bool {
+        let now = self.world.clock.now_ms();
+        let snapshot = self.admit(who);
+        snapshot.and_then(|it| it.check_name(who.claims(), operation, name, now)).is_ok()
     }
 
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName> {

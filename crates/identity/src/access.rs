@@ -6,7 +6,7 @@ use metrics::{Counter, counter};
 use port::{Claims, Code, Refusal, metric};
 use rules::acl::{AccessRules, Place, Ruling, Tier, subject};
 use rules::{grants, scopes};
-use types::acl::Facts;
+use types::acl::{Facts, Named};
 use types::{Access, Filter, Operation, Scope, TimestampMs, TopicName};
 
 /// How often lists were asked, and what they said.
@@ -68,6 +68,21 @@ pub fn own_rights(
     }
 }
 
+/// What the credential's own scopes say of names that Kafka's clients give: who reads may be in
+/// groups, who publishes may do it in transactions.
+///
+/// # Errors
+/// `INSUFFICIENT_SCOPE`.
+pub fn own_rights_to_name(claims: &Claims, named: Named) -> Result<(), Refusal> {
+    scopes::require(
+        claims.scopes,
+        match named {
+            Named::ConsumerGroup => Scope::EventsSubscribe,
+            Named::TransactionalId => Scope::EventsPublish,
+        },
+    )
+}
+
 impl ProjectSnapshot {
     /// Refuses what the credential may not do at this address. For records and those who are
     /// present; topics as a whole are `check_topic`'s.
@@ -119,6 +134,26 @@ impl ProjectSnapshot {
         now: TimestampMs,
     ) -> Result<(), Refusal> {
         self.check_lists(claims, operation, topic, None, now)
+    }
+
+    /// Refuses what the credential may not do with what Kafka's clients call so.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_SCOPE` or `ADDRESS_FORBIDDEN`.
+    pub fn check_name(
+        &self,
+        claims: &Claims,
+        operation: Operation,
+        (named, name): (Named, &str),
+        now: TimestampMs,
+    ) -> Result<(), Refusal> {
+        own_rights_to_name(claims, named)?;
+        let Some(lists) = self.lists() else { return Ok(()) };
+        let Some(subject) = subject(&claims.principal) else { return Ok(()) };
+        let ruling = lists.decide_name(&subject, operation, (named, name), &facts(claims, now));
+        self.meters.count(ruling);
+        let what = || format!("{operation} in the {} `{name}`", named.noun());
+        conclude(lists, claims, ruling, named.field(), what)
     }
 
     fn check_lists(

@@ -29,7 +29,7 @@ mod snapshot;
 pub mod token;
 pub mod token_check;
 
-pub use access::own_rights;
+pub use access::{own_rights, own_rights_to_name};
 pub use api_key::{ApiKeyText, Environment, NewApiKey};
 pub use authenticator::{Authenticator, SeenToken, TokenTimes};
 pub use directory::Directory;

@@ -6,6 +6,7 @@ use crate::hub::{Answer, PartitionInfo, TopicInfo};
 use crate::{Identity, Refusal, Transactions};
 use bytes::Bytes;
 use std::sync::Arc;
+use types::acl::Named;
 use types::{Batch, Offset, Operation, Partition, Producer, TimestampMs, TopicId, TopicName};
 
 /// Bytes that one read answers at most, give or take a batch.
@@ -131,6 +132,10 @@ pub trait Batches: Transactions {
 
     /// Whether the client may do this with the topic as a whole, as scopes and access lists say.
     fn may(&self, who: &Identity, topic: &TopicName, operation: Operation) -> bool;
+
+    /// Whether the client may do this with what Kafka's clients call so, as scopes and access lists
+    /// say.
+    fn may_name(&self, who: &Identity, name: (Named, &str), operation: Operation) -> bool;
 
     /// The topic with this number, if it is one of the project's.
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName>;

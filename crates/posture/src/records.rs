@@ -7,7 +7,7 @@ use crate::Finding;
 pub(crate) use checks::ALL;
 use checks::*;
 use rules::Place;
-use types::acl::EVERYBODY;
+use types::acl::{EVERYBODY, Resource, TopicPattern};
 use types::{AccessEntry, AccessList, Effect, Operations, Scopes, TimestampMs};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -117,9 +117,11 @@ fn of_key(key: &Key, now: TimestampMs, found: &mut Vec<Finding>) {
 
 /// Speaks of everybody, everything that may be done and every topic, under no condition.
 fn is_open(entry: &AccessEntry) -> bool {
-    let is_every_topic = entry.resource().is_some_and(|resource| {
-        matches!(resource.topic, types::acl::TopicPattern::Any) && resource.key.is_all()
-    });
+    let resource = entry.resource();
+    let is_every_topic = resource
+        .as_ref()
+        .and_then(Resource::addresses)
+        .is_some_and(|at| matches!(at.topic, TopicPattern::Any) && at.key.is_all());
     entry.effect == Effect::Allow
         && entry.operations == Operations::all()
         && entry.principals.iter().any(|principal| principal == EVERYBODY)

@@ -21,15 +21,15 @@ mod prefixes;
 
 pub use advice::advise;
 pub use diff::{Changed, Difference, GroupChange, difference};
-pub use explain::{Asking, Considered, Explanation, explain, merged_default};
+pub use explain::{Asking, Considered, Explanation, What, explain, merged_default};
 
 use cache::Cache;
-use index::{RuleAt, Tables};
+use index::{Bucket, RuleAt, Tables, Whose};
 use port::identity::{OPERATOR, PLATFORM};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use types::acl::{Facts, USER_PREFIX};
+use types::acl::{Facts, Named, USER_PREFIX};
 use types::{AccessList, Effect, Filter, Operation, PrincipalId, TopicName};
 
 /// Whose list it is, from the widest to the narrowest.
@@ -110,6 +110,36 @@ pub struct Place {
     entry: u32,
 }
 
+/// What rules say while they are looked through.
+struct Heard {
+    operation: Operation,
+    denied: Option<u32>,
+    spoken: Option<Effect>,
+    /// Circumstances had no part in it.
+    is_lasting: bool,
+}
+
+impl Heard {
+    fn new(operation: Operation) -> Heard {
+        Heard { operation, denied: None, spoken: None, is_lasting: true }
+    }
+
+    fn hear(&mut self, tables: &Tables, whose: Whose<'_>, bucket: Bucket, facts: &Facts<'_>) {
+        tables.scan(bucket, whose, self.operation, |rule| {
+            if let Some(when) = tables.when(rule) {
+                self.is_lasting = false;
+                if !when.holds(facts) {
+                    return;
+                }
+            }
+            match rule.effect {
+                Effect::Deny => self.denied = Some(rule.entry),
+                Effect::Allow => self.spoken = Some(Effect::Allow),
+            }
+        });
+    }
+}
+
 /// A ruling, and whether it was remembered from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
@@ -187,31 +217,41 @@ impl AccessRules {
 
     /// The ruling without anything remembered, and whether circumstances had no part in it.
     fn decide_anew(&self, asked: &cache::Asked<'_>, facts: &Facts<'_>) -> (Ruling, bool) {
-        let mut spoken = None;
-        let mut is_lasting = true;
+        let mut heard = Heard::new(asked.operation);
         for (number, list) in (0..).zip(&self.lists) {
-            let mut denied = None;
             let tables = &list.tables;
             let whose = tables.whose(asked.subject);
-            tables.visit(asked.topic, asked.key, |bucket| {
-                tables.scan(bucket, whose, asked.operation, |rule| {
-                    if let Some(when) = tables.when(rule) {
-                        is_lasting = false;
-                        if !when.holds(facts) {
-                            return;
-                        }
-                    }
-                    match rule.effect {
-                        Effect::Deny => denied = Some(rule.entry),
-                        Effect::Allow => spoken = Some(Effect::Allow),
-                    }
-                });
-            });
-            if let Some(entry) = denied {
-                return (Ruling::Denied(Place { list: number, entry }), is_lasting);
+            tables.visit(asked.topic, asked.key, |bucket| heard.hear(tables, whose, bucket, facts));
+            if let Some(entry) = heard.denied {
+                return (Ruling::Denied(Place { list: number, entry }), heard.is_lasting);
             }
         }
-        (self.conclude(asked.subject, spoken), is_lasting)
+        (self.conclude(asked.subject, heard.spoken), heard.is_lasting)
+    }
+
+    /// May this subject do this with what Kafka's clients call so. A name that no entry gives
+    /// anybody is everybody's; one that an entry does is theirs whom entries give it.
+    pub fn decide_name(
+        &self,
+        subject: &str,
+        operation: Operation,
+        (named, name): (Named, &str),
+        facts: &Facts<'_>,
+    ) -> Ruling {
+        let mut heard = Heard::new(operation);
+        let mut is_given = false;
+        for (number, list) in (0..).zip(&self.lists) {
+            let tables = &list.tables;
+            let whose = tables.whose(subject);
+            tables.visit_name(named, name, |bucket| {
+                is_given |= tables.gives(bucket);
+                heard.hear(tables, whose, bucket, facts);
+            });
+            if let Some(entry) = heard.denied {
+                return Ruling::Denied(Place { list: number, entry });
+            }
+        }
+        if is_given { self.conclude(subject, heard.spoken) } else { Ruling::Allowed }
     }
 
     /// `spoken` is what entries say, none of which denies.

@@ -7,7 +7,9 @@ mod pattern;
 mod when;
 
 pub use check::Problem;
-pub use pattern::{KeyMatch, KeyPattern, Resource, TopicMatch, TopicPattern};
+pub use pattern::{
+    Addresses, KeyMatch, KeyPattern, NameMatch, Named, Resource, TopicMatch, TopicPattern,
+};
 pub use when::{Day, Facts, Network, Origin, TimeWindow, When};
 
 use crate::Effect;
@@ -50,17 +52,19 @@ pub const GROUP_PREFIX: &str = "group:";
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Operation {
-    /// Append records.
+    /// Append records, and use a transactional id for them.
     Publish = 1,
-    /// Bounded reads, the newest record of a key, and fetching for a consumer.
+    /// Bounded reads, the newest record of a key, and fetching for a consumer; being in a consumer
+    /// group.
     Read = 2,
     /// Follow live, from any point in history.
     Subscribe = 4,
     /// Be present, see who is, and follow who comes and goes.
     Presence = 8,
-    /// See that a topic exists, its configuration and its schemas.
+    /// See that a topic exists, its configuration and its schemas; see a group or an id, and where
+    /// it stands.
     Describe = 16,
-    /// Create, configure and delete topics, schemas and consumers.
+    /// Create, configure and delete topics, schemas and consumers; delete a group or its offsets.
     Manage = 32,
 }
 
@@ -183,10 +187,16 @@ pub struct AccessEntry {
     /// `*`, `key:<key id>`, `jwt:<subject>`, `user:<user id>`, `group:<name>`.
     pub principals: Vec<String>,
     pub operations: Operations,
-    pub topic: TopicMatch,
+    /// An entry has a topic, a group or an id, and only one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicMatch>,
     /// `None`: every key of the topic, and records without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyMatch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer_group: Option<NameMatch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactional_id: Option<NameMatch>,
     /// All that is named must hold; absent: always.
     #[serde(default, skip_serializing_if = "When::is_always")]
     pub when: When,
@@ -198,7 +208,7 @@ pub struct AccessEntry {
 impl AccessEntry {
     /// What the entry speaks of; `None` when the list was not checked.
     pub fn resource(&self) -> Option<Resource> {
-        pattern::resource(&self.topic, self.key.as_ref()).ok()
+        pattern::resource(self).ok()
     }
 }
 

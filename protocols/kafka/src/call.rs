@@ -10,7 +10,8 @@ use crate::wire::Uuid;
 use port::{Batches, Code, Hub, Identity, Refusal, Security};
 use std::sync::Arc;
 use stdx::Clock;
-use types::{Partition, Scope, TopicId, TopicName};
+use types::acl::Named;
+use types::{Operation, Partition, Scope, TopicId, TopicName};
 
 /// The one broker of the cluster that a project is.
 pub const NODE_ID: i32 = 1;
@@ -57,6 +58,11 @@ impl Call {
         self.hub.batches().ok_or_else(|| {
             Refusal::new(Code::Unsupported, "this server does not hand out whole batches")
         })
+    }
+
+    /// Whether the client may do this with what it calls so.
+    pub fn may_name(&self, name: (Named, &str), operation: Operation) -> bool {
+        self.batches().is_ok_and(|batches| batches.may_name(&self.who, name, operation))
     }
 
     /// Whoever administers the cluster, which is the project.

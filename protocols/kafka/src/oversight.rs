@@ -13,7 +13,7 @@ use port::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use types::consumer::Start;
-use types::{Partition, ProjectId, TopicName};
+use types::{Operation, Partition, ProjectId, TopicName};
 use wire_kafka::assignments::{Assignment, PROTOCOL_TYPE, read};
 
 /// The two kinds of groups, as KIP-848 calls them.
@@ -59,8 +59,8 @@ fn refusal(error: i16) -> Refusal {
     }
 }
 
-async fn find(call: &Call, name: &str) -> Result<Arc<Slot>, Refusal> {
-    let found = call.desk.groups.find(call, name).await.map_err(refusal)?;
+async fn find(call: &Call, name: &str, operation: Operation) -> Result<Arc<Slot>, Refusal> {
+    let found = call.desk.groups.find(call, name, operation).await.map_err(refusal)?;
     found.ok_or_else(|| refusal(errors::GROUP_ID_NOT_FOUND))
 }
 
@@ -134,7 +134,7 @@ async fn topic(call: &Call, name: &TopicName) -> Result<Option<TopicInfo>, Refus
 }
 
 async fn state(call: &Call, name: &str) -> Result<GroupState, Refusal> {
-    let slot = find(call, name).await?;
+    let slot = find(call, name, Operation::Describe).await?;
     let (summary, (members, readers)) =
         slot.with_both(call, |both, _| (summary(name, both), members(both)));
     let known = slot.offsets.lock().await.all(call, name).await?.clone();
@@ -252,7 +252,7 @@ async fn reset(
     reset: &GroupReset,
     doing: Doing,
 ) -> Result<Vec<GroupMove>, Refusal> {
-    let slot = find(call, name).await?;
+    let slot = find(call, name, Operation::Manage).await?;
     // Held to the end: whoever joins meanwhile finds what was written.
     let mut offsets = slot.offsets.lock().await;
     let is_free = slot

@@ -416,14 +416,14 @@ async fn explain_acl(
                 return Err(refusal.field(format!("list.{}", problem.field)));
             }
         }
+        let about = body.about()?;
         let question = Question {
             origin: body.address.map(|address| Origin { address, is_tls: body.tls }),
             attributes: body.attributes(),
             at: body.at.unwrap_or_else(|| admin.clock.now_ms()),
             principal: body.principal,
             operation: body.operation,
-            topic: body.topic,
-            key: body.key,
+            about,
             draft: body.list,
         };
         Ok(Json(Explained::from(at.answer(&admin, question).await?)))

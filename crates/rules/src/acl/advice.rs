@@ -4,7 +4,9 @@
 use super::overlap;
 use crate::grants;
 use std::collections::HashMap;
-use types::acl::{EVERYBODY, GROUP_PREFIX, KeyPattern, Problem, Resource, TopicPattern};
+use types::acl::{
+    Addresses, EVERYBODY, GROUP_PREFIX, KeyPattern, NameMatch, Problem, Resource, TopicPattern,
+};
 use types::{AccessEntry, AccessList, Effect, Operation, Operations};
 
 /// Warnings told at most.
@@ -43,7 +45,9 @@ pub fn advise(list: &AccessList) -> Vec<Problem> {
 }
 
 fn about_entry(entry: &AccessEntry, mut warn: impl FnMut(&str, String)) {
-    let has_key = entry.resource().is_some_and(|resource| !resource.key.is_all());
+    let resource = entry.resource();
+    let addresses = resource.as_ref().and_then(Resource::addresses);
+    let has_key = addresses.is_some_and(|at| !at.key.is_all());
     if has_key && entry.operations != Operations::all() {
         for operation in [Operation::Describe, Operation::Manage] {
             let counts = operation == Operation::Describe && entry.effect == Effect::Allow;
@@ -71,6 +75,19 @@ struct Read<'a> {
     resource: Resource,
 }
 
+impl Read<'_> {
+    /// The one topic or name that it speaks of.
+    fn literal(&self) -> Option<&str> {
+        match &self.resource {
+            Resource::Addresses(Addresses { topic: TopicPattern::Exact(name), .. }) => {
+                Some(name.as_str())
+            }
+            Resource::Names(_, NameMatch::Literal(name)) => Some(name),
+            Resource::Addresses(_) | Resource::Names(..) => None,
+        }
+    }
+}
+
 /// Entries that another one covers. Answers how many were looked at when not all were.
 fn shadows(list: &AccessList, warn: &mut impl FnMut(String, String)) -> Option<usize> {
     let entries = list.entries.iter().enumerate();
@@ -78,19 +95,16 @@ fn shadows(list: &AccessList, warn: &mut impl FnMut(String, String)) -> Option<u
         .filter_map(|(index, entry)| Some(Read { index, entry, resource: entry.resource()? }))
         .collect();
     let mut wide: Vec<usize> = Vec::new();
-    let mut by_topic: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, read) in found.iter().enumerate() {
-        match &read.resource.topic {
-            TopicPattern::Exact(name) => by_topic.entry(name.as_str()).or_default().push(at),
-            TopicPattern::Any | TopicPattern::Prefix(_) => wide.push(at),
+        match read.literal() {
+            Some(name) => by_name.entry(name).or_default().push(at),
+            None => wide.push(at),
         }
     }
     let mut pairs = 0;
     for inner in &found {
-        let same = match &inner.resource.topic {
-            TopicPattern::Exact(name) => by_topic.get(name.as_str()),
-            TopicPattern::Any | TopicPattern::Prefix(_) => None,
-        };
+        let same = inner.literal().and_then(|name| by_name.get(name));
         for &at in wide.iter().chain(same.into_iter().flatten()) {
             pairs += 1;
             if pairs > PAIRS_MAX {
@@ -129,8 +143,23 @@ fn covers(outer: &Read<'_>, inner: &Read<'_>) -> bool {
     wide.when.is_always()
         && wide.operations.contains(narrow.operations)
         && narrow.principals.iter().all(names)
-        && covers_topics(&outer.resource.topic, &inner.resource.topic)
-        && covers_keys(&outer.resource.key, &inner.resource.key)
+        && match (&outer.resource, &inner.resource) {
+            (Resource::Addresses(outer), Resource::Addresses(inner)) => {
+                covers_topics(&outer.topic, &inner.topic) && covers_keys(&outer.key, &inner.key)
+            }
+            (Resource::Names(of, outer), Resource::Names(named, inner)) => {
+                of == named && covers_names(outer, inner)
+            }
+            _ => false,
+        }
+}
+
+fn covers_names(outer: &NameMatch, inner: &NameMatch) -> bool {
+    match (outer, inner) {
+        (_, NameMatch::Literal(name)) => outer.matches(name),
+        (NameMatch::Literal(_), NameMatch::Prefix(_)) => false,
+        (NameMatch::Prefix(outer), NameMatch::Prefix(inner)) => inner.starts_with(outer),
+    }
 }
 
 fn covers_topics(outer: &TopicPattern, inner: &TopicPattern) -> bool {

@@ -1,12 +1,16 @@
 //! From a list as people write it to tables.
 
-use super::index::{Bucket, EVERYBODY, Gathered, Keys, MoreKeys, SetNumber, Tables};
+use super::index::{
+    Bucket, EVERYBODY, Gathered, Keys, MoreKeys, Names, Places, RuleOf, SetNumber, Tables,
+};
 use super::levels::{LevelTree, Rest};
 use super::prefixes::PrefixTable;
 use super::{CompiledList, Groups, Tier};
 use std::collections::HashMap;
 use std::sync::Arc;
-use types::acl::{self, GROUP_PREFIX, KeyPattern, Resource, TopicPattern};
+use types::acl::{
+    self, Addresses, GROUP_PREFIX, KeyPattern, NameMatch, Named, Resource, TopicPattern,
+};
 use types::filter::KeyPart;
 use types::{AccessEntry, AccessList, Effect, Operation, Operations};
 
@@ -25,12 +29,21 @@ struct FillingMore {
     patterns: HashMap<KeyPart, Bucket>,
 }
 
+/// Names of one kind while they are filled.
+#[derive(Default)]
+struct FillingNames {
+    exact: HashMap<Box<str>, Bucket>,
+    prefixes: HashMap<Box<str>, Bucket>,
+}
+
 #[derive(Default)]
 struct Filler<'a> {
     gathered: Gathered,
     topics: HashMap<Box<str>, Filling>,
     prefixes: HashMap<Box<str>, Filling>,
     any: Filling,
+    groups: FillingNames,
+    transactional_ids: FillingNames,
     /// Sets by how entries write them, so that equal ones are one.
     numbers: HashMap<Vec<&'a str>, SetNumber>,
     sets: HashMap<Box<str>, Vec<SetNumber>>,
@@ -52,30 +65,68 @@ pub fn compile(tier: Tier, list: &AccessList, above: &Groups) -> CompiledList {
 impl<'a> Filler<'a> {
     fn add(&mut self, entry: &'a AccessEntry, groups: &Groups) {
         let resource = match entry.resource() {
-            Some(resource) => resource,
+            Some(resource) => Some(resource),
             None if entry.effect == Effect::Allow => return,
-            None => Resource { topic: TopicPattern::Any, key: KeyPattern::Part(KeyPart::All) },
+            None => None,
         };
         let Filler { gathered, .. } = self;
         let (number, when) = (gathered.entry(&entry.id), gathered.when(&entry.when));
-        let set = self.set(entry, groups);
+        let rule = (number, self.set(entry, groups), when);
+        let operations = entry.operations.meant(entry.effect);
+        let everything =
+            Addresses { topic: TopicPattern::Any, key: KeyPattern::Part(KeyPart::All) };
+        match resource {
+            Some(Resource::Addresses(at)) => self.add_at(&at, rule, operations, entry.effect),
+            Some(Resource::Names(named, name)) => {
+                self.add_name(named, &name, rule, operations, entry.effect);
+            }
+            None => {
+                self.add_at(&everything, rule, operations, entry.effect);
+                for named in Named::ALL {
+                    let every = NameMatch::Prefix(String::new());
+                    self.add_name(named, &every, rule, operations, entry.effect);
+                }
+            }
+        }
+    }
+
+    fn add_at(&mut self, at: &Addresses, rule: RuleOf, operations: Operations, effect: Effect) {
         let Filler { gathered, topics, prefixes, any, .. } = self;
-        let filling = match &resource.topic {
+        let filling = match &at.topic {
             TopicPattern::Any => any,
             TopicPattern::Exact(name) => topics.entry(name.as_str().into()).or_default(),
             TopicPattern::Prefix(prefix) => prefixes.entry(prefix.clone()).or_default(),
         };
-        let operations = entry.operations.meant(entry.effect);
-        let rule = (number, set, when);
-        let bucket = filling.bucket(&resource.key, gathered);
-        gathered.rule(bucket, rule, operations, entry.effect);
-        let describes = operations.has(Operation::Describe) && entry.effect == Effect::Allow;
-        if describes && !resource.key.is_all() {
+        let bucket = filling.bucket(&at.key, gathered);
+        gathered.rule(bucket, rule, operations, effect);
+        let describes = operations.has(Operation::Describe) && effect == Effect::Allow;
+        if describes && !at.key.is_all() {
             // Whoever may do something with some of its keys may know that the topic is there.
             let bucket = filling.whole(gathered);
             let describe = Operations::NONE.with(Operation::Describe);
-            gathered.rule(bucket, rule, describe, entry.effect);
+            gathered.rule(bucket, rule, describe, effect);
         }
+    }
+
+    fn add_name(
+        &mut self,
+        named: Named,
+        name: &NameMatch,
+        rule: RuleOf,
+        operations: Operations,
+        effect: Effect,
+    ) {
+        let Filler { gathered, groups, transactional_ids, .. } = self;
+        let names = match named {
+            Named::ConsumerGroup => groups,
+            Named::TransactionalId => transactional_ids,
+        };
+        let (of, text) = match name {
+            NameMatch::Literal(text) => (&mut names.exact, text),
+            NameMatch::Prefix(text) => (&mut names.prefixes, text),
+        };
+        let bucket = *of.entry(text.as_str().into()).or_insert_with(|| gathered.bucket());
+        gathered.rule(bucket, rule, operations, effect);
     }
 
     /// The number of the set of principals that an entry names.
@@ -118,13 +169,21 @@ impl<'a> Filler<'a> {
             numbers.dedup();
             (name, numbers.into())
         });
-        Tables::new(
-            self.gathered,
+        let places = Places {
             topics,
-            PrefixTable::new(prefixes.collect()),
-            self.any.finish(),
-            sets.collect(),
-        )
+            prefixes: PrefixTable::new(prefixes.collect()),
+            any: self.any.finish(),
+            groups: self.groups.finish(),
+            transactional_ids: self.transactional_ids.finish(),
+        };
+        Tables::new(self.gathered, places, sets.collect())
+    }
+}
+
+impl FillingNames {
+    fn finish(self) -> Names {
+        let prefixes = PrefixTable::new(self.prefixes.into_iter().collect());
+        Names { exact: self.exact, prefixes }
     }
 }
 

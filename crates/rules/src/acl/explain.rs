@@ -5,7 +5,7 @@
 use super::{Tier, is_user};
 use serde::Serialize;
 use std::collections::HashMap;
-use types::acl::{EVERYBODY, Facts, GROUP_PREFIX};
+use types::acl::{EVERYBODY, Facts, GROUP_PREFIX, Named, Resource};
 use types::{AccessEntry, AccessList, Effect, Operation, TopicName};
 
 /// Entries that an explanation names at most; those that count come first.
@@ -17,9 +17,15 @@ pub struct Asking<'a> {
     /// `key:...`, `jwt:...` or `user:...`.
     pub subject: &'a str,
     pub operation: Operation,
-    pub topic: &'a TopicName,
-    pub key: Option<&'a [u8]>,
+    pub what: What<'a>,
     pub facts: Facts<'a>,
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    Address { topic: &'a TopicName, key: Option<&'a [u8]> },
+    Name(Named, &'a str),
 }
 
 /// An entry that speaks of the principal and the address.
@@ -42,7 +48,7 @@ pub struct Explanation {
     pub decided_by: Option<Considered>,
     /// What decided, in words.
     pub reason: String,
-    /// Entries about the topic: those that count first.
+    /// Entries about the topic or the name: those that count first.
     pub considered: Vec<Considered>,
     /// There were more.
     pub is_cut: bool,
@@ -75,6 +81,10 @@ pub fn explain(lists: &[(Tier, &AccessList)], asking: &Asking<'_>) -> Explanatio
             let reason = "no entry denies it; users are allowed things by their roles";
             (true, None, reason.to_owned())
         }
+        (None, None) if is_free(lists, asking) => {
+            let reason = "no entry gives the name to anybody: whose scopes allow it may use it";
+            (true, None, reason.to_owned())
+        }
         (None, None) => match merged_default(lists.iter().map(|(_, list)| *list)) {
             Effect::Allow => (true, None, "no entry speaks of it, and the default allows".into()),
             Effect::Deny => (false, None, "no entry allows it".to_owned()),
@@ -91,7 +101,20 @@ pub fn merged_default<'a>(lists: impl DoubleEndedIterator<Item = &'a AccessList>
     lists.rev().find_map(|list| list.default).unwrap_or(Effect::Deny)
 }
 
-/// `None`: it speaks of other topics.
+/// Whether it is about a name that no entry gives anybody.
+fn is_free(lists: &[(Tier, &AccessList)], asking: &Asking<'_>) -> bool {
+    let What::Name(named, name) = asking.what else { return false };
+    let speaks_of = |resource| match resource {
+        Resource::Names(of, it) => of == named && it.matches(name),
+        Resource::Addresses(_) => false,
+    };
+    let gives = |entry: &AccessEntry| {
+        entry.effect == Effect::Allow && entry.resource().is_some_and(speaks_of)
+    };
+    !lists.iter().any(|(_, list)| list.entries.iter().any(gives))
+}
+
+/// `None`: it speaks of other topics or names.
 fn consider(
     tier: Tier,
     entry: &AccessEntry,
@@ -102,18 +125,23 @@ fn consider(
         // What cannot be read allows nothing, and denies everything.
         None if entry.effect == Effect::Allow => return None,
         None => lacking(entry, groups, asking),
-        Some(resource) => {
-            if !resource.topic.matches(asking.topic) {
-                return None;
+        Some(resource) => match (resource, asking.what) {
+            (Resource::Addresses(at), What::Address { topic, key }) if at.topic.matches(topic) => {
+                let key = key.filter(|_| !asking.operation.is_of_topic());
+                let of_any_key =
+                    asking.operation == Operation::Describe && entry.effect == Effect::Allow;
+                match of_any_key || at.key.matches(key) {
+                    true => lacking(entry, groups, asking),
+                    false => Some("key"),
+                }
             }
-            let key = asking.key.filter(|_| !asking.operation.is_of_topic());
-            let of_any_key =
-                asking.operation == Operation::Describe && entry.effect == Effect::Allow;
-            match of_any_key || resource.key.matches(key) {
-                true => lacking(entry, groups, asking),
-                false => Some("key"),
+            (Resource::Names(of, it), What::Name(named, name))
+                if of == named && it.matches(name) =>
+            {
+                lacking(entry, groups, asking)
             }
-        }
+            _ => return None,
+        },
     };
     Some(Considered {
         list: tier,

@@ -4,7 +4,7 @@
 use super::levels::LevelTree;
 use super::prefixes::PrefixTable;
 use std::collections::HashMap;
-use types::acl::When;
+use types::acl::{Named, When};
 use types::filter::KeyPart;
 use types::{Effect, Operation, Operations, TopicName};
 
@@ -16,6 +16,8 @@ pub type SetNumber = u32;
 /// The set that everybody is in.
 pub const EVERYBODY: SetNumber = 0;
 const NO_WHEN: u32 = u32::MAX;
+/// An entry, whom it speaks of, and its conditions, by number.
+pub type RuleOf = (u32, SetNumber, u32);
 /// Buckets of more rules are searched by what names the principal, not read whole.
 const SCAN_MAX: usize = 32;
 
@@ -50,11 +52,27 @@ pub struct MoreKeys {
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a>(&'a [SetNumber]);
 
+/// What Kafka's clients name of one kind.
 #[derive(Default)]
-pub struct Tables {
+pub struct Names {
+    pub exact: HashMap<Box<str>, Bucket>,
+    /// The empty prefix is every name.
+    pub prefixes: PrefixTable<Bucket>,
+}
+
+/// Where the rules of a list are.
+#[derive(Default)]
+pub struct Places {
     pub topics: HashMap<Box<str>, Keys>,
     pub prefixes: PrefixTable<Keys>,
     pub any: Keys,
+    pub groups: Names,
+    pub transactional_ids: Names,
+}
+
+#[derive(Default)]
+pub struct Tables {
+    pub at: Places,
     rules: Box<[RuleAt]>,
     /// Where each bucket begins; one more than there are buckets.
     starts: Box<[u32]>,
@@ -99,7 +117,7 @@ impl Gathered {
     pub fn rule(
         &mut self,
         bucket: Bucket,
-        (entry, set, when): (u32, SetNumber, u32),
+        (entry, set, when): RuleOf,
         operations: Operations,
         effect: Effect,
     ) {
@@ -110,25 +128,21 @@ impl Gathered {
 impl Tables {
     pub fn new(
         mut gathered: Gathered,
-        topics: HashMap<Box<str>, Keys>,
-        prefixes: PrefixTable<Keys>,
-        any: Keys,
+        at: Places,
         sets: HashMap<Box<str>, Box<[SetNumber]>>,
     ) -> Tables {
         gathered.rules.sort_unstable_by_key(|(bucket, rule)| (*bucket, rule.set, rule.entry));
         let mut starts = Vec::with_capacity(gathered.buckets as usize + 1);
-        let mut at = 0;
+        let mut next = 0;
         for bucket in 0..gathered.buckets {
-            starts.push(at as u32);
-            while gathered.rules.get(at).is_some_and(|(of, _)| *of == bucket) {
-                at += 1;
+            starts.push(next as u32);
+            while gathered.rules.get(next).is_some_and(|(of, _)| *of == bucket) {
+                next += 1;
             }
         }
-        starts.push(at as u32);
+        starts.push(next as u32);
         Tables {
-            topics,
-            prefixes,
-            any,
+            at,
             rules: gathered.rules.into_iter().map(|(_, rule)| rule).collect(),
             starts: starts.into(),
             whens: gathered.whens.into(),
@@ -166,13 +180,28 @@ impl Tables {
     /// Calls `visit` with each bucket whose rules speak of the address.
     pub fn visit(&self, topic: &TopicName, key: Option<&[u8]>, mut visit: impl FnMut(Bucket)) {
         let name = topic.as_str();
-        if let Some(keys) = self.topics.get(name) {
+        if let Some(keys) = self.at.topics.get(name) {
             keys.visit(key, &mut visit);
         }
-        if !self.prefixes.is_empty() {
-            self.prefixes.visit(name.as_bytes(), |keys| keys.visit(key, &mut visit));
+        if !self.at.prefixes.is_empty() {
+            self.at.prefixes.visit(name.as_bytes(), |keys| keys.visit(key, &mut visit));
         }
-        self.any.visit(key, &mut visit);
+        self.at.any.visit(key, &mut visit);
+    }
+
+    /// Calls `visit` with each bucket whose rules speak of the name.
+    pub fn visit_name(&self, named: Named, name: &str, mut visit: impl FnMut(Bucket)) {
+        let names = match named {
+            Named::ConsumerGroup => &self.at.groups,
+            Named::TransactionalId => &self.at.transactional_ids,
+        };
+        names.exact.get(name).into_iter().for_each(|&bucket| visit(bucket));
+        names.prefixes.visit(name.as_bytes(), |&bucket| visit(bucket));
+    }
+
+    /// Whether the bucket allows somebody something.
+    pub fn gives(&self, bucket: Bucket) -> bool {
+        self.bucket(bucket).iter().any(|rule| rule.effect == Effect::Allow)
     }
 
     fn bucket(&self, bucket: Bucket) -> &[RuleAt] {

@@ -18,21 +18,21 @@ pub fn visit(tables: &Tables, filter: &Filter, mut visit: impl FnMut(Bucket, Fit
     let key = &filter.key;
     match &filter.topic {
         TopicPart::Exact(name) => {
-            if let Some(keys) = tables.topics.get(name.as_str()) {
+            if let Some(keys) = tables.at.topics.get(name.as_str()) {
                 of_keys(keys, key, Whole::Topic, &mut visit);
             }
-            tables.prefixes.visit(name.as_str().as_bytes(), |keys| {
+            tables.at.prefixes.visit(name.as_str().as_bytes(), |keys| {
                 of_keys(keys, key, Whole::Topic, &mut visit);
             });
         }
         TopicPart::Any => {
-            let prefixes = tables.prefixes.iter().map(|(_, keys)| keys);
-            for keys in tables.topics.values().chain(prefixes) {
+            let prefixes = tables.at.prefixes.iter().map(|(_, keys)| keys);
+            for keys in tables.at.topics.values().chain(prefixes) {
                 of_keys(keys, key, Whole::SomeTopics, &mut visit);
             }
         }
     }
-    of_keys(&tables.any, key, Whole::Topic, &mut visit);
+    of_keys(&tables.at.any, key, Whole::Topic, &mut visit);
 }
 
 /// Whether a place among the topics has all topics of the filter.

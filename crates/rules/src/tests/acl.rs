@@ -2,13 +2,14 @@
 //! with a list and what is odd.
 
 use crate::acl::{
-    AccessRules, Asking, CompiledList, Groups, Ruling, Tier, advise, difference, explain, subject,
+    AccessRules, Asking, CompiledList, Groups, Ruling, Tier, What, advise, difference, explain,
+    subject,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Arc;
-use types::acl::{Attributes, Facts, Origin};
+use types::acl::{Attributes, Facts, Named, Origin};
 use types::{AccessList, Effect, Filter, Operation, PrincipalId, TopicName};
 
 /// 2026-11-21T12:00:00Z, a Saturday.
@@ -103,6 +104,94 @@ fn entries_decide_by_principal_operation_and_address() {
     for (who, operation, address, expected) in table {
         assert_eq!(may(&list, who, operation, address), expected, "{who} {operation} {address}");
     }
+}
+
+#[test]
+fn names_belong_to_whom_entries_give_them_and_else_to_everybody() {
+    use Named::{ConsumerGroup, TransactionalId};
+    let list = list(json!({"entries": [
+        {"id": "a", "effect": "allow", "principals": ["jwt:ann"], "operations": ["read"],
+         "consumer_group": {"prefix": "bill"}},
+        {"id": "b", "effect": "allow", "principals": ["jwt:bob"], "operations": ["all"],
+         "consumer_group": {"literal": "billing"}},
+        {"id": "no", "effect": "deny", "principals": ["jwt:eve"], "operations": ["describe"],
+         "consumer_group": {"prefix": ""}},
+        {"id": "t", "effect": "allow", "principals": ["jwt:ann"], "operations": ["publish"],
+         "transactional_id": {"literal": "pay"}, "when": {"tls": true}},
+        {"id": "u", "effect": "allow", "principals": ["*"], "operations": ["all"],
+         "topic": {"filter": "#"}},
+    ]}));
+    assert_eq!(list.problems(&HashSet::new()), []);
+    let table = [
+        ("jwt:ann", Operation::Read, ConsumerGroup, "bills", true),
+        ("jwt:ann", Operation::Describe, ConsumerGroup, "bills", true),
+        ("jwt:ann", Operation::Manage, ConsumerGroup, "bills", false),
+        ("jwt:bob", Operation::Manage, ConsumerGroup, "billing", true),
+        ("jwt:bob", Operation::Read, ConsumerGroup, "bills", false),
+        ("jwt:zoe", Operation::Read, ConsumerGroup, "billing", false),
+        (
+            "user:usr_0190a5c3b1f27d8e9a6b4c2d1e0f3a5b",
+            Operation::Manage,
+            ConsumerGroup,
+            "billing",
+            true,
+        ),
+        // Nobody is given these: a denial alone shuts out whom it names.
+        ("jwt:zoe", Operation::Manage, ConsumerGroup, "orders", true),
+        ("jwt:eve", Operation::Read, ConsumerGroup, "orders", true),
+        ("jwt:eve", Operation::Describe, ConsumerGroup, "orders", false),
+        // The same name is another thing elsewhere.
+        ("jwt:zoe", Operation::Publish, TransactionalId, "billing", true),
+        // Given to her, though not as she comes.
+        ("jwt:ann", Operation::Publish, TransactionalId, "pay", false),
+        ("jwt:zoe", Operation::Publish, TransactionalId, "pay", false),
+    ];
+    let lists = [(Tier::Project, &list)];
+    for (subject, operation, named, name, expected) in table {
+        let facts = nothing_known();
+        let ruling = rules(&lists).decide_name(subject, operation, (named, name), &facts);
+        assert_eq!(ruling == Ruling::Allowed, expected, "{subject} {operation} {name}");
+        let asking = Asking { subject, operation, what: What::Name(named, name), facts };
+        let told = explain(&lists, &asking);
+        assert_eq!(told.allowed, expected, "{told:?}");
+        assert!(told.considered.iter().all(|it| it.entry != "u"), "{told:?}");
+    }
+}
+
+#[test]
+fn an_entry_speaks_of_one_kind_of_thing() {
+    let problems = |more: Value| {
+        let mut entry = json!({"id": "e", "effect": "allow", "principals": ["*"],
+            "operations": ["read"]});
+        entry.as_object_mut().expect("it").extend(more.as_object().expect("fields").clone());
+        let list = list(json!({"entries": [entry]}));
+        // What cannot be read denies everything, and allows nothing.
+        let problems = list.problems(&HashSet::new());
+        if !problems.is_empty() {
+            assert!(!may(&list, "jwt:a", Operation::Read, "t"));
+        }
+        problems.into_iter().map(|it| it.field).collect::<Vec<_>>()
+    };
+    let (topic, name) = (json!({"literal": "t"}), json!({"literal": "g"}));
+    assert_eq!(problems(json!({"topic": topic})), Vec::<String>::new());
+    assert_eq!(problems(json!({"consumer_group": name})), Vec::<String>::new());
+    assert_eq!(problems(json!({})), ["entries[0].topic"]);
+    assert_eq!(problems(json!({"topic": topic, "consumer_group": name})), ["entries[0].topic"]);
+    assert_eq!(
+        problems(json!({"transactional_id": name, "consumer_group": name})),
+        ["entries[0].topic"]
+    );
+    assert_eq!(problems(json!({"consumer_group": name, "key": topic})), ["entries[0].key"]);
+    assert_eq!(problems(json!({"consumer_group": {"literal": ""}})), ["entries[0].consumer_group"]);
+    assert_eq!(
+        problems(json!({"transactional_id": {"prefix": "a\u{7}"}})),
+        ["entries[0].transactional_id"]
+    );
+    assert_eq!(problems(json!({"transactional_id": name})), ["entries[0].operations"]);
+    assert_eq!(
+        problems(json!({"consumer_group": name, "operations": ["publish"]})),
+        ["entries[0].operations"]
+    );
 }
 
 #[test]

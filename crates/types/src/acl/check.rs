@@ -6,6 +6,7 @@ use super::{
     ID_BYTES_MAX, KEY_PREFIX, MEMBERS_MAX, PRINCIPALS_MAX, TEXT_BYTES_MAX, TOKEN_PREFIX,
     USER_PREFIX, pattern,
 };
+use super::{Operation, Operations, Resource};
 use crate::KeyId;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -110,8 +111,17 @@ impl AccessList {
                 report.add(at(&format!("principals[{number}]")), why);
             }
         }
-        if let Err((field, why)) = pattern::resource(&entry.topic, entry.key.as_ref()) {
-            report.add(at(field), why);
+        match pattern::resource(entry) {
+            Err((field, why)) => report.add(at(field), why),
+            Ok(Resource::Names(named, _)) => {
+                let known = named.operations();
+                if entry.operations != Operations::all() && !known.contains(entry.operations) {
+                    let names: Vec<&str> = known.iter().map(Operation::name).collect();
+                    let why = format!("a {} has {} and all", named.noun(), names.join(", "));
+                    report.add(at("operations"), why);
+                }
+            }
+            Ok(Resource::Addresses(_)) => {}
         }
         check_when(index, entry, report);
     }

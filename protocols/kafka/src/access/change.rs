@@ -3,8 +3,8 @@
 
 use super::{Binding, Filter, Said, TooMany, bindings, words};
 use std::collections::BTreeSet;
-use types::acl::{Network, TopicMatch, When};
-use types::{AccessEntry, AccessList, Effect, Operation, Operations};
+use types::acl::When;
+use types::{AccessEntry, AccessList, Operation, Operations};
 
 /// How the identifiers of entries begin that are made here; a number follows.
 const ID_PREFIX: &str = "kafka-";
@@ -13,11 +13,8 @@ const ID_PREFIX: &str = "kafka-";
 #[derive(Debug, Clone)]
 pub struct Draft {
     pub binding: Binding,
-    pub effect: Effect,
-    pub principal: String,
-    pub network: Option<Network>,
-    pub topic: TopicMatch,
-    pub operations: Operations,
+    /// Without an identifier.
+    pub entry: AccessEntry,
 }
 
 /// Adds what is not said yet; what has all but the operation in common becomes one entry. Answers
@@ -29,28 +26,21 @@ pub fn add(list: &mut AccessList, drafts: &[Draft]) -> Result<bool, TooMany> {
     let known = bindings(list)?;
     let mut made: Vec<AccessEntry> = Vec::new();
     for draft in drafts.iter().filter(|draft| !known.contains(&draft.binding)) {
-        let is_whole = draft.operations == Operations::all();
+        let new = &draft.entry;
+        let is_whole = new.operations == Operations::all();
         let fits = |entry: &&mut AccessEntry| {
-            let networks = entry.when.networks.as_slice();
             !is_whole
                 && entry.operations != Operations::all()
-                && entry.effect == draft.effect
-                && entry.topic == draft.topic
-                && entry.principals == [draft.principal.clone()]
-                && networks == draft.network.as_slice()
+                && entry.effect == new.effect
+                && entry.topic == new.topic
+                && entry.consumer_group == new.consumer_group
+                && entry.transactional_id == new.transactional_id
+                && entry.principals == new.principals
+                && entry.when == new.when
         };
         match made.iter_mut().find(fits) {
-            Some(entry) => entry.operations = union(entry.operations, draft.operations),
-            None => made.push(AccessEntry {
-                id: String::new(),
-                effect: draft.effect,
-                principals: vec![draft.principal.clone()],
-                operations: draft.operations,
-                topic: draft.topic.clone(),
-                key: None,
-                when: When { networks: draft.network.into_iter().collect(), ..When::default() },
-                note: String::new(),
-            }),
+            Some(entry) => entry.operations = union(entry.operations, new.operations),
+            None => made.push(new.clone()),
         }
     }
     let is_new = !made.is_empty();
@@ -145,7 +135,9 @@ fn taken(
     filters: &[Filter],
     gone: &mut [BTreeSet<Binding>],
 ) -> Operations {
-    let meant = |binding: &&Binding| words::meant(binding.operation).unwrap_or_default();
+    let meant = |binding: &&Binding| {
+        words::meant(binding.pattern.resource, binding.operation).unwrap_or_default()
+    };
     let bindings = said.bindings_at(place);
     let mut all = Operations::NONE;
     for (filter, gone) in filters.iter().zip(gone) {

@@ -9,22 +9,23 @@ mod change;
 pub mod words;
 
 pub use change::{Draft, add, remove};
-pub use words::TOPIC;
 
 use crate::messages::create_acls::AclCreation;
 use crate::messages::delete_acls::DeleteAclsFilter;
 use crate::messages::describe_acls::DescribeAclsRequest;
 use std::collections::BTreeSet;
-use types::acl::{KeyPattern, TopicPattern};
+use types::acl::{NameMatch, Named, Resource, TopicPattern, When};
 use types::{AccessEntry, AccessList, Operations};
 use words::{ANY, LITERAL, MATCH, PREFIXED};
 
 /// What a list may be said as at most.
 pub const BINDINGS_MAX: usize = 50_000;
 
-/// The resource that a binding is about: always a topic, or topics.
+/// The resource that a binding is about: topics, groups or transactional ids.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pattern {
+    /// `TOPIC`, `GROUP` or `TRANSACTIONAL_ID`.
+    pub resource: i8,
     pub name: String,
     /// `LITERAL` or `PREFIXED`.
     pub kind: i8,
@@ -74,7 +75,8 @@ impl Said {
     fn of(entry: &AccessEntry) -> Option<Said> {
         let when = &entry.when;
         let is_plain = when.times.is_empty() && when.attributes.is_empty() && when.tls.is_none();
-        if !is_plain || words::said(entry.operations).is_empty() {
+        let pattern = pattern(entry)?;
+        if !is_plain || words::said(pattern.resource, entry.operations).is_empty() {
             return None;
         }
         let hosts = match when.networks.as_slice() {
@@ -82,7 +84,7 @@ impl Said {
             networks => networks.iter().map(words::host).collect(),
         };
         Some(Said {
-            pattern: pattern(entry)?,
+            pattern,
             permission: words::permission(entry.effect),
             principals: entry.principals.iter().map(|it| words::principal(it)).collect(),
             hosts,
@@ -91,7 +93,7 @@ impl Said {
     }
 
     fn count(&self) -> usize {
-        let words = words::said(self.operations).len();
+        let words = words::said(self.pattern.resource, self.operations).len();
         self.principals.len().saturating_mul(self.hosts.len()).saturating_mul(words)
     }
 
@@ -106,7 +108,7 @@ impl Said {
             operation,
             permission: self.permission,
         };
-        words::said(self.operations).into_iter().map(binding).collect()
+        words::said(self.pattern.resource, self.operations).into_iter().map(binding).collect()
     }
 
     fn bindings(&self) -> impl Iterator<Item = Binding> {
@@ -118,15 +120,30 @@ impl Said {
 
 /// `None`: the entry speaks of some keys of a topic only.
 fn pattern(entry: &AccessEntry) -> Option<Pattern> {
-    let resource = entry.resource()?;
-    if !matches!(&resource.key, KeyPattern::Part(_)) || !resource.key.is_all() {
-        return None;
-    }
-    Some(match resource.topic {
-        TopicPattern::Any => Pattern { name: words::EVERYWHERE.to_owned(), kind: LITERAL },
-        TopicPattern::Exact(name) => Pattern { name: name.to_string(), kind: LITERAL },
-        TopicPattern::Prefix(prefix) => Pattern { name: prefix.into(), kind: PREFIXED },
-    })
+    let everything = || (words::EVERYWHERE.to_owned(), LITERAL);
+    let (resource, (name, kind)) = match entry.resource()? {
+        Resource::Addresses(at) if !at.key.is_all() => return None,
+        Resource::Addresses(at) => (
+            words::TOPIC,
+            match at.topic {
+                TopicPattern::Any => everything(),
+                TopicPattern::Exact(name) => (name.to_string(), LITERAL),
+                TopicPattern::Prefix(prefix) => (prefix.into(), PREFIXED),
+            },
+        ),
+        Resource::Names(named, name) => (
+            match named {
+                Named::ConsumerGroup => words::GROUP,
+                Named::TransactionalId => words::TRANSACTIONAL_ID,
+            },
+            match name {
+                NameMatch::Prefix(prefix) if prefix.is_empty() => everything(),
+                NameMatch::Prefix(prefix) => (prefix, PREFIXED),
+                NameMatch::Literal(name) => (name, LITERAL),
+            },
+        ),
+    };
+    Some(Pattern { resource, name, kind })
 }
 
 /// Which bindings are meant (KIP-290); what is `None` is any.
@@ -178,7 +195,7 @@ impl Filter {
         let is_named = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)
         };
-        is_any_or(self.resource_type, TOPIC)
+        is_any_or(self.resource_type, binding.pattern.resource)
             && is_any_or(self.operation, binding.operation)
             && is_any_or(self.permission, binding.permission)
             && is_named(&self.principal, &binding.principal)
@@ -237,16 +254,30 @@ impl TryFrom<AclCreation> for Draft {
         words::check_resource(asked.resource_type)?;
         let (principal, network) =
             (words::parse_principal(&asked.principal)?, words::parse_host(&asked.host)?);
-        let topic = words::parse_topic(&asked.resource_name, asked.resource_pattern_type)?;
-        let operations = words::meant(asked.operation)?;
-        let effect = words::parse_permission(asked.permission_type)?;
+        let resource = asked.resource_type;
+        let (name, kind) = (asked.resource_name, asked.resource_pattern_type);
+        let topic = || words::parse_topic(&name, kind);
+        let named = || words::parse_name(&name, kind);
+        let is = |kind: i8| resource == kind;
+        let entry = AccessEntry {
+            id: String::new(),
+            effect: words::parse_permission(asked.permission_type)?,
+            principals: vec![principal.clone()],
+            operations: words::meant(resource, asked.operation)?,
+            topic: is(words::TOPIC).then(topic).transpose()?,
+            key: None,
+            consumer_group: is(words::GROUP).then(named).transpose()?,
+            transactional_id: is(words::TRANSACTIONAL_ID).then(named).transpose()?,
+            when: When { networks: network.into_iter().collect(), ..When::default() },
+            note: String::new(),
+        };
         let binding = Binding {
-            pattern: Pattern { name: asked.resource_name, kind: asked.resource_pattern_type },
+            pattern: Pattern { resource, name, kind },
             principal: words::principal(&principal),
             host: network.as_ref().map_or(words::EVERYWHERE.to_owned(), words::host),
             operation: asked.operation,
             permission: asked.permission_type,
         };
-        Ok(Draft { binding, effect, principal, network, topic, operations })
+        Ok(Draft { binding, entry })
     }
 }

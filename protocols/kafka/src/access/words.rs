@@ -2,7 +2,9 @@
 //! `PatternType` of its clients), and ours for the same.
 
 use std::ops::RangeInclusive;
-use types::acl::{EVERYBODY, GROUP_PREFIX, KEY_PREFIX, Network, TOKEN_PREFIX, TopicMatch};
+use types::acl::{
+    EVERYBODY, GROUP_PREFIX, KEY_PREFIX, NameMatch, Network, TOKEN_PREFIX, TopicMatch,
+};
 use types::acl::{Operation, Operations, USER_PREFIX};
 use types::{Effect, KeyId, TopicName};
 
@@ -10,13 +12,13 @@ use types::{Effect, KeyId, TopicName};
 pub const ANY: i8 = 1;
 
 pub const TOPIC: i8 = 2;
-const GROUP: i8 = 3;
+pub const GROUP: i8 = 3;
 const CLUSTER: i8 = 4;
-const TRANSACTIONAL_ID: i8 = 5;
+pub const TRANSACTIONAL_ID: i8 = 5;
 const DELEGATION_TOKEN: i8 = 6;
 pub const RESOURCES: RangeInclusive<i8> = 1..=7;
 
-/// The name itself, and what it is under: prefixes of it, and every topic.
+/// The name itself, and what it is under: prefixes of it, and everything.
 pub const MATCH: i8 = 2;
 pub const LITERAL: i8 = 3;
 pub const PREFIXED: i8 = 4;
@@ -36,14 +38,17 @@ const ALTER_CONFIGS: i8 = 11;
 pub const IDEMPOTENT_WRITE: i8 = 12;
 pub const OPERATIONS: RangeInclusive<i8> = 1..=15;
 
-/// Every topic, every host.
+/// Every topic, group or id; every host.
 pub const EVERYWHERE: &str = "*";
 const USER_TYPE: &str = "User";
 const GROUP_TYPE: &str = "Group";
 
-/// What each of Kafka's operations on a topic comes to: it is said where the first is there, and
-/// gives and takes all of them. Consuming by Kafka is `read`; whoever is given it may follow live.
-pub const MEANINGS: [(i8, &[Operation]); 8] = [
+/// What one of Kafka's operations comes to: it is said where the first is there, and gives and
+/// takes all of them.
+pub type Meaning = (i8, &'static [Operation]);
+
+/// Consuming by Kafka is `read`; whoever is given it may follow live.
+pub const OF_TOPICS: &[Meaning] = &[
     (READ, &[Operation::Read, Operation::Subscribe]),
     (WRITE, &[Operation::Publish]),
     (CREATE, &[Operation::Manage]),
@@ -54,46 +59,68 @@ pub const MEANINGS: [(i8, &[Operation]); 8] = [
     (ALTER_CONFIGS, &[Operation::Manage]),
 ];
 
+pub const OF_GROUPS: &[Meaning] = &[
+    (READ, &[Operation::Read]),
+    (DELETE, &[Operation::Manage]),
+    (DESCRIBE, &[Operation::Describe]),
+    (DESCRIBE_CONFIGS, &[Operation::Describe]),
+    (ALTER_CONFIGS, &[Operation::Manage]),
+];
+
+pub const OF_TRANSACTIONAL_IDS: &[Meaning] =
+    &[(WRITE, &[Operation::Publish]), (DESCRIBE, &[Operation::Describe])];
+
+fn meanings(resource: i8) -> &'static [Meaning] {
+    match resource {
+        TOPIC => OF_TOPICS,
+        GROUP => OF_GROUPS,
+        TRANSACTIONAL_ID => OF_TRANSACTIONAL_IDS,
+        _ => &[],
+    }
+}
+
 /// How these operations are said.
-pub fn said(operations: Operations) -> Vec<i8> {
+pub fn said(resource: i8, operations: Operations) -> Vec<i8> {
     if operations == Operations::all() {
         return vec![ALL];
     }
     let is_said = |ours: &[Operation]| ours.first().is_some_and(|it| operations.has(*it));
-    MEANINGS.iter().filter(|(_, ours)| is_said(ours)).map(|(word, _)| *word).collect()
+    let said = meanings(resource).iter().filter(|(_, ours)| is_said(ours));
+    said.map(|(word, _)| *word).collect()
 }
 
-/// What one of Kafka's operations on a topic means.
-pub fn meant(word: i8) -> Result<Operations, String> {
+/// What one of Kafka's operations means.
+pub fn meant(resource: i8, word: i8) -> Result<Operations, String> {
     if word == ALL {
         return Ok(Operations::all());
     }
-    let found = MEANINGS.iter().find(|(known, _)| *known == word);
+    let found = meanings(resource).iter().find(|(known, _)| *known == word);
     found.map(|(_, ours)| ours.iter().copied().collect()).ok_or_else(|| {
-        "topics have the operations Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, \
-         AlterConfigs and All"
-            .to_owned()
+        let why = match resource {
+            GROUP => {
+                "groups have the operations Read, Delete, Describe, DescribeConfigs, AlterConfigs \
+                 and All"
+            }
+            TRANSACTIONAL_ID => "transactional ids have the operations Write, Describe and All",
+            _ => {
+                "topics have the operations Read, Write, Create, Delete, Alter, Describe, \
+                 DescribeConfigs, AlterConfigs and All"
+            }
+        };
+        why.to_owned()
     })
 }
 
-/// Only topics have lists here.
+/// Topics, groups and transactional ids have lists here.
 pub fn check_resource(kind: i8) -> Result<(), String> {
     let why = match kind {
-        TOPIC => return Ok(()),
-        GROUP => {
-            "consumer groups have no access list here: whoever may subscribe may use them; leave \
-             the group out"
-        }
-        TRANSACTIONAL_ID => {
-            "transactional ids have no access list here: whoever may publish may use them; leave \
-             the id out"
-        }
+        TOPIC | GROUP | TRANSACTIONAL_ID => return Ok(()),
         CLUSTER => {
             "the cluster has no access list here: it is the scopes of a key that say whether it \
              administers; make a key with `admin:write`"
         }
         DELEGATION_TOKEN => "delegation tokens are their owner's alone: they have no access list",
-        _ => "only topics have access lists here",
+        _ => "only topics, groups and transactional ids have access lists here",
     };
     Err(why.to_owned())
 }
@@ -155,6 +182,16 @@ pub fn parse_host(text: &str) -> Result<Option<Network>, String> {
     match text {
         EVERYWHERE => Ok(None),
         text => text.parse().map(Some).map_err(|why| format!("host: {why}; or `*`")),
+    }
+}
+
+/// Of a group or an id.
+pub fn parse_name(name: &str, pattern: i8) -> Result<NameMatch, String> {
+    match pattern {
+        LITERAL if name == EVERYWHERE => Ok(NameMatch::Prefix(String::new())),
+        LITERAL => Ok(NameMatch::Literal(name.to_owned())),
+        PREFIXED if !name.is_empty() => Ok(NameMatch::Prefix(name.to_owned())),
+        _ => Err("an entry is about a name taken literally, or about a prefix".to_owned()),
     }
 }
 

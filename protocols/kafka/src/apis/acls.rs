@@ -1,7 +1,7 @@
 //! The project's access list by Kafka's requests (DescribeAcls, CreateAcls, DeleteAcls). What its
 //! entries are in Kafka's words is in `access`; who may look and change is asked of the platform.
 
-use crate::access::{self, Binding, Draft, Filter, TOPIC, TooMany};
+use crate::access::{self, Binding, Draft, Filter, TooMany};
 use crate::call::Call;
 use crate::config::SecurityAccess;
 use crate::errors;
@@ -47,12 +47,13 @@ async fn described(call: &Call, filter: Filter) -> Result<Vec<DescribeAclsResour
         let acl = AclDescription { principal, host, operation, permission_type: permission };
         match resources.last_mut() {
             Some(last)
-                if (&last.resource_name, last.pattern_type) == (&pattern.name, pattern.kind) =>
+                if (last.resource_type, &last.resource_name, last.pattern_type)
+                    == (pattern.resource, &pattern.name, pattern.kind) =>
             {
                 last.acls.push(acl);
             }
             _ => resources.push(DescribeAclsResource {
-                resource_type: TOPIC,
+                resource_type: pattern.resource,
                 resource_name: pattern.name,
                 pattern_type: pattern.kind,
                 acls: vec![acl],
@@ -113,7 +114,7 @@ pub async fn delete(call: &Call, request: DeleteAclsRequest) -> DeleteAclsRespon
 
 fn matched(gone: BTreeSet<Binding>) -> DeleteAclsFilterResult {
     let acl = |binding: Binding| DeleteAclsMatchingAcl {
-        resource_type: TOPIC,
+        resource_type: binding.pattern.resource,
         resource_name: binding.pattern.name,
         pattern_type: binding.pattern.kind,
         principal: binding.principal,

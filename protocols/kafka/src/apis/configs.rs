@@ -5,7 +5,7 @@ use crate::apis::metadata;
 use crate::apis::settings::{self, SETTINGS, Setting, Type};
 use crate::call::{Call, NODE_ID, parse_topic};
 use crate::errors;
-use crate::groups::check_scope;
+use crate::groups;
 use crate::messages::alter_configs::{self, AlterConfigsRequest, AlterConfigsResponse};
 use crate::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -18,7 +18,7 @@ use crate::messages::list_config_resources::{
     ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
 };
 use port::Refusal;
-use types::{TopicConfig, limits};
+use types::{Operation, TopicConfig, limits};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -72,7 +72,7 @@ pub async fn describe(call: &Call, request: DescribeConfigsRequest) -> DescribeC
         let rows = match asked.resource_type {
             TOPIC => of_topic(call, &asked.resource_name).await,
             BROKER if is_broker(&asked.resource_name) => Ok(of_broker(call)),
-            GROUP => of_group(call),
+            GROUP => of_group(call, &asked.resource_name),
             _ => Err((errors::INVALID_REQUEST, "there is no such resource".to_owned())),
         };
         results.push(answer(asked, rows, with));
@@ -132,8 +132,9 @@ async fn of_topic(
 }
 
 /// Every group has the same (KIP-848), whether it is there or not.
-fn of_group(call: &Call) -> Result<Vec<DescribeConfigsResourceResult>, (i16, String)> {
-    check_scope(call).map_err(|error| (error, "this takes `events:subscribe`".to_owned()))?;
+fn of_group(call: &Call, name: &str) -> Result<Vec<DescribeConfigsResourceResult>, (i16, String)> {
+    let why = || "this takes `events:subscribe`, and `describe` of the group".to_owned();
+    groups::check(call, name, Operation::Describe).map_err(|error| (error, why()))?;
     let config = &call.desk.config;
     let int = |name: &str, meaning: &str, value: u64| {
         row(name, Type::Int, meaning, value.to_string(), (FROM_BROKER, true))

@@ -7,8 +7,8 @@ use crate::apis::permitted;
 use crate::call::{Call, parse_partition, parse_topic, topic_number, topic_uuid};
 use crate::errors;
 use crate::groups::{
-    Assignor, Beat, Both, Coordinated, JOIN, LEAVE_FOR_NOW, Parts, Slot, Subscribed, Subscription,
-    Told, check_scope,
+    self, Assignor, Beat, Both, Coordinated, JOIN, LEAVE_FOR_NOW, Parts, Slot, Subscribed,
+    Subscription, Told,
 };
 use crate::messages::consumer_group_describe::{
     self, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup, Member,
@@ -24,7 +24,7 @@ use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use types::TopicId;
+use types::{Operation, TopicId};
 
 /// Since this version clients name themselves (KIP-1082).
 const OWN_NAMES: i16 = 1;
@@ -81,12 +81,13 @@ fn by_topic(parts: &Parts) -> Vec<TopicPartitionsTold> {
 
 async fn answer(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Result<Told, Fault> {
     let refused = |error| fault(error, errors::name(error));
-    check_scope(call).map_err(refused)?;
+    groups::check(call, &request.group_id, Operation::Read).map_err(refused)?;
     let mut beat = read(call, &request)?;
     let slot = match beat.epoch {
         JOIN => call.desk.groups.open(call, &request.group_id).await.map_err(refused)?,
         _ => {
-            let found = call.desk.groups.find(call, &request.group_id).await.map_err(refused)?;
+            let found = call.desk.groups.find(call, &request.group_id, Operation::Read);
+            let found = found.await.map_err(refused)?;
             // Members of a group that a restart forgot are members no more, and join anew.
             found.ok_or_else(|| fault(errors::UNKNOWN_MEMBER_ID, "there is no such group"))?
         }
@@ -232,7 +233,7 @@ pub async fn describe(
 ) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        let found = call.desk.groups.find(call, &group_id).await;
+        let found = call.desk.groups.find(call, &group_id, Operation::Describe).await;
         let not_found = |why: &str| DescribedGroup {
             error_code: errors::GROUP_ID_NOT_FOUND,
             error_message: Some(why.to_owned()),
@@ -245,10 +246,10 @@ pub async fn describe(
             Ok(Some(slot)) => described(call, &slot)
                 .unwrap_or_else(|| not_found("the group is of the classic kind")),
         };
-        told.group_id = group_id;
         if request.include_authorized_operations && told.error_code == errors::NONE {
-            told.authorized_operations = permitted::on_group(call);
+            told.authorized_operations = permitted::on_group(call, &group_id);
         }
+        told.group_id = group_id;
         groups.push(told);
     }
     ConsumerGroupDescribeResponse { groups, ..ConsumerGroupDescribeResponse::default() }

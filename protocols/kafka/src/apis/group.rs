@@ -5,7 +5,7 @@ use crate::apis::metadata;
 use crate::apis::permitted;
 use crate::call::{Call, NODE_ID};
 use crate::errors;
-use crate::groups::{Candidate, Joined, Synced, check_scope};
+use crate::groups::{self, Candidate, Joined, Synced};
 use crate::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
@@ -24,6 +24,7 @@ use crate::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, Listed
 use crate::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use crate::transactions;
 use std::time::Duration;
+use types::Operation;
 
 /// Whose coordinator is asked for: a group's or a transactional id's.
 const OF_GROUPS: i8 = 0;
@@ -39,29 +40,27 @@ pub async fn find_coordinator(
     call: &Call,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let error_code = match request.key_type {
-        OF_GROUPS => check_scope(call).err().unwrap_or(errors::NONE),
-        OF_TRANSACTIONS => transactions::check_scope(call).err().unwrap_or(errors::NONE),
-        _ => errors::INVALID_REQUEST,
-    };
     let broker = metadata::broker(call);
-    let (node_id, host, port) = match error_code {
-        errors::NONE => (NODE_ID, broker.host, broker.port),
-        _ => (-1, String::new(), -1),
+    let coordinator = |key: String| {
+        let checked = match request.key_type {
+            OF_GROUPS => groups::check(call, &key, Operation::Describe),
+            OF_TRANSACTIONS => transactions::check(call, &key, Operation::Describe),
+            _ => Err(errors::INVALID_REQUEST),
+        };
+        let (node_id, host, port) = match checked {
+            Ok(()) => (NODE_ID, broker.host.clone(), broker.port),
+            Err(_) => (-1, String::new(), -1),
+        };
+        let error_code = checked.err().unwrap_or(errors::NONE);
+        Coordinator { key, node_id, host, port, error_code, error_message: None }
     };
-    let coordinators = request.coordinator_keys.into_iter().map(|key| Coordinator {
-        key,
-        node_id,
-        host: host.clone(),
-        port,
-        error_code,
-        error_message: None,
-    });
+    // One key before version 4, behind it as many as there are.
+    let Coordinator { node_id, host, port, error_code, .. } = coordinator(request.key.clone());
     FindCoordinatorResponse {
-        coordinators: coordinators.collect(),
+        coordinators: request.coordinator_keys.into_iter().map(coordinator).collect(),
         error_code,
         node_id,
-        host: host.clone(),
+        host,
         port,
         ..FindCoordinatorResponse::default()
     }
@@ -134,7 +133,7 @@ pub async fn join(call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
 }
 
 pub async fn sync(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
-    let synced = match call.desk.groups.find(call, &request.group_id).await {
+    let synced = match call.desk.groups.find(call, &request.group_id, Operation::Read).await {
         Ok(Some(slot)) => {
             let instance = request.group_instance_id.as_deref();
             let who = (&*request.member_id, instance, request.generation_id);
@@ -159,7 +158,7 @@ pub async fn sync(call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
 
 pub async fn heartbeat(call: &Call, request: HeartbeatRequest) -> HeartbeatResponse {
     let instance = request.group_instance_id.as_deref();
-    let error_code = match call.desk.groups.find(call, &request.group_id).await {
+    let error_code = match call.desk.groups.find(call, &request.group_id, Operation::Read).await {
         Ok(Some(slot)) => slot.with(call, |group, now| {
             group.heartbeat(&request.member_id, instance, request.generation_id, now)
         }),
@@ -170,7 +169,7 @@ pub async fn heartbeat(call: &Call, request: HeartbeatRequest) -> HeartbeatRespo
 }
 
 pub async fn leave(call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
-    let slot = match call.desk.groups.find(call, &request.group_id).await {
+    let slot = match call.desk.groups.find(call, &request.group_id, Operation::Read).await {
         Ok(slot) => slot,
         Err(error_code) => {
             return LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() };
@@ -195,12 +194,12 @@ pub async fn leave(call: &Call, request: LeaveGroupRequest) -> LeaveGroupRespons
 
 pub async fn describe(call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
-    let told = match request.include_authorized_operations {
-        true => permitted::on_group(call),
-        false => permitted::UNASKED,
+    let told: fn(&Call, &str) -> i32 = match request.include_authorized_operations {
+        true => permitted::on_group,
+        false => |_: &Call, _: &str| permitted::UNASKED,
     };
     for group_id in request.groups {
-        let found = call.desk.groups.find(call, &group_id).await;
+        let found = call.desk.groups.find(call, &group_id, Operation::Describe).await;
         // Of the other kind tools ask by ConsumerGroupDescribe; here there is no such group.
         let found = found
             .map(|slot| slot.filter(|slot| !slot.with_both(call, |both, _| both.is_coordinated)));
@@ -220,7 +219,7 @@ pub async fn describe(call: &Call, request: DescribeGroupsRequest) -> DescribeGr
                     protocol_data: group.protocol.clone(),
                     members: members.collect(),
                     group_id: group_id.clone(),
-                    authorized_operations: told,
+                    authorized_operations: told(call, &group_id),
                     ..DescribedGroup::default()
                 }
             }),

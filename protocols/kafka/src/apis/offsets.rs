@@ -19,7 +19,7 @@ use crate::messages::offset_fetch::{
 use crate::wire::Uuid;
 use port::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Partition, TopicName};
+use types::{Operation, Partition, TopicName};
 
 /// Bytes of what a member may note with an offset.
 const METADATA_BYTES_MAX: usize = 4_096;
@@ -126,7 +126,7 @@ async fn keep(
     let slot = match is_outsider {
         true => call.desk.groups.open(call, &request.group_id).await?,
         false => {
-            let found = call.desk.groups.find(call, &request.group_id).await?;
+            let found = call.desk.groups.find(call, &request.group_id, Operation::Read).await?;
             found.ok_or(errors::ILLEGAL_GENERATION)?
         }
     };
@@ -190,7 +190,7 @@ async fn look_up(
     wanted: Option<Vec<Wanted>>,
     must_be_stable: bool,
 ) -> Result<Vec<Found>, i16> {
-    let slot = call.desk.groups.find(call, group).await?;
+    let slot = call.desk.groups.find(call, group, Operation::Describe).await?;
     if let (Some(slot), Some(member)) = (&slot, member.filter(|member| !member.is_empty())) {
         slot.with_both(call, |both, _| match both.coordinated.members.is_empty() {
             true => Ok(()),
@@ -320,7 +320,7 @@ async fn fetch_one(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
 
 pub async fn delete(call: &Call, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let failed = |error_code| OffsetDeleteResponse { error_code, ..Default::default() };
-    let slot = match call.desk.groups.find(call, &request.group_id).await {
+    let slot = match call.desk.groups.find(call, &request.group_id, Operation::Manage).await {
         Ok(Some(slot)) => slot,
         Ok(None) => return failed(errors::GROUP_ID_NOT_FOUND),
         Err(error) => return failed(error),

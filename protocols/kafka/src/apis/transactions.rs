@@ -25,7 +25,7 @@ use crate::transactions::{Entry, SHELF, Slot, Standing, Way};
 use port::transactions::TRANSACTION_MAX;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use types::{Partition, Producer};
+use types::{Operation, Partition, Producer};
 
 /// From these versions on a client hears its new epoch at each end (KIP-890).
 const END_IMPLICIT: i16 = 5;
@@ -158,7 +158,7 @@ async fn add_all(
 ) -> Result<(), i16> {
     let by = Producer { id: request.producer_id, epoch: request.producer_epoch };
     let all = &call.desk.transactions;
-    let slot = all.find(call, &request.transactional_id).await?;
+    let slot = all.find(call, &request.transactional_id, Operation::Publish).await?;
     let slot = slot.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
     let mut entry = slot.entry.lock().await;
     let entry = entry.as_mut().ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
@@ -171,8 +171,8 @@ pub async fn add_offsets(call: &Call, request: AddOffsetsToTxnRequest) -> AddOff
     let by = Producer { id: request.producer_id, epoch: request.producer_epoch };
     let all = &call.desk.transactions;
     let added = async {
-        crate::groups::check_scope(call)?;
-        let slot = all.find(call, &request.transactional_id).await?;
+        crate::groups::check(call, &request.group_id, Operation::Read)?;
+        let slot = all.find(call, &request.transactional_id, Operation::Publish).await?;
         let slot = slot.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
         let mut entry = slot.entry.lock().await;
         let entry = entry.as_mut().ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
@@ -229,7 +229,7 @@ async fn stage(
     let by = Producer { id: request.producer_id, epoch: request.producer_epoch };
     let way = way(call, OFFSETS_IMPLICIT);
     let all = &call.desk.transactions;
-    let slot = all.find(call, &request.transactional_id).await?;
+    let slot = all.find(call, &request.transactional_id, Operation::Publish).await?;
     let slot = slot.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
     let mut entry = slot.entry.lock().await;
     let entry = entry.as_mut().ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
@@ -289,7 +289,8 @@ pub async fn describe(
 ) -> DescribeTransactionsResponse {
     let mut transaction_states = Vec::with_capacity(request.transactional_ids.len());
     for transactional_id in request.transactional_ids {
-        let found = match call.desk.transactions.find(call, &transactional_id).await {
+        let all = &call.desk.transactions;
+        let found = match all.find(call, &transactional_id, Operation::Describe).await {
             Ok(Some(slot)) => one(call, &slot).await.ok_or(errors::TRANSACTIONAL_ID_NOT_FOUND),
             Ok(None) => Err(errors::TRANSACTIONAL_ID_NOT_FOUND),
             Err(error) => Err(error),

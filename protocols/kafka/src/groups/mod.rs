@@ -34,7 +34,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
-use types::{ProjectId, Scope, TimestampMs};
+use types::acl::Named;
+use types::{Operation, ProjectId, Scope, TimestampMs};
 
 /// Whoever waits looks again after so long, whatever he was told to wait for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -232,6 +233,19 @@ pub fn check_scope(call: &Call) -> Result<(), i16> {
     Err(errors::GROUP_AUTHORIZATION_FAILED)
 }
 
+/// Whether the client may do this with the group, as its scopes and access lists say.
+pub fn may(call: &Call, group: &str, operation: Operation) -> bool {
+    call.may_name((Named::ConsumerGroup, group), operation)
+}
+
+/// Refuses what it may not do.
+pub fn check(call: &Call, group: &str, operation: Operation) -> Result<(), i16> {
+    match may(call, group, operation) {
+        true => Ok(()),
+        false => Err(errors::GROUP_AUTHORIZATION_FAILED),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), i16> {
     let is_fine = !name.is_empty() && name.len() <= GROUP_BYTES_MAX && !name.contains('\0');
     if is_fine { Ok(()) } else { Err(errors::INVALID_GROUP_ID) }
@@ -243,9 +257,15 @@ impl Groups {
         self.projects.lock().keys().copied().collect()
     }
 
-    /// The group of this name, made if there is none.
+    /// The group of this name for a member, made if there is none.
     pub async fn open(&self, call: &Call, name: &str) -> Result<Arc<Slot>, i16> {
-        if let Some(slot) = self.find(call, name).await? {
+        check(call, name, Operation::Read)?;
+        self.reopen(call, name).await
+    }
+
+    /// The group of this name for whom was let in before, made if there is none.
+    pub async fn reopen(&self, call: &Call, name: &str) -> Result<Arc<Slot>, i16> {
+        if let Some(slot) = self.look_up(call, name).await? {
             return Ok(slot);
         }
         check_name(name)?;
@@ -266,27 +286,40 @@ impl Groups {
         Ok(slot)
     }
 
-    pub async fn find(&self, call: &Call, name: &str) -> Result<Option<Arc<Slot>>, i16> {
-        check_scope(call)?;
+    /// The group of this name for whom may do this with it.
+    pub async fn find(
+        &self,
+        call: &Call,
+        name: &str,
+        operation: Operation,
+    ) -> Result<Option<Arc<Slot>>, i16> {
+        check(call, name, operation)?;
+        self.look_up(call, name).await
+    }
+
+    async fn look_up(&self, call: &Call, name: &str) -> Result<Option<Arc<Slot>>, i16> {
         self.load(call).await?;
         self.sweep(call).await;
         let projects = self.projects.lock();
         Ok(projects.get(&call.who.project()).and_then(|it| it.groups.get(name)).cloned())
     }
 
-    /// All groups of the project in the order of their names.
+    /// The groups of the project that the client may see, in the order of their names.
     pub async fn list(&self, call: &Call) -> Result<Vec<Arc<Slot>>, i16> {
         check_scope(call)?;
         self.load(call).await?;
         self.sweep(call).await;
         let projects = self.projects.lock();
         let groups = projects.get(&call.who.project());
-        Ok(groups.into_iter().flat_map(|it| it.groups.values().cloned()).collect())
+        let all: Vec<_> = groups.into_iter().flat_map(|it| it.groups.values().cloned()).collect();
+        drop(projects);
+        Ok(all.into_iter().filter(|slot| may(call, &slot.name, Operation::Describe)).collect())
     }
 
     /// Forgets the group and its offsets, unless it has members.
     pub async fn delete(&self, call: &Call, name: &str) -> Result<(), i16> {
-        let slot = self.find(call, name).await?.ok_or(errors::GROUP_ID_NOT_FOUND)?;
+        let slot = self.find(call, name, Operation::Manage).await?;
+        let slot = slot.ok_or(errors::GROUP_ID_NOT_FOUND)?;
         let mut offsets = slot.offsets.lock().await;
         if slot.with_both(call, |both, _| both.has_members()) {
             return Err(errors::NON_EMPTY_GROUP);

@@ -251,9 +251,10 @@ fn what_cannot_be_meant_is_told_why() {
         assert!(told.contains(why), "{told}");
     };
     let plain = || creation(3, "t");
-    check(AclCreation { resource_type: 3, ..plain() }, "groups");
+    check(AclCreation { resource_type: 3, ..creation(4, "g") }, "groups have");
+    check(AclCreation { resource_type: 3, resource_pattern_type: 4, ..creation(3, "") }, "prefix");
     check(AclCreation { resource_type: 4, ..plain() }, "admin:write");
-    check(AclCreation { resource_type: 5, ..plain() }, "transactional");
+    check(AclCreation { resource_type: 5, ..plain() }, "transactional ids have");
     check(AclCreation { resource_type: 6, ..plain() }, "delegation");
     check(AclCreation { resource_type: 7, ..plain() }, "only topics");
     check(AclCreation { resource_pattern_type: 2, ..plain() }, "prefix");
@@ -266,6 +267,51 @@ fn what_cannot_be_meant_is_told_why() {
     check(AclCreation { operation: 1, ..plain() }, "operations");
     check(AclCreation { permission_type: 1, ..plain() }, "allows or denies");
     check(AclCreation { resource_name: "a/b".to_owned(), ..plain() }, "topic");
+}
+
+/// What `kafka-acls --consumer` and `--producer` ask for besides topics.
+#[test]
+fn groups_and_transactional_ids_are_said_added_and_taken_away() {
+    let of = |resource_type, kind, creation| AclCreation {
+        resource_type,
+        resource_pattern_type: kind,
+        ..creation
+    };
+    let mut list = list(json!([]));
+    let drafts = [
+        of(3, 3, creation(3, "billing")),
+        of(3, 3, creation(6, "billing")),
+        of(3, 4, creation(8, "bill")),
+        of(5, 3, creation(4, "*")),
+        of(5, 3, creation(8, "*")),
+        of(2, 3, creation(3, "billing")),
+    ];
+    let drafts: Vec<Draft> = drafts.map(draft).into();
+    assert_eq!(add(&mut list, &drafts), Ok(true));
+    assert_eq!(list.problems(&Default::default()), []);
+    let text = serde_json::to_value(&list.entries).expect("a value");
+    let made = text.as_array().expect("entries").iter().map(|it| {
+        json!([it["operations"], it["topic"], it["consumer_group"], it["transactional_id"]])
+    });
+    assert_eq!(
+        made.collect::<Vec<_>>(),
+        [
+            json!([["read", "manage"], null, { "literal": "billing" }, null]),
+            json!([["describe"], null, { "prefix": "bill" }, null]),
+            json!([["publish", "describe"], null, null, { "prefix": "" }]),
+            json!([["read", "subscribe"], { "literal": "billing" }, null, null]),
+        ]
+    );
+    let known = bindings(&list).expect("few");
+    assert!(drafts.iter().all(|draft| known.contains(&draft.binding)), "{known:?}");
+    assert_eq!(add(&mut list, &drafts), Ok(false), "a second time nothing is new");
+    // In the order of resources: topics, groups, ids.
+    let kinds: Vec<i8> = known.iter().map(|binding| binding.pattern.resource).collect();
+    assert!(kinds.is_sorted() && kinds.first() == Some(&2) && kinds.last() == Some(&5));
+    // A filter for groups takes away of groups alone.
+    let gone = remove(&mut list, &[filter(|it| it.resource_type_filter = 3)]).expect("few");
+    assert!(gone[0].iter().all(|binding| binding.pattern.resource == 3), "{gone:?}");
+    assert_eq!(list.entries.len(), 2);
 }
 
 /// Removes by one filter; answers what went, and what the list says then.

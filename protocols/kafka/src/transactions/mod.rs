@@ -19,7 +19,8 @@ use pending::Pending;
 use port::{Code, Protocol, Refusal};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use types::{Batch, Producer, ProjectId, Scope, TimestampMs};
+use types::acl::Named;
+use types::{Batch, Operation, Producer, ProjectId, Scope, TimestampMs};
 
 /// Where the adapter keeps them.
 pub const SHELF: &str = crate::Kafka::NAME;
@@ -81,8 +82,16 @@ impl Slot {
 }
 
 /// Who may publish may do it in transactions; nobody else learns which there are.
-pub fn check_scope(call: &Call) -> Result<(), i16> {
+fn check_scope(call: &Call) -> Result<(), i16> {
     match call.who.claims().scopes.has(Scope::EventsPublish) {
+        true => Ok(()),
+        false => Err(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+    }
+}
+
+/// Refuses what the client may not do with the id, as its scopes and access lists say.
+pub fn check(call: &Call, id: &str, operation: Operation) -> Result<(), i16> {
+    match call.may_name((Named::TransactionalId, id), operation) {
         true => Ok(()),
         false => Err(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
     }
@@ -93,13 +102,13 @@ fn refused(refusal: &Refusal) -> i16 {
 }
 
 impl Transactions {
-    /// The id's slot, made if there is none.
+    /// The id's slot for its producer, made if there is none.
     pub async fn open(&self, call: &Call, name: &str) -> Result<Arc<Slot>, i16> {
         let is_fine = !name.is_empty() && name.len() <= ID_BYTES_MAX && !name.contains('\0');
         if !is_fine {
             return Err(errors::INVALID_REQUEST);
         }
-        if let Some(slot) = self.find(call, name).await? {
+        if let Some(slot) = self.find(call, name, Operation::Publish).await? {
             return Ok(slot);
         }
         let max = call.desk.config.transactional_ids_max;
@@ -118,20 +127,29 @@ impl Transactions {
         Ok(Arc::clone(ids.entry(name.to_owned()).or_insert_with(new)))
     }
 
-    pub async fn find(&self, call: &Call, name: &str) -> Result<Option<Arc<Slot>>, i16> {
-        check_scope(call)?;
+    /// The id's slot for whom may do this with it.
+    pub async fn find(
+        &self,
+        call: &Call,
+        name: &str,
+        operation: Operation,
+    ) -> Result<Option<Arc<Slot>>, i16> {
+        check(call, name, operation)?;
         self.load(call).await.map_err(|it| refused(&it))?;
         let projects = self.projects.lock();
         Ok(projects.get(&call.who.project()).and_then(|ids| ids.get(name)).cloned())
     }
 
-    /// All ids of the project, in their order.
+    /// The ids of the project that the client may see, in their order.
     pub async fn list(&self, call: &Call) -> Result<Vec<Arc<Slot>>, i16> {
         check_scope(call)?;
         self.load(call).await.map_err(|it| refused(&it))?;
         let projects = self.projects.lock();
         let ids = projects.get(&call.who.project());
-        Ok(ids.into_iter().flat_map(|ids| ids.values().cloned()).collect())
+        let all: Vec<_> = ids.into_iter().flat_map(|ids| ids.values().cloned()).collect();
+        drop(projects);
+        let is_seen = |slot: &Arc<Slot>| check(call, &slot.name, Operation::Describe).is_ok();
+        Ok(all.into_iter().filter(is_seen).collect())
     }
 
     async fn load(&self, call: &Call) -> Result<(), Refusal> {
@@ -248,7 +266,8 @@ impl Transactions {
         batch: Batch,
     ) -> Result<Batch, i16> {
         let Some(stamp) = batch.stamp() else { return Ok(batch) };
-        let slot = self.find(call, id).await?.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
+        let slot = self.find(call, id, Operation::Publish).await?;
+        let slot = slot.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
         let mut entry = slot.entry.lock().await;
         let entry = entry.as_mut().ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
         match way {
@@ -285,7 +304,8 @@ impl Transactions {
         by: Producer,
         (is_commit, way): (bool, Way),
     ) -> Result<Producer, i16> {
-        let slot = self.find(call, id).await?.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
+        let slot = self.find(call, id, Operation::Publish).await?;
+        let slot = slot.ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
         let mut entry = slot.entry.lock().await;
         let entry = entry.as_mut().ok_or(errors::INVALID_PRODUCER_ID_MAPPING)?;
         let ended = Ended { by, is_commit };
@@ -315,7 +335,7 @@ impl Transactions {
         let mut entries = Vec::new();
         let mut groups = Vec::new();
         for (name, new) in &open.offsets {
-            groups.push((call.desk.groups.open(call, name).await?, new));
+            groups.push((call.desk.groups.reopen(call, name).await?, new));
         }
         // In the order of their names, as whoever else takes several.
         let mut held = Vec::new();

@@ -2,14 +2,15 @@
 //! `...Schema` only describe them.
 
 use super::EntriesQuery;
-use crate::lists::Answered;
+use crate::lists::{About, Answered};
+use port::{Code, Refusal};
 use rules::acl::{Considered, Difference};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tenancy::ListVersion;
-use types::acl::{Attributes, EVERYBODY, GROUP_PREFIX, Problem};
+use types::acl::{Attributes, EVERYBODY, GROUP_PREFIX, Named, Problem, Resource};
 use types::{AccessEntry, AccessList, Effect, Operation, TimestampMs, TopicName};
 use utoipa::ToSchema;
 
@@ -40,10 +41,16 @@ pub(crate) struct EntrySchema {
     principals: Vec<String>,
     /// `publish`, `read`, `subscribe`, `presence`, `describe`, `manage`, `all`.
     operations: Vec<String>,
-    /// `{"literal": "orders"}`, `{"prefix": "ord"}` or `{"filter": "orders/eu/+"}`.
-    topic: Value,
+    /// `{"literal": "orders"}`, `{"prefix": "ord"}` or `{"filter": "orders/eu/+"}`. An entry has
+    /// this, `consumer_group` or `transactional_id`, and only one of them.
+    topic: Option<Value>,
     /// `{"literal": "eu/7"}`, `{"prefix": "eu/"}` or `{"filter": "eu/+"}`; absent: every key.
     key: Option<Value>,
+    /// Groups of Kafka's consumers: `{"literal": "billing"}` or `{"prefix": "bill"}`; the prefix
+    /// `""` is every group.
+    consumer_group: Option<Value>,
+    /// Transactional ids of Kafka's producers, as groups are named.
+    transactional_id: Option<Value>,
     when: Option<WhenSchema>,
     note: Option<String>,
 }
@@ -242,9 +249,12 @@ pub(crate) struct ExplainList {
     pub(crate) principal: String,
     #[schema(value_type = String)]
     pub(crate) operation: Operation,
-    #[schema(value_type = String)]
-    pub(crate) topic: TopicName,
-    pub(crate) key: Option<String>,
+    /// One of this, `consumer_group` and `transactional_id`.
+    #[schema(value_type = Option<String>)]
+    topic: Option<TopicName>,
+    key: Option<String>,
+    consumer_group: Option<String>,
+    transactional_id: Option<String>,
     /// Where the client is; absent: not known, so that no condition on networks or TLS holds.
     #[schema(value_type = Option<String>)]
     pub(crate) address: Option<IpAddr>,
@@ -262,6 +272,24 @@ pub(crate) struct ExplainList {
 }
 
 impl ExplainList {
+    /// # Errors
+    /// When it asks about nothing, or about several things.
+    pub(crate) fn about(&self) -> Result<About, Refusal> {
+        let ExplainList { topic, key, consumer_group, transactional_id, .. } = self;
+        match (topic, consumer_group, transactional_id, key) {
+            (Some(topic), None, None, key) => {
+                Ok(About::Address { topic: topic.clone(), key: key.clone() })
+            }
+            (None, Some(name), None, None) => Ok(About::Name(Named::ConsumerGroup, name.clone())),
+            (None, None, Some(name), None) => Ok(About::Name(Named::TransactionalId, name.clone())),
+            _ => {
+                let why = "ask about a `topic`, with a `key` or without, about a `consumer_group` \
+                           or about a `transactional_id`";
+                Err(Refusal::new(Code::InvalidRequest, why).field("topic"))
+            }
+        }
+    }
+
     pub(crate) fn attributes(&self) -> Attributes {
         let values = |values: &Vec<String>| values.iter().map(|it| it.as_str().into()).collect();
         self.attributes.iter().map(|(name, of)| (name.as_str().into(), values(of))).collect()
@@ -280,7 +308,7 @@ pub(crate) struct Explained {
     /// The entry that decided; its name is left out where you may not see the list.
     #[schema(value_type = Option<Object>)]
     decided_by: Option<Considered>,
-    /// Entries about the topic, those that count first, each with what it lacks.
+    /// Entries about the topic or the name, those that count first, each with what it lacks.
     #[schema(value_type = Vec<Object>)]
     considered: Vec<Considered>,
     /// There are more entries about it.
@@ -330,7 +358,9 @@ pub(super) fn fitting<'a>(list: &'a AccessList, query: &EntriesQuery) -> Vec<&'a
         })
     };
     let speaks_of = |entry: &AccessEntry, topic: &TopicName| {
-        entry.resource().is_some_and(|resource| resource.topic.matches(topic))
+        let resource = entry.resource();
+        let addresses = resource.as_ref().and_then(Resource::addresses);
+        addresses.is_some_and(|at| at.topic.matches(topic))
     };
     let text = query.text.as_ref().map(|text| text.to_lowercase());
     let has = |entry: &AccessEntry, text: &str| {

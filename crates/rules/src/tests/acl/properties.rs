@@ -12,6 +12,7 @@ const SUBJECTS: [&str; 4] = [
     "user:usr_0190a5c3b1f27d8e9a6b4c2d1e0f3a5b",
 ];
 const TOPICS: [&str; 6] = ["a", "ab", "abc", "b", "ba", "$changes"];
+const NAMES: [&str; 3] = ["g", "gh", "h"];
 const KEYS: [&str; 7] = ["x", "x/y", "x/y/z", "xy", "y", "y/x", "x/"];
 
 fn topic_match() -> impl Strategy<Value = Value> {
@@ -33,6 +34,16 @@ fn key_match() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Of some entries, which speak of no topic then.
+fn name_match() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    let names = prop_oneof![
+        select(&NAMES[..]).prop_map(|name| json!({"literal": name})),
+        select(&["", "g", "gh"][..]).prop_map(|text| json!({"prefix": text})),
+    ];
+    let field = select(&["consumer_group", "transactional_id"][..]);
+    prop::option::weighted(0.3, (field, names))
+}
+
 fn when() -> impl Strategy<Value = Value> {
     prop_oneof![
         6 => Just(json!({})),
@@ -52,11 +63,17 @@ prop_compose! {
         operations in subsequence(vec!["publish", "read", "subscribe", "presence", "describe",
             "manage"], 1..4),
         topic in topic_match(),
+        name in name_match(),
         key in key_match(),
         when in when(),
     ) -> Value {
         let mut entry = json!({"id": "", "effect": effect, "principals": principals,
-            "operations": operations, "topic": topic, "when": when});
+            "operations": operations, "when": when});
+        if let Some((field, name)) = name {
+            entry[field] = name;
+            return entry;
+        }
+        entry["topic"] = topic;
         let of_filter = entry["topic"]["filter"].as_str().is_some_and(|text| text.contains('/'));
         if !key.is_null() && !of_filter {
             entry["key"] = key;
@@ -140,7 +157,7 @@ proptest! {
             Facts { origin: known.origin, attributes: known.attributes.as_ref(), now: known.now };
         for (who, operation, name, key) in questions() {
             let key = key.map(str::as_bytes);
-            let asking = Asking { subject: who, operation, topic: &name, key, facts };
+            let asking = Asking { subject: who, operation, what: What::Address { topic: &name, key }, facts };
             let plain = explain(&lists, &asking);
             for _ in 0..2 {
                 let found = rules.decide(who, operation, &name, key, &facts);
@@ -156,6 +173,28 @@ proptest! {
                     let considered = plain.considered.iter().find(is_it).expect("considered");
                     prop_assert!(considered.applies && considered.effect == Effect::Deny);
                 }
+            }
+        }
+    }
+
+    /// **Feature: realtime-saas-platform, access lists: of names the tables decide as a plain walk
+    /// does, too**
+    #[test]
+    fn tables_decide_of_names_as_a_plain_walk_does(all in three(), known in known()) {
+        let lists = lists_of(&all);
+        let rules = rules(&lists);
+        let facts =
+            Facts { origin: known.origin, attributes: known.attributes.as_ref(), now: known.now };
+        let of = |subject| Operation::ALL.into_iter().map(move |operation| (subject, operation));
+        for (subject, operation) in SUBJECTS.into_iter().flat_map(of) {
+            for (named, name) in NAMES.into_iter().flat_map(|it| Named::ALL.map(|of| (of, it))) {
+                let plain =
+                    explain(&lists, &Asking { subject, operation, what: What::Name(named, name), facts });
+                let found = rules.decide_name(subject, operation, (named, name), &facts);
+                prop_assert_eq!(
+                    found == Ruling::Allowed, plain.allowed,
+                    "{} {} {}: {:?}", subject, operation, name, plain
+                );
             }
         }
     }
@@ -191,7 +230,7 @@ proptest! {
         for (who, operation, name, key) in questions() {
             let key = key.map(str::as_bytes);
             let asking =
-                Asking { subject: who, operation, topic: &name, key, facts: nothing_known() };
+                Asking { subject: who, operation, what: What::Address { topic: &name, key }, facts: nothing_known() };
             let of_above = explain(&[(Tier::Tenant, &above)], &asking).decided_by;
             let before = alone.decide(who, operation, &name, key, &nothing_known()).ruling;
             let after = both.decide(who, operation, &name, key, &nothing_known()).ruling;

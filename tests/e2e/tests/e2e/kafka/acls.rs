@@ -14,6 +14,7 @@ use kafka::messages::alter_user_scram_credentials::{
 };
 use kafka::messages::create_acls::{AclCreation, CreateAclsRequest, CreateAclsResponse};
 use kafka::messages::delete_acls::{DeleteAclsFilter, DeleteAclsRequest, DeleteAclsResponse};
+use kafka::messages::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use kafka::messages::describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
 use kafka::messages::describe_client_quotas::{
     ComponentData, DescribeClientQuotasRequest, DescribeClientQuotasResponse, EntityData,
@@ -22,14 +23,25 @@ use kafka::messages::describe_user_scram_credentials::{
     DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
     DescribeUserScramCredentialsResult, UserName,
 };
+use kafka::messages::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use kafka::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
+use kafka::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
+use kafka::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+const GROUP_AUTHORIZATION_FAILED: i16 = 30;
 const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const INVALID_REQUEST: i16 = 42;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 const SECURITY_DISABLED: i16 = 54;
+const MEMBER_ID_REQUIRED: i16 = 79;
 const RESOURCE_NOT_FOUND: i16 = 91;
 const DUPLICATE_RESOURCE: i16 = 92;
 const UNACCEPTABLE_CREDENTIAL: i16 = 93;
@@ -125,8 +137,8 @@ async fn what_is_created_holds_at_once_for_everybody_and_is_gone_when_deleted() 
     let mut bounded = Kafka::signed_in(&stand.server.kafka, &other).await;
     assert_eq!(produced(&mut bounded).await, 0);
     let (write, read) = (creation(&other, 4, 2), creation(&other, 3, 2));
-    let group = AclCreation { resource_type: 3, ..read.clone() };
-    let made = create(&mut client, &[write.clone(), group, read]).await;
+    let cluster = AclCreation { resource_type: 4, ..read.clone() };
+    let made = create(&mut client, &[write.clone(), cluster, read]).await;
     assert_eq!(made, [0, INVALID_REQUEST, 0]);
     assert_eq!(produced(&mut bounded).await, TOPIC_AUTHORIZATION_FAILED);
     assert_eq!(bounded.fetch("t", 0, 0).await.error_code, TOPIC_AUTHORIZATION_FAILED);
@@ -306,5 +318,120 @@ async fn quotas_of_kafkas_kinds_are_none() {
         assert_eq!(told.entries[0].entity, [entity]);
         let why = told.entries[0].error_message.clone().unwrap_or_default();
         assert!(why.contains("publish_per_second_max"), "{why}");
+    }
+}
+
+/// As `kafka-acls --consumer` and `--producer` make them: whose group and id they are then.
+#[tokio::test]
+async fn groups_and_transactional_ids_belong_to_whom_entries_give_them() {
+    const GROUP: &str = "billing";
+    const ID: &str = "payments-1";
+    let stand = stand("write").await;
+    stand.topic("t", 1).await;
+    let path = list_path(&stand);
+    let all = json!({
+        "id": "all", "effect": "allow", "principals": ["*"], "operations": ["all"],
+        "topic": { "filter": "#" },
+    });
+    let list = json!({ "list": { "entries": [all] } });
+    stand.server.admin().done(Method::PUT, &path, &list).await;
+    let admin = stand.server.admin();
+    let scopes = ["events:publish", "events:subscribe"];
+    let (owner, other) =
+        (admin.key(&stand.room, &scopes).await, admin.key(&stand.room, &scopes).await);
+    let mut client = stand.client().await;
+    let mut owner_client = Kafka::signed_in(&stand.server.kafka, &owner).await;
+    let mut stranger = Kafka::signed_in(&stand.server.kafka, &other).await;
+    // A name that nobody was given is everybody's.
+    assert_eq!(joined(&mut stranger, GROUP).await, MEMBER_ID_REQUIRED);
+    assert_eq!(signed_in(&mut stranger, ID).await, 0);
+    let of_group =
+        AclCreation { resource_type: 3, resource_name: GROUP.to_owned(), ..creation(&owner, 3, 3) };
+    let of_id = AclCreation {
+        resource_type: 5,
+        resource_name: "payments-".to_owned(),
+        resource_pattern_type: 4,
+        ..creation(&owner, 4, 3)
+    };
+    assert_eq!(create(&mut client, &[of_group, of_id]).await, [0, 0]);
+    assert_eq!(joined(&mut owner_client, GROUP).await, MEMBER_ID_REQUIRED);
+    assert_eq!(signed_in(&mut owner_client, ID).await, 0);
+    assert_eq!(joined(&mut stranger, GROUP).await, GROUP_AUTHORIZATION_FAILED);
+    assert_eq!(joined(&mut stranger, "another").await, MEMBER_ID_REQUIRED);
+    assert_eq!(signed_in(&mut stranger, ID).await, TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    assert_eq!(signed_in(&mut stranger, "another").await, 0);
+    // Nor does he learn that they are there, where they stand, or end them.
+    for (who, expected) in [(&mut owner_client, vec![GROUP]), (&mut stranger, vec![])] {
+        let commit: OffsetCommitResponse = who.call(Api::OffsetCommit, 8, &commit(GROUP)).await;
+        let error = commit.topics[0].partitions[0].error_code;
+        assert_eq!(error == 0, !expected.is_empty(), "{error}");
+        let told: ListGroupsResponse =
+            who.call(Api::ListGroups, 4, &ListGroupsRequest::default()).await;
+        let names: Vec<&str> = told.groups.iter().map(|it| &*it.group_id).collect();
+        assert_eq!((told.error_code, names), (0, expected));
+    }
+    let keys = vec![GROUP.to_owned(), "another".to_owned()];
+    let request = FindCoordinatorRequest { coordinator_keys: keys, ..Default::default() };
+    let told: FindCoordinatorResponse = stranger.call(Api::FindCoordinator, 4, &request).await;
+    let errors: Vec<i16> = told.coordinators.iter().map(|it| it.error_code).collect();
+    assert_eq!(errors, [GROUP_AUTHORIZATION_FAILED, 0]);
+    // To delete a group is another right than to be in it.
+    let request = DeleteGroupsRequest { groups_names: vec![GROUP.to_owned()] };
+    for who in [&mut stranger, &mut owner_client] {
+        let told: DeleteGroupsResponse = who.call(Api::DeleteGroups, 2, &request).await;
+        assert_eq!(told.results[0].error_code, GROUP_AUTHORIZATION_FAILED);
+    }
+    // The admin API explains it.
+    let explain =
+        format!("/v1/acl/explain?tenant={}&project={}", stand.room.tenant, stand.room.project);
+    for (key, is_allowed) in [(&owner, true), (&other, false)] {
+        let asked = json!({
+            "principal": format!("key:{}", key.id), "operation": "read", "consumer_group": GROUP,
+        });
+        let told = admin.done(Method::POST, &explain, &asked).await;
+        assert_eq!(told["is_allowed"], is_allowed, "{told}");
+    }
+}
+
+/// Answers the error.
+async fn joined(client: &mut Kafka, group: &str) -> i16 {
+    let request = JoinGroupRequest {
+        group_id: group.to_owned(),
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 10_000,
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range".to_owned(),
+            ..Default::default()
+        }],
+        ..JoinGroupRequest::default()
+    };
+    let told: JoinGroupResponse = client.call(Api::JoinGroup, 5, &request).await;
+    told.error_code
+}
+
+/// Answers the error.
+async fn signed_in(client: &mut Kafka, id: &str) -> i16 {
+    let request = InitProducerIdRequest {
+        transactional_id: Some(id.to_owned()),
+        transaction_timeout_ms: 10_000,
+        ..InitProducerIdRequest::default()
+    };
+    let told: InitProducerIdResponse = client.call(Api::InitProducerId, 4, &request).await;
+    told.error_code
+}
+
+fn commit(group: &str) -> OffsetCommitRequest {
+    let partition =
+        OffsetCommitRequestPartition { committed_leader_epoch: -1, ..Default::default() };
+    OffsetCommitRequest {
+        group_id: group.to_owned(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![partition],
+            ..Default::default()
+        }],
+        ..OffsetCommitRequest::default()
     }
 }

@@ -140,17 +140,19 @@ async fn a_project_is_copied_and_compared() {
         operation: 3,
         permission_type: 3,
     };
-    let told = source.add_access_rules(std::slice::from_ref(&rule)).await.expect("an answer");
+    let of_group = AccessRule { resource_type: 3, resource_name: "g".to_owned(), ..rule.clone() };
+    let rules = [rule, of_group];
+    let told = source.add_access_rules(&rules).await.expect("an answer");
     assert!(told.iter().all(Result::is_ok), "{told:?}");
 
     let (code, told) = moved.run(&["verify"]).await;
     assert_eq!(code, Some(1), "nothing is there yet: {told}");
     let (code, told) = moved.run(&["mirror"]).await;
     assert_eq!((code, records_of(&told)), (Some(0), 220), "{told}");
-    assert_eq!(told["access_rules"], json!(1), "{told}");
+    assert_eq!(told["access_rules"], json!(2), "{told}");
     let notices = told["notices"].to_string();
     assert!(notices.contains(&moved.stand.key.id) && notices.contains("passwords"), "{told}");
-    assert_eq!(target.access_rules().await.expect("asked"), [rule]);
+    assert_eq!(target.access_rules().await.expect("asked"), rules);
     let (code, told) = moved.run(&["verify"]).await;
     assert_eq!((code, records_of(&told)), (Some(0), 220), "{told}");
     let paid = &told["topics"]["paid"]["partitions"]["0"];
