@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { AclApi, addressOf, attributesOf, attributesText, conditionsOf, entryFits, listOf, type Entry } from '../src/lib/acl-api';
+import {
+  ABOUT, AclApi, addressOf, askedBy, attributesOf, attributesText, conditionsOf, entryFits, listOf, operationsOf, OPERATIONS, spokenBy, spokenOf,
+  subjectOf, turnedTo, type Entry, type Spoken,
+} from '../src/lib/acl-api';
 
 const entry: Entry = {
   id: 'shops',
@@ -12,12 +15,36 @@ const entry: Entry = {
   note: 'for the fair',
 };
 
+const billing: Entry = {
+  id: 'billing',
+  effect: 'allow',
+  principals: ['jwt:bob'],
+  operations: ['read'],
+  consumer_group: { prefix: 'bill' },
+};
+
 describe('entries in words', () => {
   it('tells addresses', () => {
     expect(addressOf(entry)).toBe('ord…/eu/+');
     expect(addressOf({ topic: { literal: 'orders' } })).toBe('orders/#');
     expect(addressOf({ topic: { literal: 'orders' }, key: { literal: '7' } })).toBe('orders/7');
     expect(addressOf({ topic: { filter: 'orders/+' } })).toBe('orders/+');
+  });
+
+  it('tells groups and transactional ids', () => {
+    const cases: [Spoken, string][] = [
+      [{ consumer_group: { literal: 'billing' } }, 'group billing'],
+      [{ consumer_group: { prefix: 'bill' } }, 'group bill…'],
+      [{ consumer_group: { prefix: '' } }, 'every group'],
+      [{ transactional_id: { literal: 'payer' } }, 'transactional id payer'],
+      [{ transactional_id: { prefix: 'pay' } }, 'transactional id pay…'],
+      [{ transactional_id: { prefix: '' } }, 'every transactional id'],
+      [{}, 'nothing known here'],
+      [{ key: { literal: '7' } }, 'nothing known here'],
+    ];
+    for (const [spoken, words] of cases) expect(addressOf(spoken)).toBe(words);
+    expect(spokenOf({ consumer_group: { prefix: 'bill' } })).toEqual({ noun: 'group', which: 'bill…' });
+    expect(spokenOf({ topic: { literal: 'orders' } })).toEqual({ noun: '', which: 'orders/#' });
   });
 
   it('tells conditions', () => {
@@ -31,6 +58,9 @@ describe('entries in words', () => {
     expect(entryFits(entry, 'ann PUBLISH')).toBe(true);
     expect(entryFits(entry, 'fair 10.0')).toBe(true);
     expect(entryFits(entry, 'ann read')).toBe(false);
+    expect(entryFits(billing, 'group BILL')).toBe(true);
+    expect(entryFits(billing, 'transactional')).toBe(false);
+    expect(entryFits({ ...billing, consumer_group: undefined, transactional_id: { prefix: '' } }, 'every transactional')).toBe(true);
   });
 
   it('reads lists and attributes, and writes them back', () => {
@@ -38,6 +68,47 @@ describe('entries in words', () => {
     expect(attributesOf('team=red, blue\nnothing\n=x\nlevel = 3')).toEqual({ team: ['red', 'blue'], level: ['3'] });
     expect(attributesText({ team: ['red', 'blue'] })).toBe('team=red, blue');
     expect(attributesText(undefined)).toBe('');
+  });
+});
+
+describe('fields of the form', () => {
+  it('say what the entry said', () => {
+    const cases: Spoken[] = [
+      { topic: { literal: 'orders' } },
+      { topic: { prefix: 'ord' }, key: { filter: 'eu/+' } },
+      { topic: { filter: 'orders/eu/+' } },
+      { consumer_group: { literal: 'billing' } },
+      { consumer_group: { prefix: '' } },
+      { consumer_group: { prefix: 'team ' } },
+      { transactional_id: { prefix: 'pay' } },
+    ];
+    for (const spoken of cases) expect(spokenBy(subjectOf(spoken))).toEqual(spoken);
+    expect(subjectOf(undefined)).toEqual({ about: 'topic', kind: 'literal', text: '', keyKind: '', key: '' });
+    expect(subjectOf({}).about).toBe('topic');
+  });
+
+  it('leave out what a name has not: filters and keys', () => {
+    const filter = subjectOf({ topic: { filter: 'orders' }, key: { literal: '7' } });
+    expect(spokenBy(turnedTo(filter, 'consumer_group'))).toEqual({ consumer_group: { literal: 'orders' } });
+    expect(turnedTo(filter, 'topic')).toEqual(filter);
+    expect(turnedTo(subjectOf(billing), 'transactional_id').kind).toBe('prefix');
+  });
+
+  it('keep the operations that can be done with it', () => {
+    expect(operationsOf('topic', ['manage', 'publish'])).toEqual(['publish', 'manage']);
+    expect(operationsOf('topic', OPERATIONS)).toEqual(['all']);
+    expect(operationsOf('consumer_group', ['publish', 'read', 'presence'])).toEqual(['read']);
+    expect(operationsOf('consumer_group', OPERATIONS)).toEqual(['all']);
+    expect(operationsOf('transactional_id', ['publish', 'describe'])).toEqual(['all']);
+    expect(operationsOf('transactional_id', ['read', 'manage'])).toEqual([]);
+    expect(ABOUT.consumer_group.operations).toEqual(['read', 'describe', 'manage']);
+  });
+
+  it('ask about one thing', () => {
+    expect(askedBy('topic', ' orders ', '')).toEqual({ topic: 'orders' });
+    expect(askedBy('topic', 'orders', ' 7')).toEqual({ topic: 'orders', key: ' 7' });
+    expect(askedBy('consumer_group', 'team ', '7')).toEqual({ consumer_group: 'team ' });
+    expect(askedBy('transactional_id', 'pay-1', '')).toEqual({ transactional_id: 'pay-1' });
   });
 });
 

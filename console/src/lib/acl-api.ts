@@ -2,6 +2,8 @@
 
 export type Effect = 'allow' | 'deny';
 export type Match = { literal: string } | { prefix: string } | { filter: string };
+/** The prefix `""` is every name. */
+export type NameMatch = { literal: string } | { prefix: string };
 
 export interface TimeWindow {
   days?: string[];
@@ -16,13 +18,19 @@ export interface When {
   attributes?: Record<string, string[]>;
 }
 
-export interface Entry {
+/** What an entry speaks of: one of a topic, a group and a transactional id; only topics have keys. */
+export interface Spoken {
+  topic?: Match;
+  key?: Match;
+  consumer_group?: NameMatch;
+  transactional_id?: NameMatch;
+}
+
+export interface Entry extends Spoken {
   id: string;
   effect: Effect;
   principals: string[];
   operations: string[];
-  topic: Match;
-  key?: Match;
   when?: When;
   note?: string;
 }
@@ -83,11 +91,17 @@ export interface Explained {
   credential_reason: string | null;
 }
 
-export interface Question {
+/** What a question is about, as `Spoken` is for entries. */
+export interface Asked {
+  topic?: string;
+  key?: string;
+  consumer_group?: string;
+  transactional_id?: string;
+}
+
+export interface Question extends Asked {
   principal: string;
   operation: string;
-  topic: string;
-  key?: string;
   address?: string;
   tls?: boolean;
   attributes?: Record<string, string[]>;
@@ -110,6 +124,52 @@ export interface Place {
 }
 
 export const OPERATIONS = ['publish', 'read', 'subscribe', 'presence', 'describe', 'manage'] as const;
+
+export type About = 'topic' | 'consumer_group' | 'transactional_id';
+
+interface AboutWords {
+  option: string;
+  /** Over the fields. */
+  label: string;
+  text: string;
+  /** In entries as people read them, behind “every” too. */
+  noun: string;
+  operations: readonly string[];
+  /** What the operations mean where their names do not say it. */
+  meaning: string;
+}
+
+export const ABOUT: Record<About, AboutWords> = {
+  topic: { option: 'topic', label: 'Topic', text: 'Topic’s name', noun: 'topic', operations: OPERATIONS, meaning: '' },
+  consumer_group: {
+    option: 'Kafka consumer group',
+    label: 'Group',
+    text: 'Group’s name',
+    noun: 'group',
+    operations: ['read', 'describe', 'manage'],
+    meaning: 'read: join and commit; describe: see it and its offsets; manage: delete it or its offsets',
+  },
+  transactional_id: {
+    option: 'Kafka transactional id',
+    label: 'Transactional id',
+    text: 'Id’s text',
+    noun: 'transactional id',
+    operations: ['publish', 'describe'],
+    meaning: 'publish: write with it; describe: see it',
+  },
+};
+
+export type Kind = 'literal' | 'prefix' | 'filter';
+
+/** What an entry speaks of, as the form's fields hold it. */
+export interface Subject {
+  about: About;
+  kind: Kind;
+  text: string;
+  /** Empty: any key, or none. */
+  keyKind: Kind | '';
+  key: string;
+}
 
 type Ask = (method: string, path: string, body?: unknown) => Promise<any>;
 
@@ -135,11 +195,32 @@ export class AclApi {
   explain = (at: Place, question: Question): Promise<Explained> => this.ask('POST', `/v1/acl/explain${query(at)}`, question);
 }
 
-/** `orders`, `orders…`, or the filter, and the key behind it. */
-export function addressOf(entry: Pick<Entry, 'topic' | 'key'>): string {
-  const topic = matchText(entry.topic);
-  if (entry.key === undefined) return 'filter' in entry.topic ? topic : `${topic}/#`;
-  return `${topic}/${matchText(entry.key)}`;
+/** What an entry speaks of, in two parts: its noun, which topics go without, and which of them. */
+export function spokenOf(entry: Spoken): { noun: string; which: string } {
+  const about = aboutOf(entry);
+  const match = entry[about];
+  if (!match) return { noun: 'nothing known here', which: '' };
+  if (about === 'topic') return { noun: '', which: topicText(match, entry.key) };
+  const { noun } = ABOUT[about];
+  return isEvery(match) ? { noun: `every ${noun}`, which: '' } : { noun, which: matchText(match) };
+}
+
+/** `orders/#`, `orders…/7`, or the filter; `group billing`, `group bill…` or `every group`. */
+export function addressOf(entry: Spoken): string {
+  const { noun, which } = spokenOf(entry);
+  return [noun, which].filter((part) => part !== '').join(' ');
+}
+
+function aboutOf(entry: Spoken): About {
+  return (Object.keys(ABOUT) as About[]).find((one) => entry[one]) ?? 'topic';
+}
+
+const isEvery = (match: Match) => 'prefix' in match && match.prefix === '';
+
+function topicText(topic: Match, key: Match | undefined): string {
+  const text = matchText(topic);
+  if (key === undefined) return 'filter' in topic ? text : `${text}/#`;
+  return `${text}/${matchText(key)}`;
 }
 
 function matchText(match: Match): string {
@@ -165,6 +246,44 @@ export function conditionsOf(entry: Entry): string[] {
 export function entryFits(entry: Entry, text: string): boolean {
   const whole = [entry.id, entry.effect, addressOf(entry), entry.note ?? '', ...entry.principals, ...entry.operations, ...conditionsOf(entry)].join(' ').toLowerCase();
   return text.toLowerCase().split(/\s+/).every((word) => whole.includes(word));
+}
+
+/** The fields of an entry, or those of a new one. */
+export function subjectOf(entry: Spoken | undefined): Subject {
+  const about = aboutOf(entry ?? {});
+  const { kind, text } = fieldsOf(entry?.[about]);
+  const key = fieldsOf(entry?.key);
+  return { about, kind, text, keyKind: entry?.key === undefined ? '' : key.kind, key: key.text };
+}
+
+function fieldsOf(match: Match | undefined): { kind: Kind; text: string } {
+  const [kind, text] = Object.entries(match ?? { literal: '' })[0] ?? ['literal', ''];
+  return { kind: kind as Kind, text };
+}
+
+/** The same fields about something else; names know no filters. */
+export function turnedTo(subject: Subject, about: About): Subject {
+  return { ...subject, about, kind: about !== 'topic' && subject.kind === 'filter' ? 'literal' : subject.kind };
+}
+
+/** What the fields say. A space counts in keys and in names of Kafka's clients: a prefix without its last one is wider. */
+export function spokenBy({ about, kind, text, keyKind, key }: Subject): Spoken {
+  const match = (of: Kind, what: string) => ({ [of]: what }) as unknown as Match;
+  if (about !== 'topic') return { [about]: match(kind, text) };
+  return { topic: match(kind, text.trim()), ...(keyKind === '' ? {} : { key: match(keyKind, key) }) };
+}
+
+/** Of those chosen what can be done with it; `all` when that is everything. */
+export function operationsOf(about: About, chosen: readonly string[]): string[] {
+  const { operations } = ABOUT[about];
+  const found = operations.filter((one) => chosen.includes(one));
+  return found.length === operations.length ? ['all'] : found;
+}
+
+/** What a question is about; no key is asked for without a text. */
+export function askedBy(about: About, text: string, key: string): Asked {
+  if (about !== 'topic') return { [about]: text };
+  return { topic: text.trim(), ...(key === '' ? {} : { key }) };
 }
 
 /** Lines or commas apart, without empty ones. */
