@@ -208,6 +208,61 @@ async fn a_decision_is_explained() {
     rig.call("POST", &explain, of_key).await.refused(400, "INVALID_REQUEST", "list.entries[0].id");
 }
 
+#[tokio::test]
+async fn entries_about_what_kafkas_clients_name_are_checked_and_explained() {
+    let rig = Rig::new().await;
+    let (_, project) = rig.project("acme").await;
+    let made = json!({"name": "k", "scopes": ["events:publish"]});
+    let key = rig.call("POST", &format!("{project}/keys"), made).await.ok(201);
+    let entry = |more: Value| {
+        let mut entry = json!({"id": "e", "effect": "allow", "principals": ["jwt:ann"],
+            "operations": ["read"]});
+        entry.as_object_mut().expect("it").extend(more.as_object().expect("fields").clone());
+        json!({"list": {"entries": [entry]}})
+    };
+    let (put, name) = (at(&project, ""), json!({"prefix": "bill"}));
+    for (bad, field) in [
+        (json!({}), "topic"),
+        (json!({"consumer_group": name, "topic": {"literal": "t"}}), "topic"),
+        (json!({"consumer_group": name, "operations": ["publish"]}), "operations"),
+        (json!({"transactional_id": {"literal": ""}}), "transactional_id"),
+    ] {
+        let answer = rig.call("PUT", &put, entry(bad)).await;
+        answer.refused(400, "INVALID_REQUEST", &format!("entries[0].{field}"));
+    }
+    rig.call("PUT", &put, entry(json!({"consumer_group": name}))).await.ok(200);
+    let list = rig.get(&put).await.ok(200);
+    assert_eq!(list["list"]["entries"][0]["consumer_group"], name);
+    assert_eq!(list["list"]["entries"][0].get("topic"), None);
+    let explain = at(&project, "/explain");
+    let ask = async |principal: &str, more: Value| {
+        let mut asked = json!({"principal": principal, "operation": "read"});
+        asked.as_object_mut().expect("it").extend(more.as_object().expect("fields").clone());
+        rig.call("POST", &explain, asked).await
+    };
+    let billing = json!({"consumer_group": "billing"});
+    let found = ask("jwt:ann", billing.clone()).await.ok(200);
+    assert_eq!((&found["is_allowed"], &found["decided_by"]["entry"]), (&json!(true), &json!("e")));
+    let found = ask("jwt:bob", billing.clone()).await.ok(200);
+    assert_eq!(
+        (&found["is_allowed"], &found["considered"][0]["lacks"]),
+        (&json!(false), &json!("principals"))
+    );
+    let found = ask("jwt:bob", json!({"consumer_group": "orders"})).await.ok(200);
+    assert_eq!(found["is_allowed"], true, "nobody was given it: {found}");
+    // Whoever may only publish is in no group.
+    let key = format!("key:{}", text(&key["key"]["id"]));
+    let found = ask(&key, json!({"consumer_group": "orders"})).await.ok(200);
+    assert_eq!((&found["lists_allow"], &found["credential"]), (&json!(true), &json!("refused")));
+    for bad in [
+        json!({}),
+        json!({"topic": "t", "consumer_group": "g"}),
+        json!({"consumer_group": "g", "key": "k"}),
+    ] {
+        ask("jwt:ann", bad).await.refused(400, "INVALID_REQUEST", "topic");
+    }
+}
+
 /// Every request about lists, asked by the owner of another tenant and by somebody who may only
 /// look.
 #[tokio::test]

@@ -157,7 +157,8 @@ proptest! {
             Facts { origin: known.origin, attributes: known.attributes.as_ref(), now: known.now };
         for (who, operation, name, key) in questions() {
             let key = key.map(str::as_bytes);
-            let asking = Asking { subject: who, operation, what: What::Address { topic: &name, key }, facts };
+            let what = What::Address { topic: &name, key };
+            let asking = Asking { subject: who, operation, what, facts };
             let plain = explain(&lists, &asking);
             for _ in 0..2 {
                 let found = rules.decide(who, operation, &name, key, &facts);
@@ -188,8 +189,8 @@ proptest! {
         let of = |subject| Operation::ALL.into_iter().map(move |operation| (subject, operation));
         for (subject, operation) in SUBJECTS.into_iter().flat_map(of) {
             for (named, name) in NAMES.into_iter().flat_map(|it| Named::ALL.map(|of| (of, it))) {
-                let plain =
-                    explain(&lists, &Asking { subject, operation, what: What::Name(named, name), facts });
+                let what = What::Name(named, name);
+                let plain = explain(&lists, &Asking { subject, operation, what, facts });
                 let found = rules.decide_name(subject, operation, (named, name), &facts);
                 prop_assert_eq!(
                     found == Ruling::Allowed, plain.allowed,
@@ -229,8 +230,8 @@ proptest! {
         let both = rules(&[(Tier::Tenant, &above), (Tier::Project, &own)]);
         for (who, operation, name, key) in questions() {
             let key = key.map(str::as_bytes);
-            let asking =
-                Asking { subject: who, operation, what: What::Address { topic: &name, key }, facts: nothing_known() };
+            let what = What::Address { topic: &name, key };
+            let asking = Asking { subject: who, operation, what, facts: nothing_known() };
             let of_above = explain(&[(Tier::Tenant, &above)], &asking).decided_by;
             let before = alone.decide(who, operation, &name, key, &nothing_known()).ruling;
             let after = both.decide(who, operation, &name, key, &nothing_known()).ruling;
