@@ -293,6 +293,39 @@ await check('an access list is made by keyboard, changed, explained, compared an
   await page.getByText('1 of 1 entries').waitFor();
 });
 
+await check('an entry about a Kafka consumer group is made, found and explained', async () => {
+  await page.getByRole('button', { name: 'New entry' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('billing');
+  await page.getByLabel('Who', { exact: true }).fill('jwt:billing');
+  await page.getByLabel('About', { exact: true }).selectOption('consumer_group');
+  must((await page.getByRole('checkbox', { name: 'publish' }).count()) === 0, 'nobody publishes to a group');
+  await page.getByLabel('Group', { exact: true }).selectOption('prefix');
+  await page.getByLabel('Group’s name').fill('billing-');
+  await audit('access-group-form');
+  await page.getByRole('button', { name: 'Save the entry' }).click();
+  // Without an operation it means nothing.
+  await page.getByRole('alert').waitFor();
+  await page.getByRole('checkbox', { name: 'read' }).check();
+  await page.getByRole('button', { name: 'Save the entry' }).click();
+  await page.getByRole('button', { name: 'billing', exact: true }).waitFor();
+  await page.getByLabel('Find').fill('group billing-');
+  await page.getByText('1 of 2 entries').waitFor();
+  await audit('access-group');
+  await page.getByLabel('Find').fill('');
+  await page.getByRole('button', { name: 'Explain', exact: true }).click();
+  await page.getByLabel('Who', { exact: true }).fill('jwt:shop-7');
+  await page.getByLabel('About', { exact: true }).selectOption('consumer_group');
+  await page.getByLabel('Does what').selectOption('read');
+  await page.getByLabel('Group', { exact: true }).fill('billing-eu');
+  await page.keyboard.press('Enter');
+  await page.getByText('no entry allows it').waitFor();
+  await page.getByText('does not count: principals').waitFor();
+  await page.getByLabel('Group', { exact: true }).fill('orders');
+  await page.keyboard.press('Enter');
+  await page.getByText('no entry gives the name to anybody').waitFor();
+  await page.getByRole('button', { name: 'Entries', exact: true }).click();
+});
+
 let secret = '';
 await check('a second factor is set up, and its recovery codes are shown once', async () => {
   await page.getByRole('link', { name: 'Account' }).click();
