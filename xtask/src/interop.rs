@@ -16,7 +16,8 @@ pub struct Interop {
     #[arg(requires = "protocol")]
     clients: Vec<String>,
     /// Only by tickets of Kerberos, with a server built for it (`--features gssapi`) and a realm of
-    /// its own: it takes `libkrb5-dev libclang-dev krb5-kdc krb5-admin-server krb5-user`.
+    /// its own: it takes `libkrb5-dev libclang-dev pkg-config krb5-kdc krb5-admin-server
+    /// krb5-user`.
     #[arg(long, requires = "protocol")]
     kerberos: bool,
     /// Tries what is expected to fail, too.

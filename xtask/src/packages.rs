@@ -1,6 +1,6 @@
-//! Debian packages the tests drive: databases, browsers, outside clients. Installed when we may
-//! (root on Debian); otherwise the missing ones are named and their tests say that they did not
-//! run.
+//! Debian packages the tests drive or build with: databases, browsers, outside clients, Kerberos.
+//! Installed when we may (root on Debian); otherwise the missing ones are named and their tests say
+//! that they did not run.
 
 use crate::run::{Outcome, exists, step};
 use std::path::Path;
@@ -11,7 +11,17 @@ const PACKAGES: &[(&str, &str)] = &[
     ("postgresql-15", "/usr/lib/postgresql/15/bin/postgres"),
     ("chromium", "/usr/bin/chromium"),
     ("kcat", "/usr/bin/kcat"),
+    ("pkg-config", "/usr/bin/pkg-config"),
+    ("libkrb5-dev", KERBEROS),
+    ("libclang-dev", CLANG),
 ];
+const KERBEROS: &str = "/usr/include/gssapi/gssapi.h";
+const CLANG: &str = "/usr/lib/llvm-14/lib/libclang.so";
+
+/// Whether the feature `gssapi` can be built here.
+pub fn has_kerberos() -> bool {
+    Path::new(KERBEROS).exists() && Path::new(CLANG).exists() && exists("pkg-config")
+}
 
 pub fn install() -> Outcome {
     let missing: Vec<&str> = PACKAGES
