@@ -21,7 +21,8 @@ async fn figure(server: &Server, name: &str, labels: &[&str]) -> f64 {
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-async fn becomes(server: &Server, name: &str, labels: &[&str], expected: f64) {
+/// Waits until it is so.
+pub async fn becomes(server: &Server, name: &str, labels: &[&str], expected: f64) {
     let what = format!("{name}{labels:?} = {expected}");
     let reached = async {
         while figure(server, name, labels).await != expected {

@@ -3,6 +3,7 @@
 use super::Stand;
 use super::client::Kafka;
 use super::library::{cluster, settings};
+use crate::figures::becomes;
 use crate::stand::admin::Room;
 use crate::stand::binary::mainstem;
 use crate::stand::within;
@@ -122,6 +123,23 @@ async fn a_group_is_seen_with_its_members_and_put_elsewhere_when_they_are_gone()
     let trail = format!("/v1/audit?tenant={}&action=kafka_group.delete", stand.room.tenant);
     let trail = stand.server.admin().done(Method::GET, &trail, &Value::Null).await;
     assert_eq!(trail["records"][0]["target"], "workers");
+}
+
+#[tokio::test]
+async fn how_far_a_group_is_behind_is_a_figure() {
+    const FIGURE: &str = "mainstem_kafka_group_lag_records";
+    let stand = Stand::new().await;
+    stand.topic("t", 2).await;
+    let cluster = cluster(&stand).await;
+    fill(&cluster).await;
+    worker(&cluster).await.close().await.expect("left");
+    fill(&cluster).await;
+    let project = format!("project=\"{}\"", stand.room.project);
+    let labels = [&*project, "group=\"workers\"", "topic=\"t\""];
+    becomes(&stand.server, FIGURE, &labels, 20.0).await;
+    // A group that is no more is behind in nothing.
+    assert_eq!(ask(&stand, Method::DELETE, "/workers", &Value::Null).await.0, 204);
+    becomes(&stand.server, FIGURE, &labels, 0.0).await;
 }
 
 /// Joins `old` as its only member and takes partition 1 of `t`.
