@@ -302,6 +302,7 @@ function readTopic(answer: any): Topic {
       cleanup: (answer.cleanup ?? 'delete') as Cleanup,
       tombstone_ms: Number(answer.tombstone_ms ?? 86_400_000),
       idempotency_window_ms: Number(answer.idempotency_window_ms ?? 0),
+      message_bytes_max: answer.message_bytes_max ?? null,
       occupancy: answer.occupancy === true,
       ...(schema === undefined ? {} : { schema }),
       schema_kind: (answer.schema_kind ?? 'json_schema') as SchemaKind,

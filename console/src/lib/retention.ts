@@ -12,6 +12,12 @@ export const BYTE_UNITS = [
   { name: 'KiB', size: 2 ** 10 },
 ] as const;
 
+export const MESSAGE_UNITS = [
+  { name: 'MiB', size: 2 ** 20 },
+  { name: 'KiB', size: 2 ** 10 },
+  { name: 'bytes', size: 1 },
+] as const;
+
 export const COUNT_UNITS = [
   { name: 'million', size: 1_000_000 },
   { name: 'thousand', size: 1_000 },

@@ -68,6 +68,8 @@ export interface TopicConfig {
   cleanup: Cleanup;
   tombstone_ms?: number | undefined;
   idempotency_window_ms?: number;
+  /** Of a record, or of a batch as its publisher made it; `null`: as many as limits allow. */
+  message_bytes_max?: number | null;
   /** Tells in `$occupancy` when its addresses come to be followed, and when no more. */
   occupancy?: boolean;
   schema?: unknown;

@@ -202,6 +202,9 @@ pub(crate) struct TopicView {
     pub(crate) tombstone_ms: u64,
     /// How long the ids of records are remembered against duplicates; 0 for not at all.
     pub(crate) idempotency_window_ms: u64,
+    /// Bytes of a record, or of a batch as its publisher made it, at most; `null`: as many as
+    /// limits allow.
+    pub(crate) message_bytes_max: Option<u32>,
     /// Whether `$occupancy` tells when its addresses come to be followed, and when no more.
     pub(crate) occupancy: bool,
     /// The schema that values must satisfy.
@@ -254,6 +257,8 @@ pub(crate) struct TopicConfigSchema {
     /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
     /// not at all, at most 30 days.
     pub(crate) idempotency_window_ms: Option<u64>,
+    /// Bytes of a record, or of a batch as its publisher made it, at most.
+    pub(crate) message_bytes_max: Option<u32>,
     /// Tells in `$occupancy` when its addresses get followers or members, and when they lose the
     /// last.
     pub(crate) occupancy: Option<bool>,
@@ -285,6 +290,7 @@ impl From<TopicInfo> for TopicView {
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
             idempotency_window_ms: info.config.idempotency_window_ms,
+            message_bytes_max: info.config.message_bytes_max,
             occupancy: info.config.occupancy,
             schema: info.config.schema,
             schema_version: info.schema_version,

@@ -1,6 +1,7 @@
 //! `port::Batches` over the log: whole batches in and out, under the checks that single records
 //! pass. A batch is stored as its sender made it, so nothing is added to its records.
 
+use crate::cleanup;
 use crate::node::Node;
 use crate::publish::{AHEAD_MS_MAX, judge};
 use crate::refusal::refusal_of;
@@ -288,6 +289,7 @@ fn check_records(limits: &Limits, batch: &Batch, now: TimestampMs) -> Result<(),
 /// What the topic asks of its records.
 fn check_topic(topic: &Topic, batch: &Batch) -> Result<(), Refusal> {
     let definition = topic.definition.load();
+    cleanup::check_message(&definition.config, batch.bytes().len())?;
     if definition.config.cleanup.compacts()
         && batch.content().keyed < batch.count()
         && let Some(index) = batch.views().position(|view| view.key.is_none())

@@ -1,5 +1,5 @@
-//! What a topic's cleanup asks of its configuration and of its records, and what a project's limits
-//! ask of the log. It decides nothing about when records go: the log does.
+//! What a topic asks of its configuration and of its records, and what a project's limits ask of
+//! the log. It decides nothing about when records go: the log does.
 
 use crate::node::Node;
 use port::{Code, Refusal};
@@ -34,6 +34,10 @@ pub(crate) fn check(config: &TopicConfig) -> Result<(), Refusal> {
         let message = format!("a tombstone stays at most {TOMBSTONE_MS_MAX} milliseconds");
         return Err(refused(&message).field("tombstone_ms"));
     }
+    if config.message_bytes_max == Some(0) {
+        let message = "a topic that takes no byte takes no record: leave the bound out, or set it";
+        return Err(refused(message).field("message_bytes_max"));
+    }
     if !config.cleanup.compacts() {
         return Ok(());
     }
@@ -65,5 +69,16 @@ pub(crate) fn check_keys(config: &TopicConfig, records: &[Record]) -> Result<(),
                 .field(format!("records[{index}].key"))
                 .hint("the newest record of each key is kept; a record without one has no place"))
         }
+    }
+}
+
+/// What one message may have in this topic: a record, or a batch as its publisher made it.
+pub(crate) fn check_message(config: &TopicConfig, bytes: usize) -> Result<(), Refusal> {
+    match config.message_bytes_max {
+        Some(max) if bytes > max as usize => {
+            let message = format!("it has {bytes} bytes; the topic takes {max} at most");
+            Err(Refusal::new(Code::PayloadTooLarge, message).field("message_bytes_max"))
+        }
+        _ => Ok(()),
     }
 }

@@ -119,7 +119,10 @@ impl Node {
             Some(topic) => topic,
             None => self.create_on_use(who, name, TopicConfig::default()).await?,
         };
-        cleanup::check_keys(&topic.definition.load().config, records)?;
+        let definition = topic.definition.load();
+        cleanup::check_keys(&definition.config, records)?;
+        let sizes = records.iter().map(Record::size);
+        sizes.max().map_or(Ok(()), |size| cleanup::check_message(&definition.config, size))?;
         let versions = judge(&topic, records)?;
         stamp(who, &versions, records);
         Ok(Some((topic, held)))

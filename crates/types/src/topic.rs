@@ -121,6 +121,8 @@ pub struct TopicConfig {
     /// How long the id of a record is remembered: a record with the same id is not stored again
     /// meanwhile. 0 stores every record.
     pub idempotency_window_ms: u64,
+    /// Bytes of a record, or of a batch as its publisher made it; `None`: as many as limits allow.
+    pub message_bytes_max: Option<u32>,
     /// Tells in the project's `$occupancy` when an address of the topic gets its first follower or
     /// member, and when it has lost its last.
     pub occupancy: bool,
@@ -145,6 +147,7 @@ impl Default for TopicConfig {
             cleanup: Cleanup::default(),
             tombstone_ms: TOMBSTONE_MS,
             idempotency_window_ms: IDEMPOTENCY_WINDOW_MS,
+            message_bytes_max: None,
             occupancy: false,
             schema: None,
             schema_kind: SchemaKind::default(),

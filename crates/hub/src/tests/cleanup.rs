@@ -13,6 +13,7 @@ fn combinations_that_cannot_work_are_refused() {
         (json!({"cleanup": "compact", "retention": {"records_max": 1}}), Some("retention")),
         (json!({"cleanup": "compact", "tombstone_ms": u64::MAX}), Some("tombstone_ms")),
         (json!({"retention": {"records_max": 0}}), Some("retention")),
+        (json!({"message_bytes_max": 0}), Some("message_bytes_max")),
         (json!({"cleanup": "compact"}), None),
         (json!({"cleanup": "compact_delete", "retention": {"age_ms_max": 1}}), None),
         (json!({"cleanup": "delete", "durability": "ephemeral"}), None),
@@ -26,6 +27,21 @@ fn combinations_that_cannot_work_are_refused() {
             assert_eq!(refused.as_ref().and_then(|it| it.field_name()), field, "{index}");
             assert!(refused.is_none_or(|it| it.code() == Code::InvalidRequest));
         }
+    });
+}
+
+#[test]
+fn a_topic_takes_messages_of_its_size() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        let (one, two) = (record("k", "1"), record("k", "12"));
+        let config = json!({"message_bytes_max": one.size()});
+        let config: TopicConfig = serde_json::from_value(config).expect("a config");
+        site.node.put_topic(&who, &name("small"), config).await.expect("a topic");
+        site.publish(&who, "small", vec![one.clone(), one.clone()]).await;
+        let refused = site.node.append(&who, &name("small"), vec![one, two]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PayloadTooLarge);
+        assert_eq!(refused.field_name(), Some("message_bytes_max"));
     });
 }
 

@@ -30,6 +30,7 @@ async fn a_definition_comes_back_as_it_went() {
             cleanup: Cleanup::CompactDelete,
             tombstone_ms: 7,
             idempotency_window_ms: 9,
+            message_bytes_max: Some(8),
             occupancy: true,
             schema: Some(json!({"z": 1, "a": {"y": null, "b": [1.5, "ü"]}})),
             schema_kind: SchemaKind::Avro,

@@ -41,6 +41,9 @@ const fn free(
     Setting { name, kind, meaning, get, set: Some(set) }
 }
 
+/// Where a topic says nothing of it.
+const MESSAGE_BYTES_MAX: u32 = limits::APPEND_BYTES_MAX as u32;
+
 pub const SETTINGS: &[Setting] = &[
     free("cleanup.policy", Type::List, "delete, compact or both", get_cleanup, set_cleanup),
     fixed("compression.type", Type::Text, "batches are stored as producers send them", |_| {
@@ -54,7 +57,18 @@ pub const SETTINGS: &[Setting] = &[
         |config, text| number(text).map(|ms| config.tombstone_ms = ms),
     ),
     fixed("flush.messages", Type::Long, "acknowledged records are on disk", |_| "1".to_owned()),
-    fixed("max.message.bytes", Type::Int, "of one batch", |_| limits::APPEND_BYTES_MAX.to_string()),
+    free(
+        "max.message.bytes",
+        Type::Int,
+        "of one batch as it comes, as far as the server takes so many",
+        |config| config.message_bytes_max.unwrap_or(MESSAGE_BYTES_MAX).to_string(),
+        |config, text| {
+            let bytes = text.parse::<u32>().ok().filter(|it| (1..=i32::MAX as u32).contains(it));
+            let bytes = bytes.ok_or("it is a number of bytes above 0")?;
+            config.message_bytes_max = Some(bytes).filter(|it| *it != MESSAGE_BYTES_MAX);
+            Ok(())
+        },
+    ),
     fixed("message.timestamp.type", Type::Text, "producers date their records", |_| {
         "CreateTime".to_owned()
     }),

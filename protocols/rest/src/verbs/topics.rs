@@ -35,6 +35,9 @@ pub struct TopicView {
     pub tombstone_ms: u64,
     /// How long the ids of records are remembered against duplicates; 0 for not at all.
     pub idempotency_window_ms: u64,
+    /// Bytes of a record, or of a batch as its publisher made it, at most; `null`: as many as
+    /// limits allow.
+    pub message_bytes_max: Option<u32>,
     /// Whether `$occupancy` tells when its addresses come to be followed, and when no more.
     pub occupancy: bool,
     /// The schema that values must satisfy.
@@ -93,6 +96,8 @@ pub struct TopicConfigSchema {
     /// How long the ids of records are remembered against duplicates: one day when absent, 0 for
     /// not at all, at most 30 days.
     pub idempotency_window_ms: Option<u64>,
+    /// Bytes of a record, or of a batch as its publisher made it, at most.
+    pub message_bytes_max: Option<u32>,
     /// Tells in `$occupancy` when its addresses get followers or members, and when they lose the
     /// last.
     pub occupancy: Option<bool>,
@@ -121,6 +126,7 @@ impl From<TopicInfo> for TopicView {
             cleanup: info.config.cleanup,
             tombstone_ms: info.config.tombstone_ms,
             idempotency_window_ms: info.config.idempotency_window_ms,
+            message_bytes_max: info.config.message_bytes_max,
             occupancy: info.config.occupancy,
             schema_version: info.schema_version,
             schema_kind: info.config.schema_kind,

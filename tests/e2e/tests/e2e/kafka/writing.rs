@@ -2,10 +2,12 @@
 
 use super::Stand;
 use super::client::{Kafka, PRODUCE, batch, produce, read};
+use super::library::cluster;
 use bytes::BytesMut;
 use kafka::messages::Api;
 use kafka::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use kafka::messages::produce::ProduceResponse;
+use kafka_client::admin::Admin;
 use reqwest::Method;
 use serde_json::json;
 use types::Batch;
@@ -13,6 +15,7 @@ use types::Batch;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC: i16 = 3;
+const MESSAGE_TOO_LARGE: i16 = 10;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 const INVALID_TIMESTAMP: i16 = 32;
@@ -37,6 +40,38 @@ async fn offsets_are_the_logs_and_a_wrong_checksum_is_refused() {
     assert!(told.error_message.unwrap_or_default().contains("checksum"));
     let found = read(&client.fetch("t", 0, 0).await);
     assert_eq!(found.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_topic_says_how_large_a_batch_may_be() {
+    let stand = Stand::new().await;
+    stand.topic("t", 1).await;
+    let mut client = stand.client().await;
+    let (small, large) = ("v".repeat(10), "v".repeat(2_000));
+    let admin = Admin::new(cluster(&stand).await);
+    let setting = async || {
+        let all = admin.settings("t").await.expect("settings");
+        let found = all.into_iter().find(|it| it.name == "max.message.bytes").expect("it");
+        (found.value.expect("shown"), found.is_own)
+    };
+    assert_eq!(setting().await, ("16777216".to_owned(), false));
+    let change = |value: Option<&str>| [("max.message.bytes".to_owned(), value.map(str::to_owned))];
+    for bad in ["0", "-1", "many"] {
+        assert!(admin.change_settings("t", &change(Some(bad))).await.is_err(), "{bad}");
+    }
+    admin.change_settings("t", &change(Some("1000"))).await.expect("set");
+    assert_eq!(setting().await, ("1000".to_owned(), true));
+    assert_eq!(client.produce("t", 0, batch(&[("k", &small)], NOW, None)).await.error_code, 0);
+    let told = client.produce("t", 0, batch(&[("k", &large)], NOW, None)).await;
+    assert_eq!(told.error_code, MESSAGE_TOO_LARGE, "{told:?}");
+    // By other protocols it is a record that counts, and the same setting.
+    let path = stand.room.path("topics/t");
+    let topic = stand.server.admin().done(Method::GET, &path, &json!(null)).await;
+    assert_eq!(topic["message_bytes_max"], 1_000);
+    admin.change_settings("t", &change(None)).await.expect("set back");
+    assert_eq!(setting().await, ("16777216".to_owned(), false));
+    let told = client.produce("t", 0, batch(&[("k", &large)], NOW, None)).await;
+    assert_eq!((told.error_code, told.base_offset), (0, 1));
 }
 
 /// Gotchas 12 and 16: no answer without `acks`; keyless records where keys are needed; limits.
