@@ -59,12 +59,12 @@ pub const OF_TOPICS: &[Meaning] = &[
     (ALTER_CONFIGS, &[Operation::Manage]),
 ];
 
+/// Nobody changes the settings of one.
 pub const OF_GROUPS: &[Meaning] = &[
     (READ, &[Operation::Read]),
     (DELETE, &[Operation::Manage]),
     (DESCRIBE, &[Operation::Describe]),
     (DESCRIBE_CONFIGS, &[Operation::Describe]),
-    (ALTER_CONFIGS, &[Operation::Manage]),
 ];
 
 pub const OF_TRANSACTIONAL_IDS: &[Meaning] =
@@ -97,10 +97,7 @@ pub fn meant(resource: i8, word: i8) -> Result<Operations, String> {
     let found = meanings(resource).iter().find(|(known, _)| *known == word);
     found.map(|(_, ours)| ours.iter().copied().collect()).ok_or_else(|| {
         let why = match resource {
-            GROUP => {
-                "groups have the operations Read, Delete, Describe, DescribeConfigs, AlterConfigs \
-                 and All"
-            }
+            GROUP => "groups have the operations Read, Delete, Describe, DescribeConfigs and All",
             TRANSACTIONAL_ID => "transactional ids have the operations Write, Describe and All",
             _ => {
                 "topics have the operations Read, Write, Create, Delete, Alter, Describe, \
