@@ -64,24 +64,22 @@ pub fn compile(tier: Tier, list: &AccessList, above: &Groups) -> CompiledList {
 
 impl<'a> Filler<'a> {
     fn add(&mut self, entry: &'a AccessEntry, groups: &Groups) {
-        let resource = match entry.resource() {
-            Some(resource) => Some(resource),
-            None if entry.effect == Effect::Allow => return,
-            None => None,
-        };
+        let resource = entry.resource();
+        if resource.is_none() && entry.effect == Effect::Allow {
+            return;
+        }
         let Filler { gathered, .. } = self;
         let (number, when) = (gathered.entry(&entry.id), gathered.when(&entry.when));
         let rule = (number, self.set(entry, groups), when);
         let operations = entry.operations.meant(entry.effect);
-        let everything =
-            Addresses { topic: TopicPattern::Any, key: KeyPattern::Part(KeyPart::All) };
         match resource {
             Some(Resource::Addresses(at)) => self.add_at(&at, rule, operations, entry.effect),
             Some(Resource::Names(named, name)) => {
                 self.add_name(named, &name, rule, operations, entry.effect);
             }
             None => {
-                self.add_at(&everything, rule, operations, entry.effect);
+                let (topic, key) = (TopicPattern::Any, KeyPattern::Part(KeyPart::All));
+                self.add_at(&Addresses { topic, key }, rule, operations, entry.effect);
                 for named in Named::ALL {
                     let every = NameMatch::Prefix(String::new());
                     self.add_name(named, &every, rule, operations, entry.effect);
