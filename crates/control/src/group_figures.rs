@@ -48,29 +48,37 @@ impl GroupFigures {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = stopped.changed() => return,
             }
-            let mut seen = BTreeSet::new();
+            let (mut seen, mut known) = (BTreeSet::new(), BTreeSet::new());
             for project in groups.projects() {
-                if let Err(refusal) = self.look(&*groups, project, &mut seen).await {
-                    tracing::debug!(%project, %refusal, "how far its groups are is not known now");
+                match self.look(&*groups, project, &mut seen).await {
+                    Ok(true) => drop(known.insert(project)),
+                    // Some of its figures stay as they were.
+                    Ok(false) => {}
+                    Err(refusal) => {
+                        tracing::debug!(%project, %refusal, "how far its groups are is not known");
+                    }
                 }
             }
             // What is no more is behind in nothing.
-            for gone in self.told.difference(&seen) {
+            for gone in self.told.difference(&seen).filter(|it| known.contains(&it.0)) {
                 set(gone, 0);
             }
         }
     }
 
+    /// Answers whether all of the project's groups were looked at.
     async fn look(
         &mut self,
         groups: &dyn Groups,
         project: ProjectId,
         seen: &mut BTreeSet<Labelled>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let who = self.authenticator.platform(project).await?;
         let (hub, clock) = (Arc::clone(&self.hub), Arc::clone(&self.clock));
         let caller = GroupCaller { hub, who, clock };
-        for it in groups.lags(&caller, LABELLED_MAX).await? {
+        let lags = groups.lags(&caller, LABELLED_MAX).await?;
+        let is_all = lags.len() < LABELLED_MAX;
+        for it in lags {
             let labelled = (project, it.group, it.topic);
             if !self.told.contains(&labelled) && self.told.len() >= LABELLED_MAX {
                 continue;
@@ -79,7 +87,7 @@ impl GroupFigures {
             self.told.insert(labelled.clone());
             seen.insert(labelled);
         }
-        Ok(())
+        Ok(is_all)
     }
 }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::acl::Named;
 use types::batch::Content;
-use types::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
+use types::limits::{HEADER_BYTES_MAX, HEADERS_MAX, RECORDS_PER_APPEND_MAX};
 use types::topic::Cleanup;
 use types::{
     Batch, Filter, Key, Limits, Offset, Operation, Partition, Producer, Record, TimestampMs,
@@ -41,6 +41,10 @@ impl Node {
     ) -> Result<BatchPlaced, Refusal> {
         let started = self.world.clock.monotonic();
         let snapshot = self.admit(who)?;
+        if batch.count() as usize > RECORDS_PER_APPEND_MAX {
+            let message = format!("a batch has at most {RECORDS_PER_APPEND_MAX} records");
+            return Err(Refusal::new(Code::PayloadTooLarge, message));
+        }
         self.check_addresses(who, &snapshot, name, &batch)?;
         if at.is_some() {
             self.may_manage(who, name)?;
@@ -437,10 +441,14 @@ impl Batches for Node {
         may.is_ok()
     }
 
-    fn may_name(&self, who: &Identity, name: (Named, &str), operation: Operation) -> bool {
+    fn check_name(
+        &self,
+        who: &Identity,
+        name: (Named, &str),
+        operation: Operation,
+    ) -> Result<(), Refusal> {
         let now = self.world.clock.now_ms();
-        let snapshot = self.admit(who);
-        snapshot.and_then(|it| it.check_name(who.claims(), operation, name, now)).is_ok()
+        self.admit(who)?.check_name(who.claims(), operation, name, now)
     }
 
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName> {

@@ -11,7 +11,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use types::limits::READ_RECORDS_MAX;
-use types::{Filter, From, Key, Offset, Operation, Partition, Position, Positions, TopicName};
+use types::{
+    Batch, Filter, From, Key, Offset, Operation, Partition, Position, Positions, TopicName,
+};
 
 /// Bytes one answer holds at most, give or take a batch.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -28,6 +30,44 @@ struct Lane {
     /// Records read and not yet taken.
     ready: VecDeque<Arc<Delivery>>,
     is_at_end: bool,
+}
+
+impl Lane {
+    /// Whether it has to be filled before anything is taken.
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && !self.is_at_end
+    }
+
+    /// Takes the records of a batch over which is decompressed: one at a time with memory of its
+    /// own, since each would keep all that the batch has grown to, and no more than wanted. Answers
+    /// whether all were.
+    fn take_apart(
+        &mut self,
+        topic: &Topic,
+        key: Option<&Key>,
+        batch: &Batch,
+        bytes_max: usize,
+    ) -> bool {
+        let from = self.next;
+        let mut bytes = 0;
+        for view in batch.views() {
+            let is_wanted = key.is_none_or(|key| view.key == Some(&key.bytes()[..]));
+            if view.offset < from || !is_wanted {
+                continue;
+            }
+            if bytes >= bytes_max {
+                self.next = view.offset;
+                return false;
+            }
+            let record = batch.record(&view).detached();
+            bytes += record.size();
+            let (origin, partition) = (Arc::clone(&topic.origin), self.partition);
+            let delivery = Delivery::new(origin, partition, view.offset, view.timestamp, record);
+            self.ready.push_back(Arc::new(delivery));
+        }
+        self.next = self.next.max(batch.next_offset());
+        true
+    }
 }
 
 impl Node {
@@ -146,17 +186,15 @@ impl Node {
         let chunk_bytes = (2 * ANSWER_BYTES_MAX / lanes.len().max(1)).clamp(16 * 1024, 1024 * 1024);
         let mut records = Vec::new();
         let (mut taken_bytes, mut searched_bytes) = (0, 0);
-        while records.len() < limit
-            && taken_bytes < ANSWER_BYTES_MAX
-            && searched_bytes < SEARCH_BYTES_MAX
-        {
-            for lane in &mut lanes {
-                if lane.ready.is_empty() && !lane.is_at_end {
+        while records.len() < limit && taken_bytes < ANSWER_BYTES_MAX {
+            // A lane that read nothing that fits is not at its end: it must be filled first.
+            if lanes.iter().any(Lane::is_empty) {
+                if searched_bytes >= SEARCH_BYTES_MAX {
+                    break;
+                }
+                for lane in lanes.iter_mut().filter(|lane| lane.is_empty()) {
                     searched_bytes += self.fill(topic, key, lane, chunk_bytes).await?;
                 }
-            }
-            // A lane that read nothing that fits is not at its end: it must be filled first.
-            if lanes.iter().any(|lane| lane.ready.is_empty() && !lane.is_at_end) {
                 continue;
             }
             let oldest = lanes
@@ -202,6 +240,12 @@ impl Node {
         let mut bytes = 0;
         for batch in &batches {
             bytes += batch.memory_bytes();
+            if batch.packing().is_some() {
+                if !lane.take_apart(topic, key, batch, chunk_bytes) {
+                    return Ok(bytes);
+                }
+                continue;
+            }
             lane.next = lane.next.max(batch.next_offset());
             lane.ready.extend(unpack(topic, lane.partition, batch).filter(|it| {
                 it.offset >= from && key.is_none_or(|key| it.record.key.as_ref() == Some(key))

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use flate2::Compression;
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
 
@@ -60,8 +60,16 @@ pub fn pack(packing: Packing, records: &[u8]) -> std::io::Result<Vec<u8>> {
 /// When they do not decompress, or to more than so many bytes.
 pub fn unpack(packing: Packing, packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Broken> {
     match packing {
-        Packing::Gzip => all(GzDecoder::new(packed), bytes_max),
-        Packing::Lz4 => all(lz4_flex::frame::FrameDecoder::new(packed), bytes_max),
+        Packing::Gzip => {
+            let mut decoder = GzDecoder::new(packed);
+            let records = all(&mut decoder, bytes_max)?;
+            // Some readers go on with a second member, and some do not.
+            if decoder.into_inner().is_empty() { Ok(records) } else { Err(broken("more follows")) }
+        }
+        Packing::Lz4 => {
+            check_frame(packed)?;
+            all(lz4_flex::frame::FrameDecoder::new(packed), bytes_max)
+        }
         Packing::Snappy => snappy(packed, bytes_max),
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
@@ -79,7 +87,25 @@ fn all(from: impl Read, bytes_max: usize) -> Result<Vec<u8>, Broken> {
     let mut records = Vec::new();
     let limit = bytes_max as u64 + 1;
     from.take(limit).read_to_end(&mut records).map_err(broken)?;
+    // Without its spare capacity, since it may be kept for long.
+    records.shrink_to_fit();
     if records.len() > bytes_max { Err(Broken::TooLarge) } else { Ok(records) }
+}
+
+/// What every reader of Kafka's takes: a frame of blocks that need no other, with its end (LZ4
+/// Frame Format 1.6, "General Structure of LZ4 Frame Format").
+fn check_frame(packed: &[u8]) -> Result<(), Broken> {
+    const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
+    const ARE_INDEPENDENT: u8 = 1 << 5;
+    const HAS_CHECKSUM: u8 = 1 << 2;
+    let flags =
+        *packed.get(4).filter(|_| packed.starts_with(&MAGIC)).ok_or_else(|| broken("no frame"))?;
+    if flags & ARE_INDEPENDENT == 0 {
+        return Err(broken("a block needs the one before"));
+    }
+    let checksum_bytes = if flags & HAS_CHECKSUM == 0 { 0 } else { 4 };
+    let blocks = &packed[..packed.len().saturating_sub(checksum_bytes)];
+    if blocks.ends_with(&[0; 4]) { Ok(()) } else { Err(broken("the frame has no end")) }
 }
 
 /// Java clients send blocks, each with its length, behind a head of their own; others one block

@@ -15,6 +15,24 @@ fn a_bomb_is_not_unpacked() {
     }
 }
 
+/// What only some of Kafka's clients read.
+#[test]
+fn what_not_every_client_reads_is_refused() {
+    let refused = |packing, packed: &[u8]| match unpack(packing, packed, 1_000) {
+        Err(Broken::Unpack(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    let frame = pack(Packing::Lz4, b"some records").expect("memory");
+    assert!(refused(Packing::Lz4, &frame[..frame.len() - 4]).contains("no end"));
+    let mut linked = frame.clone();
+    linked[4] &= !(1 << 5);
+    assert!(refused(Packing::Lz4, &linked).contains("the one before"));
+    assert!(refused(Packing::Lz4, &[]).contains("no frame"));
+    let mut two = pack(Packing::Gzip, b"some").expect("memory");
+    two.extend(pack(Packing::Gzip, b"more").expect("memory"));
+    assert!(refused(Packing::Gzip, &two).contains("more follows"));
+}
+
 proptest! {
     #[test]
     fn what_is_packed_is_unpacked(records in prop::collection::vec(any::<u8>(), 0..5_000)) {

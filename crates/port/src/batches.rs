@@ -133,9 +133,14 @@ pub trait Batches: Transactions {
     /// Whether the client may do this with the topic as a whole, as scopes and access lists say.
     fn may(&self, who: &Identity, topic: &TopicName, operation: Operation) -> bool;
 
-    /// Whether the client may do this with what Kafka's clients call so, as scopes and access lists
-    /// say.
-    fn may_name(&self, who: &Identity, name: (Named, &str), operation: Operation) -> bool;
+    /// Refuses what the client may not do with what Kafka's clients call so, as scopes and access
+    /// lists say.
+    fn check_name(
+        &self,
+        who: &Identity,
+        name: (Named, &str),
+        operation: Operation,
+    ) -> Result<(), Refusal>;
 
     /// The topic with this number, if it is one of the project's.
     fn topic_numbered(&self, who: &Identity, id: TopicId) -> Option<TopicName>;

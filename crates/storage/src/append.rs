@@ -11,6 +11,7 @@ use crate::layout::trailer::{Kind, Trailer};
 use crate::open::{self, OpenExtent};
 use crate::prepare::CHUNK_BYTES;
 use crate::seal;
+use crate::siblings::Siblings;
 use crate::{Entry, Frame, Group, Source, StoreError};
 use port::metric;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct Appender {
     group: Group,
     entries: Vec<Entry>,
     space: SpaceWatch,
+    pub siblings: Siblings,
     counters: Counters,
 }
 
@@ -68,6 +70,7 @@ impl Appender {
             group,
             entries: Vec::new(),
             space: SpaceWatch::default(),
+            siblings: Siblings::default(),
             counters,
         }
     }
@@ -98,6 +101,8 @@ impl Appender {
             Err(StoreError::Failed(reason)) => self.inner.fail(reason.clone()),
             Err(_) => {}
         }
+        // Before anybody is answered: who sends again at once comes with the next group.
+        self.siblings.settled(source.arrivals(), self.inner.world.clock.monotonic());
         match &outcome {
             Ok(()) => source.settled(Ok(&self.entries)),
             Err(error) => source.settled(Err(error)),

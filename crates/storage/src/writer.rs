@@ -100,14 +100,11 @@ fn wait_for_siblings(inner: &Inner, source: &dyn Source, siblings: &mut Siblings
 fn commit_until_stopped(inner: &Arc<Inner>, source: &dyn Source) {
     let mut appender = Appender::new(inner.clone());
     appender.prepare();
-    let mut siblings = Siblings::default();
     loop {
         inner.bell.clear();
-        wait_for_siblings(inner, source, &mut siblings);
+        wait_for_siblings(inner, source, &mut appender.siblings);
         match appender.turn(source) {
-            Turn::Settled => {
-                siblings.settled(source.arrivals(), inner.world.clock.monotonic());
-            }
+            Turn::Settled => {}
             Turn::Idle if inner.bell.is_stopping() => break,
             Turn::Idle => inner.bell.wait(),
         }

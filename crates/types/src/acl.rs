@@ -8,7 +8,8 @@ mod when;
 
 pub use check::Problem;
 pub use pattern::{
-    Addresses, KeyMatch, KeyPattern, NameMatch, Named, Resource, TopicMatch, TopicPattern,
+    Addresses, KeyMatch, KeyPattern, NAME_BYTES_MAX, NameMatch, Named, Resource, TopicMatch,
+    TopicPattern,
 };
 pub use when::{Day, Facts, Network, Origin, TimeWindow, When};
 

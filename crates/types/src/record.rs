@@ -42,6 +42,20 @@ impl Record {
         self.headers.iter().find(|h| h.name == name.as_bytes()).map(|h| &h.value)
     }
 
+    /// The record with memory of its own.
+    pub fn detached(&self) -> Record {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let headers = self.headers.iter();
+        let headers = headers.map(|it| Header { name: copy(&it.name), value: copy(&it.value) });
+        Record {
+            // It was short enough before.
+            key: self.key.as_ref().and_then(|key| Key::new(copy(key.bytes())).ok()),
+            value: self.value.as_ref().map(copy),
+            headers: headers.collect(),
+            timestamp: self.timestamp,
+        }
+    }
+
     /// Bytes of key, value and headers together, as limits count them.
     pub fn size(&self) -> usize {
         self.key.as_ref().map_or(0, |k| k.bytes().len())

@@ -17,10 +17,10 @@ pub enum BadRecords {
     Batch(#[from] BadBatch),
 }
 
-/// Whether checking these bytes takes so long that it should not be done between other work.
+/// Whether checking these bytes may take so long that it should not be done between other work: a
+/// few of them can grow to as many as a batch may have.
 pub fn is_slow(bytes: &[u8]) -> bool {
-    const FAST_BYTES_MAX: usize = 64 * 1024;
-    bytes.len() > FAST_BYTES_MAX && !matches!(packing(bytes), Ok(None))
+    !matches!(packing(bytes), Ok(None))
 }
 
 /// The batch, verified, and as it came.

@@ -60,9 +60,9 @@ impl Call {
         })
     }
 
-    /// Whether the client may do this with what it calls so.
-    pub fn may_name(&self, name: (Named, &str), operation: Operation) -> bool {
-        self.batches().is_ok_and(|batches| batches.may_name(&self.who, name, operation))
+    /// Refuses what the client may not do with what it calls so.
+    pub fn check_name(&self, name: (Named, &str), operation: Operation) -> Result<(), Refusal> {
+        self.batches()?.check_name(&self.who, name, operation)
     }
 
     /// Whoever administers the cluster, which is the project.

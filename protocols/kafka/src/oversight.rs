@@ -13,7 +13,7 @@ use port::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use types::consumer::Start;
-use types::{Operation, Partition, ProjectId, TopicName};
+use types::{Operation, Partition, ProjectId, TopicId, TopicName};
 use wire_kafka::assignments::{Assignment, PROTOCOL_TYPE, read};
 
 /// The two kinds of groups, as KIP-848 calls them.
@@ -217,7 +217,7 @@ async fn moves(
     call: &Call,
     known: &BTreeMap<At, Committed>,
     reset: &GroupReset,
-) -> Result<Vec<(TopicInfo, GroupMove)>, Refusal> {
+) -> Result<Vec<(TopicId, GroupMove)>, Refusal> {
     let mut moves = Vec::new();
     for (info, partitions) in chosen(call, known, reset).await? {
         for partition in partitions {
@@ -240,7 +240,7 @@ async fn moves(
                 from: before.and_then(|it| u64::try_from(it.offset).ok()),
                 to: to.clamp(bounds.start, bounds.end),
             };
-            moves.push((info.clone(), step));
+            moves.push((info.id, step));
         }
     }
     Ok(moves)
@@ -263,13 +263,13 @@ async fn reset(
     let moves = moves(call, offsets.all(call, name).await?, reset).await?;
     if doing == Doing::ForReal {
         let at_ms = call.clock.now_ms();
-        let new = moves.iter().map(|(info, step)| {
+        let new = moves.iter().map(|(id, step)| {
             let at = At { topic: step.topic.clone(), partition: step.partition };
             let committed = Committed {
                 offset: i64::try_from(step.to).unwrap_or(i64::MAX),
                 leader_epoch: -1,
                 metadata: String::new(),
-                topic: number(info.id),
+                topic: number(*id),
                 at_ms,
             };
             (at, committed)

@@ -366,6 +366,10 @@ impl KafkaSession {
             let then: Then<Self> = Box::new(move |session, out| {
                 // There is no way to say why: the connection ends.
                 let (message, _) = session.enter(Some(mechanism), proven?);
+                // Nothing is left to be said in this mechanism, and Kafka's brokers say nothing.
+                if mechanism == Mechanism::Gssapi && message.is_empty() {
+                    return Ok(Flow::Continue);
+                }
                 let mut output = codec::begin(message.len());
                 output.put_bytes(&message);
                 out.send(codec::finish(output));

@@ -218,8 +218,19 @@ impl Compaction {
             is_whole &= stays;
             stays
         });
+        match thinned {
+            _ if is_whole => {}
+            // Its writer compressed it better than we do: it stays until more of it can go.
+            Some(thinned) if thinned.bytes().len() > batch.bytes().len() => {
+                left.tombstones_gone = self.left.tombstones_gone;
+            }
+            thinned => {
+                self.left = left;
+                return thinned.map(Arc::new);
+            }
+        }
         self.left = left;
-        if is_whole { Some(batch) } else { thinned.map(Arc::new) }
+        Some(batch)
     }
 
     /// Whether the batch tells how far its writer has counted, for as long as that matters.

@@ -14,6 +14,14 @@ const ATTEMPTS_MAX: usize = 8;
 /// Memory of one read's batches, but for the last of them: beyond what is read of those that are
 /// not compressed.
 const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// What a reader takes for batches that he gets, as a multiple of the bytes he asks for: they may
+/// be compressed, and mostly are not more than so.
+const GROWTH_MAX: usize = 8;
+
+/// Memory for the batches of a read of so many bytes, but for the last of them.
+pub fn memory_max(bytes_max: usize) -> usize {
+    bytes_max.saturating_mul(GROWTH_MAX).min(MEMORY_BYTES_MAX)
+}
 
 /// What a read is for: each has places of its own, so that a few who search for long never keep
 /// everybody else from reading.
@@ -185,6 +193,16 @@ impl Core {
     /// too much memory, decompressed: what is left is for another call. An error when the first is
     /// damaged.
     pub fn batches(&self, stream: StreamId, entries: &[Entry]) -> Result<Vec<Arc<Batch>>, Trouble> {
+        self.batches_within(stream, entries, MEMORY_BYTES_MAX)
+    }
+
+    /// In so much memory, but for the last of them.
+    pub fn batches_within(
+        &self,
+        stream: StreamId,
+        entries: &[Entry],
+        memory_max: usize,
+    ) -> Result<Vec<Arc<Batch>>, Trouble> {
         let Some(first) = entries.first() else { return Ok(Vec::new()) };
         let damaged = |entry: &Entry| {
             Trouble::Log(LogError::Damaged { from: entry.base_offset, to: entry.next_offset() })
@@ -203,7 +221,7 @@ impl Core {
                 }
                 _ => break,
             }
-            if bytes >= MEMORY_BYTES_MAX {
+            if bytes >= memory_max {
                 break;
             }
         }

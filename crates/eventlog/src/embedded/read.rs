@@ -2,7 +2,7 @@
 //! device in large pieces.
 
 use super::core::Core;
-use super::disk::{Reading, Trouble, between, take_bytes};
+use super::disk::{Reading, Trouble, between, memory_max, take_bytes};
 use super::held::shown;
 use super::partition::{Partition, Span, State};
 use crate::{LogError, Pending};
@@ -123,12 +123,12 @@ impl Core {
         bytes_max: usize,
     ) -> Result<Vec<Arc<Batch>>, Trouble> {
         let mut batches = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut memory, memory_max) = (0, 0, memory_max(bytes_max));
         for span in spans {
             let found = self.entries_from(partition, span, offsets.start).and_then(|entries| {
                 let wanted = between(&entries, offsets.start, offsets.end);
                 let fitting = take_bytes(wanted, bytes_max.saturating_sub(bytes));
-                let more = self.batches(partition.stream, fitting)?;
+                let more = self.batches_within(partition.stream, fitting, memory_max - memory)?;
                 // A part of a span is followed by its rest, not by the next span.
                 let is_known = entries.last().map(Entry::next_offset) >= Some(span.next_offset);
                 Ok((is_known && more.len() == wanted.len(), more))
@@ -140,8 +140,9 @@ impl Core {
                 Err(_) => break,
             };
             bytes += more.iter().map(|batch: &Arc<Batch>| batch.bytes().len()).sum::<usize>();
+            memory += more.iter().map(|batch: &Arc<Batch>| batch.memory_bytes()).sum::<usize>();
             batches.extend(more);
-            if !is_whole || bytes >= bytes_max {
+            if !is_whole || bytes >= bytes_max || memory >= memory_max {
                 break;
             }
         }
@@ -257,11 +258,12 @@ fn read_memory(
         return None;
     }
     let first = state.tail.partition_point(|tail| tail.batch.next_offset() <= from);
-    let mut bytes = 0usize;
+    let (mut bytes, mut memory) = (0usize, 0usize);
     let mut batches = Vec::new();
     for tail in state.tail.range(first..) {
         bytes = bytes.saturating_add(tail.batch.bytes().len());
-        if bytes > bytes_max && !batches.is_empty() {
+        memory = memory.saturating_add(tail.batch.memory_bytes());
+        if (bytes > bytes_max || memory > memory_max(bytes_max)) && !batches.is_empty() {
             break;
         }
         batches.push(Arc::clone(&tail.batch));

@@ -7,13 +7,12 @@ use super::disk::{Reading, Trouble, touching};
 use super::held::shown;
 use super::partition::{Partition, Span};
 use crate::{Found, LogError, Pending};
-use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 use storage::Entry;
 use types::batch::RecordView;
 use types::limits::READ_RECORDS_MAX;
-use types::{Batch, Header, Key, Offset, Record, TopicId};
+use types::{Batch, Key, Offset, Record, TopicId};
 
 /// Batches of the tail whose key hashes are looked at under one hold of the partition's state.
 const TAIL_LOOKS_MAX: usize = 1_024;
@@ -153,7 +152,7 @@ impl Core {
             }
             for batch in shown(partition, batches).iter().rev() {
                 // Copied, since a slice would keep the whole read in memory.
-                search.look_into(batch, |view| copied(batch.record(&view)));
+                search.look_into(batch, |view| batch.record(&view).detached());
             }
             rest = before;
         }
@@ -177,20 +176,6 @@ fn chunk_len(entries: &[Entry]) -> usize {
 enum TailLeft {
     None,
     Some,
-}
-
-/// The record with memory of its own.
-fn copied(record: Record) -> Record {
-    let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
-    let headers = record.headers.iter();
-    let headers = headers.map(|it| Header { name: copy(&it.name), value: copy(&it.value) });
-    Record {
-        // It was short enough before.
-        key: record.key.as_ref().and_then(|key| Key::new(copy(key.bytes())).ok()),
-        value: record.value.as_ref().map(copy),
-        headers: headers.collect(),
-        timestamp: record.timestamp,
-    }
 }
 
 impl Search {

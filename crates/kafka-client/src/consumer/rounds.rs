@@ -126,7 +126,13 @@ impl Rounds {
                 Ok(()) => {}
                 Err(error) if error.is(codes::REBALANCE_IN_PROGRESS) => return Ok(true),
                 // It may be back before we are missed.
-                Err(error) if error.is_retriable() => self.connection = None,
+                Err(error) if error.is_retriable() => {
+                    if error.is_uncoordinated() {
+                        let group = &self.joining.group;
+                        self.cluster.forget_coordinator(Coordinates::Group, group);
+                    }
+                    self.connection = None;
+                }
                 Err(error) => return Err(error),
             }
         }

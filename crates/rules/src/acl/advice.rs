@@ -126,8 +126,11 @@ fn shadowed(outer: &Read<'_>, inner: &Read<'_>) -> Option<String> {
     if outer.index == inner.index || !covers(outer, inner) || is_twin && outer.index > inner.index {
         return None;
     }
+    // One that gives a name takes it from all others, whoever is denied it.
+    let is_of_names = matches!(inner.resource, Resource::Names(..));
     let (outer, inner) = (outer.entry, inner.entry);
     match (outer.effect, inner.effect) {
+        (Effect::Deny, Effect::Allow) if is_of_names => None,
         (Effect::Deny, Effect::Allow) => {
             Some(format!("never counts: `{}` denies all that it allows", outer.id))
         }

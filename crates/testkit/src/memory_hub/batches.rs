@@ -143,8 +143,13 @@ impl Batches for MemoryHub {
         without_log()
     }
 
-    fn may_name(&self, _who: &Identity, _name: (Named, &str), _operation: Operation) -> bool {
-        true
+    fn check_name(
+        &self,
+        _who: &Identity,
+        _name: (Named, &str),
+        _operation: Operation,
+    ) -> Result<(), Refusal> {
+        Ok(())
     }
 
     fn may(&self, _who: &Identity, _topic: &TopicName, _operation: Operation) -> bool {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a key, or of the prefix of one, in an entry.
 const KEY_BYTES_MAX: usize = 1_024;
 /// Bytes of a name that Kafka's clients give, or of the prefix of one.
-const NAME_BYTES_MAX: usize = 1_000;
+pub const NAME_BYTES_MAX: usize = 1_000;
 
 /// `{"literal": "orders"}`, `{"prefix": "ord"}`, or `{"filter": "orders/eu/+"}`, which speaks of
 /// keys as well; `{"filter": "#"}` is every topic.

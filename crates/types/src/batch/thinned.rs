@@ -17,8 +17,8 @@ impl Batch {
         self.bytes.get(ATTRIBUTES) == Some(&[0; 2]) && self.stamp.is_none()
     }
 
-    /// The batch with only those records; its header says the same and it takes the same offsets.
-    /// `None` when no record is left.
+    /// The batch with only those records, compressed as it was; its header says the same and it
+    /// takes the same offsets. `None` when no record is left.
     pub fn thinned(&self, mut keep: impl FnMut(&RecordView<'_>) -> bool) -> Option<Batch> {
         let mut bytes = Vec::with_capacity(self.memory_bytes());
         bytes.extend_from_slice(self.bytes.get(..BATCH_HEADER_BYTES)?);
@@ -35,9 +35,23 @@ impl Batch {
         if count == 0 {
             return None;
         }
+        let packed = self.packing().map(|packing| {
+            let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+            (packing::pack(packing, records), Bytes::copy_from_slice(records))
+        });
+        let open = match packed {
+            Some((Ok(packed), records)) => {
+                bytes.truncate(BATCH_HEADER_BYTES);
+                bytes.extend_from_slice(&packed);
+                bytes[ATTRIBUTES].copy_from_slice(self.bytes.get(ATTRIBUTES)?);
+                Some(records)
+            }
+            // In the open it says the same.
+            Some((Err(_), _)) | None => None,
+        };
         rewrite_header(&mut bytes, count, content.max_timestamp);
         let bytes = Bytes::from(bytes.into_boxed_slice());
-        Some(Batch { bytes, open: None, count, content, ..*self })
+        Some(Batch { bytes, open, count, content, ..*self })
     }
 }
 

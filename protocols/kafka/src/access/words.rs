@@ -3,7 +3,8 @@
 
 use std::ops::RangeInclusive;
 use types::acl::{
-    EVERYBODY, GROUP_PREFIX, KEY_PREFIX, NameMatch, Network, TOKEN_PREFIX, TopicMatch,
+    EVERYBODY, GROUP_PREFIX, KEY_PREFIX, NAME_BYTES_MAX, NameMatch, Network, TOKEN_PREFIX,
+    TopicMatch,
 };
 use types::acl::{Operation, Operations, USER_PREFIX};
 use types::{Effect, KeyId, TopicName};
@@ -184,10 +185,13 @@ pub fn parse_host(text: &str) -> Result<Option<Network>, String> {
 
 /// Of a group or an id.
 pub fn parse_name(name: &str, pattern: i8) -> Result<NameMatch, String> {
+    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) || name.is_empty() {
+        return Err(format!("a name has 1 to {NAME_BYTES_MAX} bytes, no control characters"));
+    }
     match pattern {
         LITERAL if name == EVERYWHERE => Ok(NameMatch::Prefix(String::new())),
         LITERAL => Ok(NameMatch::Literal(name.to_owned())),
-        PREFIXED if !name.is_empty() => Ok(NameMatch::Prefix(name.to_owned())),
+        PREFIXED => Ok(NameMatch::Prefix(name.to_owned())),
         _ => Err("an entry is about a name taken literally, or about a prefix".to_owned()),
     }
 }

@@ -21,7 +21,7 @@ use crate::messages::consumer_group_heartbeat::{
 use crate::pattern;
 use port::{Kind, TopicInfo};
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Operation, TopicId};
@@ -256,7 +256,7 @@ pub async fn describe(
 }
 
 fn described(call: &Call, slot: &Arc<Slot>) -> Option<DescribedGroup> {
-    slot.with_both(call, |Both { coordinated, is_coordinated, .. }, _| {
+    let told = slot.with_both(call, |Both { coordinated, is_coordinated, .. }, _| {
         is_coordinated.then(|| DescribedGroup {
             group_state: coordinated.stage().name().to_owned(),
             group_epoch: coordinated.epoch,
@@ -265,6 +265,25 @@ fn described(call: &Call, slot: &Arc<Slot>) -> Option<DescribedGroup> {
             members: members(coordinated),
             ..DescribedGroup::default()
         })
+    })?;
+    let of_member = |member: &Member| {
+        let assigned = member.assignment.topic_partitions.iter();
+        let assigned = assigned.chain(&member.target_assignment.topic_partitions);
+        let names = assigned.map(|topic| topic.topic_name.clone());
+        names.chain(member.subscribed_topic_names.clone()).collect::<Vec<_>>()
+    };
+    let topics: BTreeSet<String> = told.members.iter().flat_map(of_member).collect();
+    let batches = call.batches().ok()?;
+    let is_seen = |name: &String| {
+        parse_topic(name).is_ok_and(|name| batches.may(&call.who, &name, Operation::Describe))
+    };
+    if topics.iter().filter(|name| !name.is_empty()).all(is_seen) {
+        return Some(told);
+    }
+    Some(DescribedGroup {
+        error_code: errors::TOPIC_AUTHORIZATION_FAILED,
+        error_message: Some("it reads a topic that you may not see".to_owned()),
+        ..DescribedGroup::default()
     })
 }
 

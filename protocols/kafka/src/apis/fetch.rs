@@ -65,18 +65,22 @@ pub async fn answer(call: &Call, request: FetchRequest) -> (FetchResponse, usize
     let names: Vec<Result<TopicName, Refusal>> =
         request.topics.iter().map(|topic| call.topic(&topic.topic, topic.topic_id)).collect();
     loop {
-        let turn = collect(call, &request, &names, bytes_max).await;
-        let is_done = turn.bytes >= bytes_min || turn.has_error || turn.ends.is_empty();
+        let mut turn = collect(call, &request, &names, bytes_max).await;
+        let is_full = turn.bytes >= bytes_min || turn.memory_bytes >= MEMORY_BYTES_MAX;
+        let is_done = is_full || turn.has_error || turn.ends.is_empty();
         if is_done || Instant::now() >= deadline {
             return turn.answer(call);
         }
         let Ok(batches) = call.batches() else {
             return turn.answer(call);
         };
-        let woken = batches.wait_behind(&call.who, turn.ends.clone());
+        // What was found is not held while it waits: it may be much.
+        let ends = std::mem::take(&mut turn.ends);
+        drop(turn);
+        let woken = batches.wait_behind(&call.who, ends);
         if let Ok(Err(_)) = tokio::time::timeout_at(deadline, woken).await {
             // Nobody would wake it: the client asks again, and hears then what is wrong.
-            return turn.answer(call);
+            return collect(call, &request, &names, bytes_max).await.answer(call);
         }
     }
 }
@@ -161,21 +165,31 @@ async fn one(
         Ok(batches) => batches.read_batches(&call.who, &place, wanted.min(left)).await,
         Err(refusal) => Err(refusal),
     };
-    let read = match read {
+    let mut read = match read {
         Ok(read) => read,
         Err(refusal) => return failed(asked, &refusal),
     };
     let (start, end) = (read.bounds.start, read.bounds.end);
     let in_range = (start..=end).contains(&offset);
     let signed = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
-    let mut batches: Vec<_> = read.batches.iter().map(|batch| shown(call, batch)).collect();
+    let (mut batches, mut bytes) = (Vec::with_capacity(read.batches.len()), 0);
+    for batch in &read.batches {
+        let shown = shown(call, batch);
+        bytes += shown.len();
+        batches.push(shown);
+        if bytes >= left {
+            // In the open they are more than was read.
+            break;
+        }
+    }
+    read.batches.truncate(batches.len());
     if batches.is_empty() && wanted.min(left) > 0 && (start..end).contains(&offset) {
         // Nothing is left up to the end: without a sign of it the client would ask for it for ever.
         batches.push(Bytes::copy_from_slice(&write_gap(offset, end)));
     }
     turn.memory_bytes += read.batches.iter().map(|batch| batch.memory_bytes()).sum::<usize>();
     turn.batches.extend(read.batches);
-    turn.bytes += batches.iter().map(Bytes::len).sum::<usize>();
+    turn.bytes += bytes;
     turn.ends.push(Place { offset: end.max(offset), ..place });
     PartitionData {
         error_code: if in_range { errors::NONE } else { errors::OFFSET_OUT_OF_RANGE },

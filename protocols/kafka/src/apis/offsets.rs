@@ -17,7 +17,7 @@ use crate::messages::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 use crate::wire::Uuid;
-use port::Refusal;
+use port::{Kind, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Operation, Partition, TopicName};
 
@@ -27,6 +27,8 @@ const METADATA_BYTES_MAX: usize = 4_096;
 const MEMBER_EPOCHS: i16 = 9;
 /// The version from which topics are named by their numbers.
 const TOPIC_NUMBERS: i16 = 10;
+/// The version from which an answer has an error of the whole group.
+const GROUP_ERRORS: i16 = 2;
 /// A version from which one request asks for several groups.
 const SEVERAL_GROUPS: i16 = 8;
 
@@ -226,8 +228,9 @@ async fn look_up(
             Ok(name) => call.hub.topic(&call.who, &name).await,
             Err(refusal) => Err(refusal),
         };
-        // What is gone has no number that could be told.
-        if is_all && topic.is_err() && call.version >= TOPIC_NUMBERS {
+        // What is gone has no number that could be told, and what may not be seen is not named.
+        let is_hidden = matches!(&topic, Err(refusal) if refusal.kind() == Kind::Forbidden);
+        if is_all && (is_hidden || topic.is_err() && call.version >= TOPIC_NUMBERS) {
             continue;
         }
         let id = topic.as_ref().map_or(id, |info| topic_uuid(info.id));
@@ -290,6 +293,11 @@ pub async fn fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
 }
 
 async fn fetch_one(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    // The first versions have room for an error at partitions alone.
+    let refused = match call.version {
+        ..GROUP_ERRORS => request.topics.clone(),
+        _ => None,
+    };
     let wanted = request.topics.map(|topics| {
         let wanted = topics.into_iter().map(|topic| Wanted {
             name: topic.name,
@@ -300,7 +308,20 @@ async fn fetch_one(call: &Call, request: OffsetFetchRequest) -> OffsetFetchRespo
     });
     let who = (None, -1);
     match look_up(call, &request.group_id, who, wanted, request.require_stable).await {
-        Err(error_code) => OffsetFetchResponse { error_code, ..Default::default() },
+        Err(error_code) => {
+            let at = |&partition_index: &i32| OffsetFetchResponsePartition {
+                partition_index,
+                committed_offset: -1,
+                committed_leader_epoch: -1,
+                metadata: Some(String::new()),
+                error_code,
+            };
+            let topics = refused.into_iter().flatten().map(|topic| OffsetFetchResponseTopic {
+                partitions: topic.partition_indexes.iter().map(at).collect(),
+                name: topic.name,
+            });
+            OffsetFetchResponse { error_code, topics: topics.collect(), ..Default::default() }
+        }
         Ok(found) => {
             let topics = found.into_iter().map(|Found { name, partitions, .. }| {
                 let partitions =

@@ -17,7 +17,7 @@ use port::{BatchPlaced, Code, Kind, Refusal};
 use std::time::Duration;
 use tokio::time::Instant;
 use types::batch::RecordView;
-use types::{BadBatch, Batch, Offset, Partition};
+use types::{BadBatch, Batch, Offset, Partition, TopicName};
 
 /// From this version on the first batch begins the transaction (KIP-890).
 const IMPLICIT: i16 = 12;
@@ -39,12 +39,14 @@ impl Fault {
         Fault { error, message: message.into(), records: Vec::new() }
     }
 
-    /// Why this batch was refused. A client sends again what it is not told of, so where a key is
+    /// Why this part was refused. A client sends again what it is not told of, so where a key is
     /// missing every record without one is told.
-    fn of_batch(refusal: &Refusal, batch: &Batch) -> Fault {
+    async fn of_part(refusal: &Refusal, part: &PartitionProduceData) -> Fault {
         let mut fault = Fault::new(errors::of_topic(refusal), refusal.to_string());
-        let Some((first, part)) = refusal.field_name().and_then(record_at) else { return fault };
-        let is_bad = |index: usize, view: &RecordView<'_>| match part {
+        let Some((first, what)) = refusal.field_name().and_then(record_at) else { return fault };
+        // Nobody has kept it.
+        let Ok(batch) = read(part).await else { return fault };
+        let is_bad = |index: usize, view: &RecordView<'_>| match what {
             "key" => view.key.is_none(),
             _ => index == first,
         };
@@ -94,32 +96,24 @@ pub async fn answer(
         + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(WAIT_MAX);
     // Whoever came before enters the log before.
     let turn = call.turnstile.lock().await;
-    let parts = verify_all(call, &request).await;
-    let mut entered = Vec::with_capacity(parts.len());
-    for (topic, index, verified) in parts {
-        let bound = match verified {
-            Ok(bound) => bind(call, request.transactional_id.as_deref(), bound).await,
-            Err(fault) => Err(fault),
-        };
-        let outcome = match bound {
-            Ok(bound) => {
-                let batch = bound.batch.clone();
-                Ok((enter(call, bound, deadline).await, batch))
-            }
-            Err(fault) => Err(fault),
-        };
-        entered.push((topic, index, outcome));
-    }
+    let entered = enter_all(call, &request, deadline).await;
     drop(turn);
-    let done = entered.into_iter().map(|(topic, index, outcome)| async move {
+    let done = entered.into_iter().map(|(place, part, outcome)| async move {
         let placed = match outcome {
-            Ok((pending, batch)) => {
-                pending.await.map_err(|refusal| Fault::of_batch(&refusal, &batch))
-            }
+            Ok(pending) => Ok(pending.await),
             Err(fault) => Err(fault),
         };
-        (topic, told(index, placed))
+        (place, part, placed)
     });
+    let mut answers = Vec::new();
+    for (place, part, placed) in join_all(done).await {
+        let placed = match placed {
+            Ok(Ok(placed)) => Ok(placed),
+            Ok(Err(refusal)) => Err(Fault::of_part(&refusal, part).await),
+            Err(fault) => Err(fault),
+        };
+        answers.push((place, told(part.index, placed)));
+    }
     let mut responses: Vec<TopicProduceResponse> = request
         .topic_data
         .into_iter()
@@ -130,7 +124,7 @@ pub async fn answer(
         })
         .collect();
     let mut fault = None;
-    for (topic, told) in join_all(done).await {
+    for (topic, told) in answers {
         if told.error_code != errors::NONE {
             fault = told.error_message.clone();
         }
@@ -145,6 +139,34 @@ pub async fn answer(
         None => Ok(None),
         Some(why) => Err(Refusal::new(Code::InvalidRequest, format!("unacknowledged: {why}"))),
     }
+}
+
+/// A part that is in its place in the log or refused, with its topic's place in the request.
+type Entered<'a> = (usize, &'a PartitionProduceData, Result<Pending<'a>, Fault>);
+
+/// One after the other: what a batch grows to is the log's to bound before the next one is
+/// decompressed.
+async fn enter_all<'a>(
+    call: &'a Call,
+    request: &'a ProduceRequest,
+    deadline: Instant,
+) -> Vec<Entered<'a>> {
+    let mut entered = Vec::new();
+    for (place, topic) in request.topic_data.iter().enumerate() {
+        let name = call.topic(&topic.name, topic.topic_id);
+        for part in &topic.partition_data {
+            let outcome = match verify(&name, part).await {
+                Ok(bound) => bind(call, request.transactional_id.as_deref(), bound).await,
+                Err(fault) => Err(fault),
+            };
+            let outcome = match outcome {
+                Ok(bound) => Ok(enter(call, bound, deadline).await),
+                Err(fault) => Err(fault),
+            };
+            entered.push((place, part, outcome));
+        }
+    }
+    entered
 }
 
 fn refused(request: &ProduceRequest, error_code: i16) -> ProduceResponse {
@@ -165,31 +187,12 @@ fn refused(request: &ProduceRequest, error_code: i16) -> ProduceResponse {
     ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() }
 }
 
-/// For each part its topic's place in the request, its partition, and what it holds.
-async fn verify_all(
-    call: &Call,
-    request: &ProduceRequest,
-) -> Vec<(usize, i32, Result<Bound, Fault>)> {
-    let mut parts = Vec::new();
-    for (index, topic) in request.topic_data.iter().enumerate() {
-        let name = call.topic(&topic.name, topic.topic_id);
-        for part in &topic.partition_data {
-            let verified = match &name {
-                Ok(name) => verify(part).await.map(|(partition, batch)| Bound {
-                    at: At { topic: name.clone(), partition },
-                    batch,
-                    offset: u64::try_from(part.at_offset).ok(),
-                    is_part_of_transaction: false,
-                }),
-                Err(refusal) => Err(refusal.clone().into()),
-            };
-            parts.push((index, part.index, verified));
-        }
-    }
-    parts
-}
-
-async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault> {
+/// What a part of a request holds, and where it is to go.
+async fn verify(
+    name: &Result<TopicName, Refusal>,
+    part: &PartitionProduceData,
+) -> Result<Bound, Fault> {
+    let name = name.as_ref().map_err(|refusal| Fault::from(refusal.clone()))?;
     let partition = Partition::try_from(part.index).map_err(|_| {
         Fault::new(errors::UNKNOWN_TOPIC_OR_PARTITION, "partitions are counted from 0")
     })?;
@@ -197,14 +200,22 @@ async fn verify(part: &PartitionProduceData) -> Result<(Partition, Batch), Fault
         let message = "offsets are counted from 0; -1 leaves it to the log";
         return Err(Fault::new(errors::INVALID_REQUEST, message));
     }
+    Ok(Bound {
+        at: At { topic: name.clone(), partition },
+        batch: read(part).await?,
+        offset: u64::try_from(part.at_offset).ok(),
+        is_part_of_transaction: false,
+    })
+}
+
+async fn read(part: &PartitionProduceData) -> Result<Batch, Fault> {
     let bytes: Bytes = part.records.clone().unwrap_or_default();
     if !records::is_slow(&bytes) {
-        return Ok((partition, records::batch(bytes)?));
+        return Ok(records::batch(bytes)?);
     }
     // What takes long must not hold up the other connections of this thread.
-    let verified = tokio::task::spawn_blocking(move || records::batch(bytes)).await;
-    let verified = verified.map_err(|error| Fault::from(Refusal::internal(&error)))?;
-    Ok((partition, verified?))
+    let read = tokio::task::spawn_blocking(move || records::batch(bytes)).await;
+    Ok(read.map_err(|error| Fault::from(Refusal::internal(&error)))??)
 }
 
 /// A batch as it enters the log.
@@ -236,7 +247,13 @@ async fn bind(call: &Call, id: Option<&str>, bound: Bound) -> Result<Bound, Faul
             errors::PRODUCER_FENCED => errors::INVALID_PRODUCER_EPOCH,
             error => error,
         };
-        Fault::new(error, "the producer has no such transaction open")
+        let why = match error {
+            errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => {
+                "the transactional id may not be used, as scopes and access lists say"
+            }
+            _ => "the producer has no such transaction open",
+        };
+        Fault::new(error, why)
     })
 }
 

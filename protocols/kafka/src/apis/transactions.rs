@@ -310,7 +310,9 @@ async fn one(call: &Call, slot: &Slot) -> Option<TransactionState> {
     let entry = entry.as_mut()?;
     call.desk.transactions.look(call, (slot, entry));
     let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-    for at in entry.open.iter().flat_map(|open| &open.partitions) {
+    let batches = call.batches().ok()?;
+    let is_seen = |at: &&At| batches.may(&call.who, &at.topic, Operation::Describe);
+    for at in entry.open.iter().flat_map(|open| &open.partitions).filter(is_seen) {
         let partition = i32::try_from(at.partition).unwrap_or(i32::MAX);
         topics.entry(at.topic.to_string()).or_default().push(partition);
     }

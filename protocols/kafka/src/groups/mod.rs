@@ -233,17 +233,14 @@ pub fn check_scope(call: &Call) -> Result<(), i16> {
     Err(errors::GROUP_AUTHORIZATION_FAILED)
 }
 
-/// Whether the client may do this with the group, as its scopes and access lists say.
-pub fn may(call: &Call, group: &str, operation: Operation) -> bool {
-    call.may_name((Named::ConsumerGroup, group), operation)
+/// Refuses what the client may not do with the group, as its scopes and access lists say.
+pub fn check(call: &Call, group: &str, operation: Operation) -> Result<(), i16> {
+    let checked = call.check_name((Named::ConsumerGroup, group), operation);
+    checked.map_err(|refusal| errors::of_group(&refusal))
 }
 
-/// Refuses what it may not do.
-pub fn check(call: &Call, group: &str, operation: Operation) -> Result<(), i16> {
-    match may(call, group, operation) {
-        true => Ok(()),
-        false => Err(errors::GROUP_AUTHORIZATION_FAILED),
-    }
+pub fn may(call: &Call, group: &str, operation: Operation) -> bool {
+    check(call, group, operation).is_ok()
 }
 
 fn check_name(name: &str) -> Result<(), i16> {

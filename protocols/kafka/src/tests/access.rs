@@ -252,7 +252,7 @@ fn what_cannot_be_meant_is_told_why() {
     };
     let plain = || creation(3, "t");
     check(AclCreation { resource_type: 3, ..creation(4, "g") }, "groups have");
-    check(AclCreation { resource_type: 3, resource_pattern_type: 4, ..creation(3, "") }, "prefix");
+    check(AclCreation { resource_type: 3, resource_pattern_type: 4, ..creation(3, "") }, "1 to");
     check(AclCreation { resource_type: 4, ..plain() }, "admin:write");
     check(AclCreation { resource_type: 5, ..plain() }, "transactional ids have");
     check(AclCreation { resource_type: 6, ..plain() }, "delegation");

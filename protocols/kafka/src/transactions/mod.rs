@@ -91,10 +91,8 @@ fn check_scope(call: &Call) -> Result<(), i16> {
 
 /// Refuses what the client may not do with the id, as its scopes and access lists say.
 pub fn check(call: &Call, id: &str, operation: Operation) -> Result<(), i16> {
-    match call.may_name((Named::TransactionalId, id), operation) {
-        true => Ok(()),
-        false => Err(errors::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-    }
+    let checked = call.check_name((Named::TransactionalId, id), operation);
+    checked.map_err(|refusal| refused(&refusal))
 }
 
 fn refused(refusal: &Refusal) -> i16 {

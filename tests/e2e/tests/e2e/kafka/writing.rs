@@ -87,6 +87,9 @@ async fn what_cannot_be_taken_is_refused_record_by_record() {
     let told = client.produce("compact", 0, batch(&mixed, NOW, None)).await;
     let wrong: Vec<i32> = told.record_errors.iter().map(|error| error.batch_index).collect();
     assert_eq!((told.error_code, wrong), (INVALID_RECORD, vec![1, 3]));
+    let many = vec![("", ""); 10_001];
+    let told = client.produce("compact", 0, batch(&many, NOW, None)).await;
+    assert_eq!((told.error_code, told.record_errors.len()), (MESSAGE_TOO_LARGE, 0), "{told:?}");
     let future = batch(&[("k", "a")], 99_999_999_999_999, None);
     assert_eq!(client.produce("t", 0, future).await.error_code, INVALID_TIMESTAMP);
     let fine = batch(&[("k", "a")], NOW, None);
