@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use flate2::Compression;
-use flate2::bufread::GzDecoder;
+use flate2::Crc;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use std::io::{Read, Write};
 
@@ -60,16 +61,8 @@ pub fn pack(packing: Packing, records: &[u8]) -> std::io::Result<Vec<u8>> {
 /// When they do not decompress, or to more than so many bytes.
 pub fn unpack(packing: Packing, packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Broken> {
     match packing {
-        Packing::Gzip => {
-            let mut decoder = GzDecoder::new(packed);
-            let records = all(&mut decoder, bytes_max)?;
-            // Some readers go on with a second member, and some do not.
-            if decoder.into_inner().is_empty() { Ok(records) } else { Err(broken("more follows")) }
-        }
-        Packing::Lz4 => {
-            check_frame(packed)?;
-            all(lz4_flex::frame::FrameDecoder::new(packed), bytes_max)
-        }
+        Packing::Gzip => all(GzDecoder::new(packed), bytes_max),
+        Packing::Lz4 => all(lz4_flex::frame::FrameDecoder::new(packed), bytes_max),
         Packing::Snappy => snappy(packed, bytes_max),
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
@@ -92,8 +85,30 @@ fn all(from: impl Read, bytes_max: usize) -> Result<Vec<u8>, Broken> {
     if records.len() > bytes_max { Err(Broken::TooLarge) } else { Ok(records) }
 }
 
-/// What every reader of Kafka's takes: a frame of blocks that need no other, with its end (LZ4
-/// Frame Format 1.6, "General Structure of LZ4 Frame Format").
+/// Refuses what `unpack` reads and other clients of Kafka's do not. For what comes: what is stored
+/// is read however it is.
+///
+/// # Errors
+/// Why some clients would not read it.
+pub fn check_for_all(packing: Packing, packed: &[u8], records: &[u8]) -> Result<(), Broken> {
+    match packing {
+        Packing::Gzip => check_member(packed, records),
+        Packing::Lz4 => check_frame(packed),
+        Packing::Snappy | Packing::Zstd => Ok(()),
+    }
+}
+
+/// One member, which ends with the checksum and the length of what is in it (RFC 1952, 2.3.1): some
+/// readers go on with a second one, and some do not.
+fn check_member(packed: &[u8], records: &[u8]) -> Result<(), Broken> {
+    let mut crc = Crc::new();
+    crc.update(records);
+    let end = [crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat();
+    if packed.ends_with(&end) { Ok(()) } else { Err(broken("more follows")) }
+}
+
+/// A frame of blocks that need no other, with its end (LZ4 Frame Format 1.6, "General Structure of
+/// LZ4 Frame Format").
 fn check_frame(packed: &[u8]) -> Result<(), Broken> {
     const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
     const ARE_INDEPENDENT: u8 = 1 << 5;

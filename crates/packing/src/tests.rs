@@ -1,6 +1,6 @@
 //! There and back, and nothing larger than asked for.
 
-use crate::{Broken, Packing, pack, unpack};
+use crate::{Broken, Packing, check_for_all, pack, unpack};
 use proptest::prelude::*;
 
 const ALL: [Packing; 4] = [Packing::Gzip, Packing::Snappy, Packing::Lz4, Packing::Zstd];
@@ -18,9 +18,12 @@ fn a_bomb_is_not_unpacked() {
 /// What only some of Kafka's clients read.
 #[test]
 fn what_not_every_client_reads_is_refused() {
-    let refused = |packing, packed: &[u8]| match unpack(packing, packed, 1_000) {
-        Err(Broken::Unpack(why)) => why,
-        other => panic!("{other:?}"),
+    let refused = |packing, packed: &[u8]| {
+        let records = unpack(packing, packed, 1_000).unwrap_or_default();
+        match check_for_all(packing, packed, &records) {
+            Err(Broken::Unpack(why)) => why,
+            other => panic!("{other:?}"),
+        }
     };
     let frame = pack(Packing::Lz4, b"some records").expect("memory");
     assert!(refused(Packing::Lz4, &frame[..frame.len() - 4]).contains("no end"));
@@ -39,12 +42,14 @@ proptest! {
         for packing in ALL {
             let packed = pack(packing, &records).expect("memory");
             prop_assert_eq!(unpack(packing, &packed, 5_000), Ok(records.clone()));
+            prop_assert_eq!(check_for_all(packing, &packed, &records), Ok(()));
         }
     }
 
     #[test]
     fn no_bytes_make_it_panic(packed in prop::collection::vec(any::<u8>(), 0..500)) {
         for packing in ALL {
+            let _ = check_for_all(packing, &packed, &[]);
             if let Ok(records) = unpack(packing, &packed, 10_000) {
                 prop_assert!(records.len() <= 10_000);
             }

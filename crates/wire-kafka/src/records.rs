@@ -29,7 +29,9 @@ pub fn batch(bytes: Bytes) -> Result<Batch, BadRecords> {
     if usize::try_from(i32::from_be_bytes(*rest)).ok().map(|rest| rest + 12) != Some(bytes.len()) {
         return Err(BadRecords::Count);
     }
-    Ok(Batch::parse(bytes)?)
+    let batch = Batch::parse(bytes)?;
+    batch.check_for_all()?;
+    Ok(batch)
 }
 
 /// The records of one batch, decompressed.

@@ -212,25 +212,17 @@ impl Compaction {
             return Some(batch);
         }
         let mut left = self.left;
-        let mut is_whole = true;
-        let thinned = batch.thinned(|view| {
-            let stays = self.stays(core, partition, view, &mut left);
-            is_whole &= stays;
-            stays
-        });
-        match thinned {
-            _ if is_whole => {}
+        let thinned = batch.thinned(|view| self.stays(core, partition, view, &mut left));
+        let thinned = match thinned {
             // Its writer compressed it better than we do: it stays until more of it can go.
             Some(thinned) if thinned.bytes().len() > batch.bytes().len() => {
                 left.tombstones_gone = self.left.tombstones_gone;
+                Some(batch)
             }
-            thinned => {
-                self.left = left;
-                return thinned.map(Arc::new);
-            }
-        }
+            thinned => thinned.map(Arc::new),
+        };
         self.left = left;
-        Some(batch)
+        thinned
     }
 
     /// Whether the batch tells how far its writer has counted, for as long as that matters.

@@ -4,7 +4,9 @@ use super::{name, on_shard, record, values};
 use port::{Code, Hub, ReadRequest};
 use proptest::prelude::*;
 use std::time::Duration;
-use types::{From, Key, TopicConfig};
+use testkit::packed::packed;
+use types::batch::Packing;
+use types::{BatchBuilder, From, Key, TopicConfig};
 
 fn read(from: From, limit: usize) -> ReadRequest {
     ReadRequest { topic: name("t"), from, key: None, last: None, limit, wait: Duration::ZERO }
@@ -53,6 +55,40 @@ proptest! {
             assert!(later.records.iter().all(|it| it.timestamp >= time));
         });
     }
+}
+
+/// A few bytes that grow to more than one of many lanes holds: taken apart in several reads.
+#[test]
+fn batches_that_grow_are_read_whole() {
+    on_shard(async |site| {
+        let who = site.owner().await;
+        let config = TopicConfig { partitions: 256, ..TopicConfig::default() };
+        site.node.put_topic(&who, &name("t"), config).await.unwrap();
+        let batches = site.node.batches().expect("whole batches");
+        for partition in 0..2 {
+            let mut builder = BatchBuilder::new(0, 0);
+            for index in 0..60 {
+                let value = format!("{} {}", 60 * partition + index, "x".repeat(5_000));
+                let key = if index % 2 == 0 { "even" } else { "odd" };
+                builder.push(&record(key, &value), 1_000 + i64::from(index)).unwrap();
+            }
+            let batch = packed(&builder.finish().unwrap(), Packing::Zstd);
+            assert!(batch.bytes().len() < 5_000 && batch.memory_bytes() > 300_000);
+            batches.append_batch(&who, &name("t"), partition, batch, None).await.unwrap();
+        }
+        let (mut seen, mut from) = (Vec::new(), From::Earliest);
+        loop {
+            let answer = site.node.read(&who, read(from, 50)).await.unwrap();
+            let number = |value: String| value.split(' ').next().unwrap().parse::<u32>().unwrap();
+            seen.extend(values(&answer.records).into_iter().map(number));
+            if answer.is_end {
+                break;
+            }
+            from = From::Cursors(vec![answer.next_cursor]);
+        }
+        let by_time = (0..60).flat_map(|index| [index, 60 + index]).collect::<Vec<_>>();
+        assert_eq!(seen, by_time, "in the order of time, each once");
+    });
 }
 
 #[test]

@@ -61,6 +61,16 @@ impl Batch {
         of_attributes(attributes).ok().flatten()
     }
 
+    /// Refuses what we read and other clients may not, for batches that come.
+    ///
+    /// # Errors
+    /// `BadBatch::Unpack`.
+    pub fn check_for_all(&self) -> Result<(), BadBatch> {
+        let (Some(packing), Some(records)) = (self.packing(), &self.open) else { return Ok(()) };
+        let packed = self.bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+        packing::check_for_all(packing, packed, records).map_err(|_| BadBatch::Unpack)
+    }
+
     /// What it takes in memory: its bytes, and its records once more where those have them packed.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.len() + self.open.as_ref().map_or(0, Bytes::len)

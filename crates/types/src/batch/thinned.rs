@@ -35,6 +35,9 @@ impl Batch {
         if count == 0 {
             return None;
         }
+        if count == self.count {
+            return Some(self.clone());
+        }
         let packed = self.packing().map(|packing| {
             let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
             (packing::pack(packing, records), Bytes::copy_from_slice(records))

@@ -36,6 +36,17 @@ fn packed(records: &[u8], codec: i16) -> Vec<u8> {
     pack(PACKINGS[codec as usize - 1], records).expect("memory")
 }
 
+/// At the door only: what is stored is read however it came.
+#[test]
+fn what_not_every_client_reads_is_refused_when_it_comes() {
+    let sent = plain(10);
+    let mut twice = packed(&sent.bytes()[61..], 1);
+    twice.extend(packed(b"more", 1));
+    let bytes = with(&sent, 1, &twice);
+    assert_eq!(batch(bytes.clone()), Err(BadBatch::Unpack.into()));
+    assert_eq!(Batch::parse(bytes).map(|it| it.unpacked()), Ok(sent));
+}
+
 #[test]
 fn every_codec_gives_the_records_that_were_sent() {
     let sent = plain(100);
